@@ -1,0 +1,1 @@
+"""Electron ptychography in JAX, with pixels or deep generative priors."""

@@ -1,0 +1,1 @@
+"""The physics of one diffraction pattern, as pure functions of one position."""

@@ -1,0 +1,109 @@
+"""Everything the physics sees of the unknowns, the constants of a run, and the one forward model."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jptycho.forward.detector import far_field
+from jptycho.forward.multislice import multislice
+from jptycho.forward.patches import crop, shift_ramp
+from jptycho.optics.propagation import fresnel_kernel
+from jptycho.types import Array, Complex, Float, Grid, pytree, static
+
+
+@pytree
+class Fields:
+    """The unknowns as the physics sees them.
+
+    Attributes:
+        object: complex transmission (slices, Y, X).
+        probe: complex modes (modes, y, x), centre at [0, 0]; intensities sum to about one.
+        positions: of the probe's centre on the object canvas, in pixels (scan, 2).
+        thickness: distance between slices in Å, scalar.
+        tilt: of the specimen about (y, x) in mrad, (2,).
+    """
+
+    object: Complex[Array, "slices Y X"]
+    probe: Complex[Array, "modes y x"]
+    positions: Float[Array, "scan 2"]
+    thickness: Float[Array, ""]
+    tilt: Float[Array, "2"]
+
+
+@pytree
+class Setup:
+    """What is known and never optimised.
+
+    Attributes:
+        mask: weight of each detector pixel (ky, kx), FFT order; zero for a dead one.
+        dose: counts an average pattern holds, scalar: expected counts = dose x intensity.
+        grid: window of probe and detector (static).
+        wavelength: Å (static).
+        band_limit: of the propagator, as a fraction of Nyquist, or None (static).
+    """
+
+    mask: Float[Array, "ky kx"]
+    dose: Float[Array, ""]
+    grid: Grid = static()
+    wavelength: float = static()
+    band_limit: float | None = static(default=None)
+
+
+def predict(fields: Fields, setup: Setup, position: Float[Array, "2"]) -> Float[Array, "ky kx"]:
+    """Diffraction pattern at one position, as a fraction of the incident intensity.
+
+    I(k) = Σ_m |F[multislice(T_δ ψ_m, O[r - n/2 : r + n/2])]|²: the integer part r of the position crops the object,
+    the fraction δ shifts the probe by a Fourier ramp, and the object is never interpolated.
+    Differentiable with respect to every field and the position; ``vmap`` over positions.
+
+    Args:
+        fields: object, probe, thickness, tilt (``fields.positions`` is not read here).
+        setup: constants of the run.
+        position: of the probe's centre on the canvas in pixels (y, x).
+
+    Returns:
+        intensity (ky, kx), zero frequency at [0, 0]; times ``setup.dose`` it is the expected counts.
+
+    Source:
+        Rodenburg & Maiden, Springer Handbook of Microscopy (2019), ch. 17; Maiden et al., JOSA A 29 (2012) 1606.
+
+    Example:
+        >>> setup = Setup(jnp.ones((8, 8)), jnp.array(1.0), Grid((8, 8), (0.5, 0.5)), 0.02)
+        >>> fields = Fields(jnp.ones((1, 20, 20), complex), jnp.ones((1, 8, 8), complex) / 8,
+        ...                 jnp.array([[9.0, 9.5]]), jnp.array(0.0), jnp.zeros(2))
+        >>> round(float(predict(fields, setup, fields.positions[0]).sum()), 5)
+        1.0
+    """
+    shape = setup.grid.shape
+    half = jnp.array([shape[0] // 2, shape[1] // 2])
+    nearest = jax.lax.stop_gradient(jnp.round(position))
+    patches = crop(fields.object, nearest.astype(int) - half, shape)
+    # The window's centre, where the probe belongs, is at n // 2: one ramp does both shifts.
+    ramp = shift_ramp(shape, position - nearest + half)
+    waves = jnp.fft.ifft2(jnp.fft.fft2(fields.probe, norm="ortho") * ramp, norm="ortho")
+    kernel = fresnel_kernel(setup.grid, setup.wavelength, fields.thickness, fields.tilt, setup.band_limit)
+    return far_field(multislice(waves, patches, kernel))
+
+
+def predict_batch(
+    fields: Fields, setup: Setup, positions: Float[Array, "batch 2"]
+) -> Float[Array, "batch ky kx"]:
+    """:func:`predict` over a batch of positions.
+
+    Args:
+        fields: the unknowns.
+        setup: constants of the run.
+        positions: (batch, 2) in pixels of the canvas.
+
+    Returns:
+        intensities (batch, ky, kx).
+
+    Example:
+        >>> setup = Setup(jnp.ones((8, 8)), jnp.array(1.0), Grid((8, 8), (0.5, 0.5)), 0.02)
+        >>> fields = Fields(jnp.ones((1, 20, 20), complex), jnp.ones((1, 8, 8), complex) / 8,
+        ...                 jnp.array([[9.0, 9.5]]), jnp.array(0.0), jnp.zeros(2))
+        >>> predict_batch(fields, setup, fields.positions).shape
+        (1, 8, 8)
+    """
+    return jax.vmap(predict, in_axes=(None, None, 0))(fields, setup, positions)

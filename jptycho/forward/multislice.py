@@ -1,0 +1,59 @@
+"""Transmission through a stack of thin slices with free-space propagation between them."""
+
+from __future__ import annotations
+
+import jax
+
+from jptycho.optics.propagation import propagate
+from jptycho.types import Array, Complex
+
+
+def transmit(wave: Complex[Array, "*modes y x"], transmission: Complex[Array, "y x"]) -> Complex[Array, "*modes y x"]:
+    """Multiply a wave by a slice's transmission: ψ t.
+
+    Args:
+        wave: (..., y, x).
+        transmission: t = exp(i phase - absorption), (y, x).
+
+    Returns:
+        the wave behind the slice.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> transmit(jnp.ones((2, 3, 3), complex), 1j * jnp.ones((3, 3)))[0, 0, 0].item()
+        1j
+    """
+    return wave * transmission
+
+
+def multislice(
+    wave: Complex[Array, "*modes y x"],
+    slices: Complex[Array, "slices y x"],
+    kernel: Complex[Array, "y x"],
+) -> Complex[Array, "*modes y x"]:
+    """Exit wave ψ_S = t_S P[t_{S-1} ... P[t_1 ψ]]: no propagation after the last slice.
+
+    Args:
+        wave: incident wave (..., y, x).
+        slices: transmissions in the order in which the beam meets them.
+        kernel: Fresnel kernel of the distance between slices, in FFT order.
+
+    Returns:
+        exit wave (..., y, x).
+
+    Source:
+        Cowley & Moodie, Acta Cryst. 10 (1957) 609; Maiden et al., JOSA A 29 (2012) 1606.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> wave = jnp.ones((4, 4), complex)
+        >>> multislice(wave, jnp.ones((3, 4, 4), complex), jnp.ones((4, 4), complex)).shape
+        (4, 4)
+    """
+
+    def through(psi: Array, t: Array) -> tuple[Array, None]:
+        return propagate(transmit(psi, t), kernel), None
+
+    if slices.shape[0] > 1:
+        wave, _ = jax.lax.scan(through, wave, slices[:-1])
+    return transmit(wave, slices[-1])

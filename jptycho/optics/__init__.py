@@ -1,0 +1,1 @@
+"""Electron optics: wavelength, aberrations, aperture, probe formation, propagation."""

@@ -1,0 +1,55 @@
+"""Spatial frequencies and scattering angles of a grid, zero frequency at index [0, 0]."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from jptycho.types import Array, Float, Grid
+
+
+def spatial_frequencies(grid: Grid) -> tuple[Float[Array, "y 1"], Float[Array, "1 x"]]:
+    """Spatial frequencies of a grid in FFT order.
+
+    Args:
+        grid: shape and sampling (Å).
+
+    Returns:
+        ky of shape (ny, 1) and kx of shape (1, nx), in Å⁻¹.
+
+    Example:
+        >>> ky, kx = spatial_frequencies(Grid((4, 5), (0.5, 0.2)))
+        >>> ky[:, 0].tolist()
+        [0.0, 0.5, -1.0, -0.5]
+    """
+    ky = jnp.fft.fftfreq(grid.shape[0], grid.sampling[0])[:, None]
+    kx = jnp.fft.fftfreq(grid.shape[1], grid.sampling[1])[None, :]
+    return ky, kx
+
+
+def scattering_angles(
+    grid: Grid, wavelength: float | Float[Array, ""], centre: tuple[float, float] = (0.0, 0.0)
+) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
+    """Polar scattering angles α = λ|k| and φ = atan2(ky, kx) of a grid.
+
+    Args:
+        grid: shape and sampling (Å).
+        wavelength: Å.
+        centre: where the optical axis meets the detector, in detector pixels (y, x) from the zero frequency.
+
+    Returns:
+        α in rad and φ in rad, both (ny, nx), in FFT order.
+
+    Example:
+        >>> alpha, phi = scattering_angles(Grid((4, 4), (1.0, 1.0)), 0.02)
+        >>> round(float(alpha[0, 1]), 4), round(float(phi[1, 0]), 4)
+        (0.005, 1.5708)
+    """
+    ky, kx = spatial_frequencies(grid)
+    ky = ky - centre[0] / (grid.shape[0] * grid.sampling[0])
+    kx = kx - centre[1] / (grid.shape[1] * grid.sampling[1])
+    square = kx**2 + ky**2
+    zero = square == 0
+    # The square root's gradient is infinite at zero: take it of one there and discard it.
+    radius = jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
+    ky, kx = jnp.broadcast_arrays(ky, kx)
+    return wavelength * radius, jnp.arctan2(ky, jnp.where(zero, 1.0, kx))

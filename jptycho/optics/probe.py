@@ -1,0 +1,150 @@
+"""Probe formation: the soft aperture, the aberrated probe and a start for partially coherent modes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+
+from jptycho.optics import electron
+from jptycho.optics.aberrations import aberration_phase
+from jptycho.optics.frequencies import scattering_angles
+from jptycho.types import Array, Complex, Float, Grid
+
+
+@dataclasses.dataclass(frozen=True)
+class Beam:
+    """What the illumination is nominally; hashable.
+
+    Attributes:
+        energy: eV.
+        semiangle_cutoff: mrad.
+        aberrations: pairs of coefficient name and value, ``C_nm`` in Å and ``phi_nm`` in rad.
+    """
+
+    energy: float
+    semiangle_cutoff: float
+    aberrations: tuple[tuple[str, float], ...] = ()
+
+
+def soft_aperture(
+    grid: Grid,
+    wavelength: float,
+    semiangle_cutoff: float | Float[Array, ""],
+    centre: tuple[float, float] = (0.0, 0.0),
+) -> Float[Array, "y x"]:
+    """Aperture whose edge falls linearly over one detector pixel, so that its area is right on a coarse grid.
+
+    A = clip((α_c - α) / δ + 1/2, 0, 1) with δ the angular width of a pixel along the direction of k.
+
+    Args:
+        grid: window of the probe.
+        wavelength: Å.
+        semiangle_cutoff: α_c in mrad.
+        centre: of the disk, in detector pixels (y, x) from the zero frequency.
+
+    Returns:
+        A in [0, 1], shape (y, x), FFT order.
+
+    Example:
+        >>> A = soft_aperture(Grid((32, 32), (0.3, 0.3)), 0.02, 15.0)
+        >>> float(A[0, 0]), float(A[16, 16])
+        (1.0, 0.0)
+    """
+    alpha, phi = scattering_angles(grid, wavelength, centre)
+    width_y = wavelength / (grid.shape[0] * grid.sampling[0])
+    width_x = wavelength / (grid.shape[1] * grid.sampling[1])
+    width = jnp.hypot(width_y * jnp.sin(phi), width_x * jnp.cos(phi))
+    return jnp.clip((semiangle_cutoff * 1e-3 - alpha) / width + 0.5, 0.0, 1.0)
+
+
+def form_probe(
+    grid: Grid,
+    wavelength: float,
+    semiangle_cutoff: float | Float[Array, ""],
+    aberrations: Mapping[str, float | Float[Array, ""]],
+    centre: tuple[float, float] = (0.0, 0.0),
+) -> Complex[Array, "y x"]:
+    """Probe of unit intensity: ψ = F⁻¹[A(k) exp(-iχ(k))], Σ|ψ|² = 1.
+
+    Args:
+        grid: window of the probe.
+        wavelength: Å.
+        semiangle_cutoff: mrad.
+        aberrations: ``C_nm`` in Å, ``phi_nm`` in rad; ``C10 = -defocus``.
+        centre: of the disk on the detector, in pixels (y, x) from the zero frequency.
+
+    Returns:
+        complex amplitude (y, x), its centre at index [0, 0].
+
+    Source:
+        Kirkland (2020), eq. 5.47.
+
+    Example:
+        >>> probe = form_probe(Grid((32, 48), (0.3, 0.3)), 0.02, 15.0, {"C10": -100.0})
+        >>> round(float(jnp.sum(jnp.abs(probe) ** 2)), 5)
+        1.0
+    """
+    alpha, phi = scattering_angles(grid, wavelength, centre)
+    chi = aberration_phase(alpha, phi, wavelength, aberrations)
+    aperture = soft_aperture(grid, wavelength, semiangle_cutoff, centre)
+    probe = jnp.fft.ifft2(aperture * jnp.exp(-1j * chi), norm="ortho")
+    return probe / jnp.sqrt(jnp.sum(jnp.abs(probe) ** 2))
+
+
+def beam_probe(grid: Grid, beam: Beam, centre: tuple[float, float] = (0.0, 0.0)) -> Complex[Array, "y x"]:
+    """:func:`form_probe` for a :class:`Beam`.
+
+    Args:
+        grid: window of the probe.
+        beam: energy, semiangle and aberrations.
+        centre: of the disk on the detector, in pixels (y, x).
+
+    Returns:
+        unit-intensity probe (y, x), its centre at index [0, 0].
+
+    Example:
+        >>> beam_probe(Grid((16, 16), (0.4, 0.4)), Beam(300e3, 20.0)).shape
+        (16, 16)
+    """
+    return form_probe(
+        grid, electron.wavelength(beam.energy), beam.semiangle_cutoff, dict(beam.aberrations), centre
+    )
+
+
+def incoherent_modes(probe: Complex[Array, "y x"], modes: int, share: float = 0.05) -> Complex[Array, "modes y x"]:
+    """A start for ``modes`` mutually incoherent modes: the probe times 1, y, x, y², xy, x², ..., made orthogonal.
+
+    A source of small width blurs the probe; to first order in that width the modes are its derivatives in the
+    conjugate plane, which are the products taken here.
+
+    Args:
+        probe: the coherent probe (y, x), its centre at index [0, 0].
+        modes: how many.
+        share: of the intensity that each mode after the first takes.
+
+    Returns:
+        modes (modes, y, x), orthogonal, with the intensity of ``probe`` in total.
+
+    Source:
+        Thibault & Menzel, Nature 494 (2013) 68, for the decomposition.
+
+    Example:
+        >>> p = form_probe(Grid((16, 16), (0.4, 0.4)), 0.02, 20.0, {})
+        >>> incoherent_modes(p, 3).shape
+        (3, 16, 16)
+    """
+    y = jnp.fft.fftfreq(probe.shape[0])[:, None]
+    x = jnp.fft.fftfreq(probe.shape[1])[None, :]
+    basis: list[Array] = []
+    for order in range(modes):
+        for power in range(order + 1):
+            if len(basis) == modes:
+                break
+            mode = probe * y ** (order - power) * x**power
+            for other in basis:
+                mode = mode - jnp.vdot(other, mode) * other
+            basis.append(mode / jnp.linalg.norm(mode))
+    weight = jnp.full((modes,), share).at[0].set(1 - share * (modes - 1))
+    return jnp.stack(basis) * jnp.sqrt(weight)[:, None, None] * jnp.linalg.norm(probe)

@@ -1,0 +1,87 @@
+"""Array aliases, the decorator for pytree dataclasses, and the sampling of an array.
+
+Dimension names: ``y x`` rows and columns of a detector, probe or object, ``Y X`` of an object canvas,
+``slices``, ``modes``, ``scan`` (patterns of a scan), ``batch``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+from jaxtyping import Array, Complex, Float, Int, Shaped
+
+__all__ = ["Array", "Complex", "Float", "Grid", "Int", "Shaped", "pytree", "static"]
+
+T = TypeVar("T")
+
+
+def static(**kwargs: Any) -> Any:
+    """A field of a :func:`pytree` that is hashed and compared instead of traced.
+
+    Args:
+        **kwargs: of :func:`dataclasses.field`.
+
+    Returns:
+        the field.
+    """
+    return dataclasses.field(metadata={"static": True}, **kwargs)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, dataclasses.field))
+def pytree(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass that is a JAX pytree: each field a child, or static where marked.
+
+    JAX rebuilds such an object with leaves that are not arrays (tracers, specs, ``None``), so unflattening
+    bypasses ``__init__``: neither validation nor shape checks run there.
+
+    Args:
+        cls: a class with annotated fields and no methods.
+
+    Returns:
+        the class, registered.
+
+    Example:
+        >>> @pytree
+        ... class Pair:
+        ...     a: float
+        ...     unit: str = static(default="Å")
+        >>> jax.tree.map(lambda x: 2 * x, Pair(1.0))
+        Pair(a=2.0, unit='Å')
+    """
+    data: Any = dataclasses.dataclass(frozen=True)(cls)
+    fields = dataclasses.fields(data)
+    children = tuple(f.name for f in fields if not f.metadata.get("static"))
+    constants = tuple(f.name for f in fields if f.metadata.get("static"))
+
+    def aux(obj: Any) -> tuple[Any, ...]:
+        return tuple(getattr(obj, n) for n in constants)
+
+    def flatten_with_keys(obj: Any) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
+        return [(jax.tree_util.GetAttrKey(n), getattr(obj, n)) for n in children], aux(obj)
+
+    def flatten(obj: Any) -> tuple[list[Any], tuple[Any, ...]]:
+        return [getattr(obj, n) for n in children], aux(obj)
+
+    def unflatten(values: tuple[Any, ...], leaves: Any) -> Any:
+        obj = object.__new__(data)
+        for name, value in zip((*constants, *children), (*values, *leaves), strict=True):
+            object.__setattr__(obj, name, value)
+        return obj
+
+    jax.tree_util.register_pytree_with_keys(data, flatten_with_keys, unflatten, flatten)
+    return data
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """Shape and real-space sampling of a window; hashable, so it may be a static argument.
+
+    Attributes:
+        shape: rows and columns (ny, nx).
+        sampling: Å a pixel along y and x. In a scan known in pixels only, 1.
+    """
+
+    shape: tuple[int, int]
+    sampling: tuple[float, float]
