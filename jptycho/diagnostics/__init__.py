@@ -1,0 +1,1 @@
+"""Is it right? Arrays in, arrays out."""

@@ -1,0 +1,94 @@
+"""How like the truth a phase image is."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from scipy import ndimage
+from skimage.metrics import structural_similarity
+
+from jptycho.diagnostics.gauge import fit_plane_and_shift
+from jptycho.types import Float
+
+HIGH_PASS_PERIOD = 1.5  # Å
+
+
+@dataclasses.dataclass(frozen=True)
+class Similarity:
+    """A phase image against the truth, gauges removed.
+
+    Attributes:
+        correlation: Pearson correlation of the phases.
+        high_pass: the same after structure slower than ``HIGH_PASS_PERIOD`` is removed.
+        ssim: structural similarity over the truth's range.
+    """
+
+    correlation: float
+    high_pass: float
+    ssim: float
+
+
+def correlation(a: Float[np.ndarray, "Y X"], b: Float[np.ndarray, "Y X"]) -> float:
+    """Pearson correlation coefficient.
+
+    Args:
+        a: image.
+        b: image.
+
+    Returns:
+        between -1 and 1.
+
+    Example:
+        >>> correlation(np.array([[0.0, 1.0]]), np.array([[3.0, 5.0]]))
+        1.0
+    """
+    a, b = a - a.mean(), b - b.mean()
+    return float(np.sum(a * b) / np.sqrt(np.sum(a * a) * np.sum(b * b)))
+
+
+def high_pass(image: Float[np.ndarray, "Y X"], sampling: tuple[float, float], period: float) -> np.ndarray:
+    """Subtract a Gaussian blur whose transfer is one half at the given period.
+
+    Args:
+        image: (Y, X).
+        sampling: Å a pixel.
+        period: Å.
+
+    Returns:
+        the image without slow structure.
+
+    Example:
+        >>> bool(np.allclose(high_pass(np.ones((8, 8)), (0.5, 0.5), 1.5), 0))
+        True
+    """
+    sigma = period * np.sqrt(2 * np.log(2)) / (2 * np.pi)
+    return image - ndimage.gaussian_filter(image, [sigma / s for s in sampling])
+
+
+def compare(
+    image: Float[np.ndarray, "Y X"], truth: Float[np.ndarray, "Y X"], sampling: tuple[float, float]
+) -> Similarity:
+    """Correlation, high-pass correlation and SSIM of a phase image after shift, constant and ramp are removed.
+
+    Args:
+        image: reconstructed phase in rad.
+        truth: in rad, of the same shape and sampling.
+        sampling: Å a pixel.
+
+    Returns:
+        the three numbers.
+
+    Example:
+        >>> truth = np.random.default_rng(0).normal(size=(32, 32))
+        >>> round(compare(truth + 1.0, truth, (0.3, 0.3)).ssim, 3)
+        1.0
+    """
+    fitted, _ = fit_plane_and_shift(image, truth)
+    extent = float(truth.max() - truth.min())
+    a, b = (high_pass(x, sampling, HIGH_PASS_PERIOD) for x in (fitted, truth))
+    return Similarity(
+        correlation(fitted, truth),
+        correlation(a, b),
+        float(structural_similarity(fitted, truth, data_range=extent)),
+    )

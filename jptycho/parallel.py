@@ -1,0 +1,102 @@
+"""Several devices: a mesh over scan positions, and the objective's gradient computed in shards.
+
+Automatic partitioning does not split FFTs, so the objective is mapped over shards by hand: each device sees its own
+patterns and all of the fields, and gradients are summed once. The gradient is taken outside the mapped function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jptycho.types import Array
+
+AXIS = "scan"
+
+
+def use_cpu_cores(count: int) -> bool:
+    """Show each CPU core to JAX as a device, so that a scan is shared among them.
+
+    JAX fixes its devices when it is first used; later calls have no effect.
+
+    Args:
+        count: devices wanted.
+
+    Returns:
+        whether JAX now shows that many.
+    """
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError:
+        return len(jax.devices("cpu")) == count
+    return True
+
+
+def make_mesh(devices: list[Any] | None = None) -> Mesh:
+    """A one-dimensional mesh over scan positions.
+
+    Args:
+        devices: which; all of the default platform by default.
+
+    Returns:
+        the mesh, its only axis named ``"scan"``.
+    """
+    return Mesh(np.array(jax.devices() if devices is None else devices), (AXIS,))
+
+
+def shard(mesh: Mesh, array: np.ndarray) -> Array:
+    """Put an array of shape (shards, ...) on the devices of a mesh, a shard each.
+
+    Args:
+        mesh: of :func:`make_mesh`.
+        array: first axis of the length of the mesh.
+
+    Returns:
+        the distributed array.
+    """
+    return jax.device_put(array, NamedSharding(mesh, P(AXIS)))
+
+
+def replicate(mesh: Mesh, tree: Any) -> Any:
+    """Copy a pytree to every device of a mesh.
+
+    Args:
+        mesh: of :func:`make_mesh`.
+        tree: arrays.
+
+    Returns:
+        fresh copies: donating them does not delete the caller's arrays.
+    """
+    return jax.tree.map(lambda x: jax.device_put(x, NamedSharding(mesh, P()), may_alias=False), tree)
+
+
+def sum_over_shards(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Map a function over the shards of its later arguments and sum what it returns.
+
+    Args:
+        mesh: of :func:`make_mesh`.
+        function: ``f(shared, *local)``, each of ``local`` one shard without its leading axis.
+
+    Returns:
+        ``F(shared, *sharded)``, each of ``sharded`` with a leading axis of shards; differentiable in ``shared``.
+    """
+
+    def local(shared: Any, *arrays: Any) -> Any:
+        return function(shared, *(jax.tree.map(lambda x: x[0], a) for a in arrays))
+
+    if mesh.size == 1:
+        return local
+
+    def everywhere(shared: Any, *arrays: Any) -> Any:
+        specs = (P(), *(P(AXIS) for _ in arrays))
+        mapped = jax.shard_map(
+            lambda *args: jax.lax.psum(local(*args), AXIS), mesh=mesh, in_specs=specs, out_specs=P()
+        )
+        return mapped(shared, *arrays)
+
+    return everywhere

@@ -1,0 +1,1 @@
+"""How the unknowns are parameterised: pixels or networks. Nothing downstream knows which."""

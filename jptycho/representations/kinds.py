@@ -1,0 +1,135 @@
+"""What an object of each kind may be: the gauges it does not determine, and positivity."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jptycho.representations.base import PHASE, POTENTIAL
+from jptycho.types import Array, Float
+
+SHARPNESS = 20.0
+"""Inverse width in rad⁻¹ of the smooth step that keeps a potential or an absorption from being negative."""
+
+
+def channels_of(kind: str) -> int:
+    """How many real channels an object kind has.
+
+    Args:
+        kind: one of ``OBJECT_KINDS``.
+
+    Returns:
+        1 (phase) or 2 (phase, absorption).
+
+    Example:
+        >>> channels_of("complex")
+        2
+    """
+    return 2 if kind == "complex" else 1
+
+
+def positive(free: Float[Array, "..."]) -> Float[Array, "..."]:
+    """A smooth map onto positive numbers: log(1 + exp(s x)) / s.
+
+    Args:
+        free: any real numbers.
+
+    Returns:
+        positive numbers; equal to ``free`` where that is well above zero.
+
+    Example:
+        >>> round(float(positive(jnp.array(1.0))), 6), bool(positive(jnp.array(-9.0)) >= 0)
+        (1.0, True)
+    """
+    return jax.nn.softplus(SHARPNESS * free) / SHARPNESS
+
+
+def free_of(value: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The inverse of :func:`positive`; what is not positive is raised to a small positive number first.
+
+    Args:
+        value: numbers that should be positive.
+
+    Returns:
+        the free numbers that give them.
+
+    Example:
+        >>> round(float(positive(free_of(jnp.array(0.3)))), 5)
+        0.3
+    """
+    scaled = SHARPNESS * jnp.maximum(value, 0.2 / SHARPNESS)
+    return (scaled + jnp.log(-jnp.expm1(-scaled))) / SHARPNESS
+
+
+def weighted_plane(
+    image: Float[Array, "Y X"], weight: Float[Array, "Y X"]
+) -> tuple[Float[Array, ""], Float[Array, "Y X"]]:
+    """Constant and ramp that fit an image best where it is illuminated.
+
+    Args:
+        image: (Y, X).
+        weight: of each pixel, not negative.
+
+    Returns:
+        the weighted mean, and the ramp (Y, X), whose weighted mean is zero.
+
+    Example:
+        >>> mean, ramp = weighted_plane(jnp.arange(4.0)[:, None] + jnp.ones((4, 3)), jnp.ones((4, 3)))
+        >>> float(mean), ramp[:, 0].round(5).tolist()
+        (2.5, [-1.5, -0.5, 0.5, 1.5])
+    """
+    total = jnp.sum(weight)
+    y, x = (axis - jnp.sum(weight * axis) / total for axis in _coordinates(image.shape, image.dtype))
+    mean = jnp.sum(weight * image) / total
+    a, b, c = jnp.sum(weight * y * y), jnp.sum(weight * x * y), jnp.sum(weight * x * x)
+    u, v = jnp.sum(weight * y * image), jnp.sum(weight * x * image)
+    determinant = a * c - b * b
+    return mean, (y * (c * u - b * v) + x * (a * v - b * u)) / determinant
+
+
+def _coordinates(shape: tuple[int, ...], dtype: jnp.dtype) -> tuple[Array, Array]:
+    # In units of the image, so that the normal equations stay of order one in single precision.
+    y = jnp.arange(shape[0], dtype=dtype)[:, None] / shape[0]
+    x = jnp.arange(shape[1], dtype=dtype)[None, :] / shape[1]
+    return y, x
+
+
+def constrain(
+    kind: str, free: Float[Array, "slices channels Y X"], coverage: Float[Array, "Y X"]
+) -> Float[Array, "slices channels Y X"]:
+    """Channels of an object of a kind: gauges removed, then what must be positive made so.
+
+    A phase ramp of the object only shifts every pattern and a constant phase does nothing. The ramp and, where zero has
+    no meaning of its own (every kind but ``potential``), the mean of the summed phase are therefore taken out.
+
+    Args:
+        kind: one of ``OBJECT_KINDS`` (static).
+        free: unconstrained channels.
+        coverage: weight of each pixel in mean and ramp.
+
+    Returns:
+        phase in rad and absorption.
+    """
+    mean, ramp = weighted_plane(jnp.sum(free[:, 0], axis=0), coverage)
+    gauge = ramp if kind == POTENTIAL else ramp + mean
+    phase = free[:, 0] - gauge / free.shape[0]
+    if kind == POTENTIAL:
+        phase = positive(phase)
+    return phase[:, None] if kind in (PHASE, POTENTIAL) else jnp.stack([phase, positive(free[:, 1])], axis=1)
+
+
+def unconstrain(kind: str, channels: Float[Array, "slices channels Y X"]) -> Float[Array, "slices channels Y X"]:
+    """Free channels from which :func:`constrain` gives these, up to gauges.
+
+    Args:
+        kind: one of ``OBJECT_KINDS`` (static).
+        channels: phase and absorption.
+
+    Returns:
+        unconstrained channels.
+    """
+    if kind == PHASE:
+        return channels
+    if kind == POTENTIAL:
+        return free_of(channels)
+    return jnp.stack([channels[:, 0], free_of(channels[:, 1])], axis=1)

@@ -1,0 +1,135 @@
+"""Pixels: each unknown is its own array, the object's seen through a spectral preconditioner."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import jax.numpy as jnp
+
+from jptycho.representations.base import Guess
+from jptycho.representations.kinds import constrain, unconstrain
+from jptycho.types import Array, Complex, Float
+
+
+@dataclasses.dataclass(frozen=True)
+class Preconditioner:
+    """w(k) = 1 + amplitude / (1 + (k / corner)²); hashable.
+
+    Attributes:
+        amplitude: how much faster than a fine detail the whole field of view moves; 0 is plain pixels.
+        corner: frequency in Å⁻¹ below which that holds.
+        sampling: Å a pixel along (y, x).
+    """
+
+    amplitude: float
+    corner: float
+    sampling: tuple[float, float]
+
+
+def spectral_weight(spec: Preconditioner, shape: tuple[int, int]) -> Float[Array, "Y K"]:
+    """The preconditioner's multiplier for :func:`jax.numpy.fft.rfft2`.
+
+    Args:
+        spec: its constants.
+        shape: of the image.
+
+    Returns:
+        w (Y, X // 2 + 1).
+
+    Example:
+        >>> float(spectral_weight(Preconditioner(30.0, 0.02, (0.3, 0.3)), (8, 8))[0, 0])
+        31.0
+    """
+    ky = jnp.fft.fftfreq(shape[0], spec.sampling[0])[:, None]
+    kx = jnp.fft.rfftfreq(shape[1], spec.sampling[1])[None, :]
+    return 1 + spec.amplitude / (1 + (ky**2 + kx**2) / spec.corner**2)
+
+
+def precondition(
+    spec: Preconditioner, phase: Float[Array, "slices Y X"], power: float = 1.0
+) -> Float[Array, "slices Y X"]:
+    """Filter the mean over slices by w(k)^power and leave what distinguishes the slices alone.
+
+    Slow structure has no depth resolution: only its projection is determined, so only that is made to move faster.
+
+    Args:
+        spec: constants of w.
+        phase: θ of each slice.
+        power: 1 applies, -1 undoes it.
+
+    Returns:
+        θ_s + F⁻¹[(w(k)^power - 1) F[mean θ]]; θ itself where the amplitude is 0.
+
+    Example:
+        >>> spec = Preconditioner(30.0, 0.02, (0.3, 0.3))
+        >>> image = jnp.eye(8)[None]
+        >>> bool(jnp.allclose(precondition(spec, precondition(spec, image), -1), image, atol=1e-5))
+        True
+    """
+    if spec.amplitude == 0:
+        return phase
+    weight = spectral_weight(spec, phase.shape[1:]).astype(phase.dtype)
+    spectrum = jnp.fft.rfft2(jnp.mean(phase, axis=0))
+    return phase + jnp.fft.irfft2(spectrum * (weight**power - 1), s=phase.shape[1:])
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelObject:
+    """An object of pixels.
+
+    Attributes:
+        kind: one of ``OBJECT_KINDS``.
+        preconditioner: of the phase; amplitude 0 for plain pixels.
+    """
+
+    kind: str
+    preconditioner: Preconditioner
+
+    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+        """Pixels that give the guess; coverage is kept to fix the gauges."""
+        del key
+        free = unconstrain(self.kind, guess.object)
+        phase = precondition(self.preconditioner, free[:, 0], -1)
+        return free.at[:, 0].set(phase), guess.coverage
+
+    def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
+        """Phase in rad and absorption."""
+        del key
+        phase = precondition(self.preconditioner, params[:, 0])
+        return constrain(self.kind, params.at[:, 0].set(phase), constants)
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelProbe:
+    """A probe of pixels: real and imaginary part of each mode are the leaves.
+
+    The leaves are of order one whatever the window, so that one learning rate fits all.
+    """
+
+    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+        """Pixels that give the guess."""
+        del key
+        return jnp.stack([guess.probe.real, guess.probe.imag]) * probe_scale(guess.probe.shape), None
+
+    def apply(self, params: Any, constants: Any, key: Array | None) -> Complex[Array, "modes y x"]:
+        """Complex modes."""
+        del constants, key
+        return (params[0] + 1j * params[1]) / probe_scale(params.shape)
+
+
+def probe_scale(shape: tuple[int, ...]) -> float:
+    """√(pixels): turns a probe of unit intensity into one of unit mean square.
+
+    Args:
+        shape: whose last axes are (y, x).
+
+    Returns:
+        the factor.
+
+    Example:
+        >>> probe_scale((2, 4, 9))
+        6.0
+    """
+    return math.sqrt(shape[-1] * shape[-2])

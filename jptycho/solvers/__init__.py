@@ -1,0 +1,1 @@
+"""Solvers: compiled epochs, and the loop that runs them."""
