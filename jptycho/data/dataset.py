@@ -1,0 +1,221 @@
+"""A 4D-STEM scan: calibration in memory, patterns where they are until they are asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jptycho.errors import ConfigError, FormatError
+from jptycho.optics import electron
+from jptycho.types import Float, Shaped
+
+CHUNK = 256  # patterns that are checked at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """How a scan was recorded; None is unknown.
+
+    Attributes:
+        energy: eV.
+        semiangle_cutoff: mrad.
+        defocus: Å at the middle of the object, positive for underfocus.
+        aberrations: pairs of name and value, ``C_nm`` in Å and ``phi_nm`` in rad, besides the defocus.
+        step: Å along the slow and the fast axis.
+        reciprocal_sampling: Å⁻¹ a detector pixel along (y, x).
+        rotation: degrees, see :func:`jptycho.scan.raster_positions`.
+        transpose: whether detector rows run along the fast axis.
+        counts_per_electron: what one electron leaves on the detector.
+        length_unit: ``"A"``, or ``"px"`` where only pixels are known.
+    """
+
+    energy: float | None = None
+    semiangle_cutoff: float | None = None
+    defocus: float = 0.0
+    aberrations: tuple[tuple[str, float], ...] = ()
+    step: tuple[float, float] | None = None
+    reciprocal_sampling: tuple[float, float] | None = None
+    rotation: float = 0.0
+    transpose: bool = False
+    counts_per_electron: float = 1.0
+    length_unit: str = "A"
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """What a simulated scan should give.
+
+    Attributes:
+        phase: projected phase (Y, X) in rad.
+        sampling: Å a pixel along (y, x).
+        origin: position in Å of pixel [0, 0].
+    """
+
+    phase: Float[np.ndarray, "Y X"]
+    sampling: tuple[float, float]
+    origin: tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset4D:
+    """A scan whose patterns are read when they are asked for.
+
+    Attributes:
+        shape: of the patterns (..., ky, kx); one or two scan axes lead.
+        dtype: of the stored counts.
+        read: gives the patterns as (scan, ky, kx), zero frequency in the centre.
+        calibration: of the microscope.
+        positions: of the probe along the detector's axes (scan, 2) in Å or pixels; None for a raster of steps.
+        probe: amplitude to start from (modes, y, x), centred; or None.
+        truth: of a simulated scan, or None.
+        source: words that say where it came from.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    read: Callable[[], Shaped[np.ndarray, "scan ky kx"]]
+    calibration: Calibration
+    positions: Float[np.ndarray, "scan 2"] | None = None
+    probe: np.ndarray | None = None
+    truth: Truth | None = None
+    source: str = "memory"
+
+
+def from_arrays(
+    counts: Shaped[np.ndarray, "... ky kx"],
+    calibration: Calibration,
+    positions: Float[np.ndarray, "scan 2"] | None = None,
+    probe: np.ndarray | None = None,
+    truth: Truth | None = None,
+) -> Dataset4D:
+    """A scan that is already in memory.
+
+    Args:
+        counts: (slow, fast, ky, kx) or (scan, ky, kx), zero frequency in the centre.
+        calibration: of the microscope.
+        positions: (scan, 2) in Å, instead of a raster.
+        probe: amplitude to start from, centred.
+        truth: of a simulation.
+
+    Returns:
+        the scan.
+
+    Example:
+        >>> scan = from_arrays(np.ones((2, 3, 8, 8), np.uint8), Calibration(energy=3e5, step=(1.0, 1.0)))
+        >>> scan.read().shape
+        (6, 8, 8)
+    """
+    return Dataset4D(
+        counts.shape,
+        counts.dtype,
+        lambda: counts.reshape(-1, *counts.shape[-2:]),
+        calibration,
+        positions,
+        probe,
+        truth,
+    )
+
+
+def wavelength_of(calibration: Calibration) -> float:
+    """Wavelength in Å; 1 where only pixels are known.
+
+    Args:
+        calibration: of the scan.
+
+    Returns:
+        λ.
+
+    Example:
+        >>> round(wavelength_of(Calibration(energy=80e3)), 5)
+        0.04176
+    """
+    return 1.0 if calibration.energy is None else electron.wavelength(calibration.energy)
+
+
+def sampling_of(dataset: Dataset4D) -> tuple[float, float]:
+    """Size of an object pixel: the inverse of the detector's full extent.
+
+    Args:
+        dataset: the scan.
+
+    Returns:
+        Å along (y, x); 1 where only pixels are known.
+
+    Raises:
+        ConfigError: the detector's sampling is unknown.
+
+    Example:
+        >>> scan = from_arrays(np.ones((1, 64, 64)), Calibration(reciprocal_sampling=(0.05, 0.05)))
+        >>> sampling_of(scan)
+        (0.3125, 0.3125)
+    """
+    if dataset.calibration.length_unit == "px":
+        return 1.0, 1.0
+    reciprocal = dataset.calibration.reciprocal_sampling
+    if reciprocal is None:
+        raise ConfigError("data.reciprocal_sampling: missing; expected Å⁻¹ a detector pixel. Add it to [data].")
+    return 1 / (reciprocal[0] * dataset.shape[-2]), 1 / (reciprocal[1] * dataset.shape[-1])
+
+
+def load_counts(dataset: Dataset4D) -> Shaped[np.ndarray, "scan ky kx"]:
+    """Read every pattern, check it, and move zero frequency to index [0, 0].
+
+    Args:
+        dataset: the scan.
+
+    Returns:
+        counts in their stored type (floats as float32).
+
+    Raises:
+        FormatError: values that are negative or not finite, or no counts at all.
+    """
+    counts = dataset.read()
+    total = 0.0
+    for start in range(0, len(counts), CHUNK):
+        part = counts[start : start + CHUNK]
+        total += _checked_sum(part, start, dataset.source)
+    if total == 0:
+        raise FormatError(f"counts: {dataset.source} holds zeros only; expected electrons. Check data.counts.")
+    if counts.dtype.kind == "f":
+        counts = counts.astype(np.float32)
+    elif counts.dtype.kind == "i":
+        counts = counts.astype(np.min_scalar_type(int(counts.max())))
+    return np.fft.ifftshift(counts, axes=(-2, -1))
+
+
+def _checked_sum(part: np.ndarray, start: int, source: str) -> float:
+    total = float(part.sum(dtype=np.float64))
+    wrong = "not finite" if not np.isfinite(total) else "negative" if part.min() < 0 else None
+    if wrong is None:
+        return total
+    bad = ~np.isfinite(part) if wrong == "not finite" else part < 0
+    first = start + int(np.argmax(bad.reshape(len(part), -1).any(axis=1)))
+    number = int(bad.sum())
+    advice = (
+        "Repair the file (a dead pixel may be set to zero)."
+        if wrong == "not finite"
+        else "Subtract no dark reference below zero: clip at zero, or add the offset back."
+    )
+    raise FormatError(f"counts: {source} holds {number} {wrong} values, first in pattern {first}; expected >= 0. {advice}")
+
+
+def describe(dataset: Dataset4D) -> dict[str, Any]:
+    """A scan in a few words, without reading a pattern.
+
+    Args:
+        dataset: the scan.
+
+    Returns:
+        names to words.
+
+    Example:
+        >>> describe(from_arrays(np.ones((2, 3, 8, 8), np.uint8), Calibration(energy=3e5)))["patterns"]
+        '6 of 8 x 8, uint8'
+    """
+    rows, columns = dataset.shape[-2:]
+    count = int(np.prod(dataset.shape[:-2]))
+    known = {k: v for k, v in dataclasses.asdict(dataset.calibration).items() if v not in (None, ())}
+    return {"source": dataset.source, "patterns": f"{count} of {rows} x {columns}, {dataset.dtype}", **known}

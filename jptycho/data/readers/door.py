@@ -1,0 +1,130 @@
+"""From the ``[data]`` table to a scan: choose the reader, find the arrays, let the table override the file."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from jptycho.data.dataset import Calibration, Dataset4D, wavelength_of
+from jptycho.data.readers import arrays, hdf5
+from jptycho.errors import ConfigError, FormatError
+
+READERS: dict[str, ModuleType] = {
+    **dict.fromkeys((".npy", ".npz"), arrays),
+    **dict.fromkeys((".h5", ".hdf5", ".hdf", ".nxs", ".mat", ".emd"), hdf5),
+}
+OVERRIDES = (
+    "energy",
+    "semiangle_cutoff",
+    "defocus",
+    "step",
+    "reciprocal_sampling",
+    "rotation",
+    "transpose",
+    "counts_per_electron",
+)
+
+
+def open_dataset(path: str | Path, **options: Any) -> Dataset4D:
+    """Open a scan lazily: shapes and calibration are read, no pattern is.
+
+    Args:
+        path: HDF5, .npy or .npz file.
+        **options: any key of the ``[data]`` table, such as ``energy`` in eV; they override what the file says.
+
+    Returns:
+        the scan.
+
+    Raises:
+        FormatError: the file is missing, damaged, or holds no such array.
+        ConfigError: the options contradict the file.
+    """
+    path = Path(path)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise FormatError(f"data.file: cannot read {path.suffix!r} files; known: {', '.join(sorted(READERS))}.")
+    if reader is hdf5 and options.get("counts") is None and hdf5.is_scan(path):
+        dataset = hdf5.read_scan(path)
+    else:
+        dataset = _open_array(reader, path, options)
+    return _with_scan_shape(_override(dataset, options), options.get("scan_shape"))
+
+
+def _open_array(reader: ModuleType, path: Path, options: dict[str, Any]) -> Dataset4D:
+    name = options.get("counts") or _only_scan(reader.array_names(path), path)
+    shape, dtype = reader.shape_and_type(path, name)
+    if len(shape) not in (3, 4) or np.dtype(dtype).kind not in "uif":
+        raise FormatError(
+            f"data.counts: {name!r} has shape {shape} and type {dtype}; "
+            "expected real numbers (slow, fast, y, x) or (scan, y, x)."
+        )
+    positions, unit = None, options.get("positions_unit") or "A"
+    if options.get("positions"):
+        positions = reader.read_array(path, options["positions"]).astype(float).reshape(-1, 2)
+    probe = None
+    if options.get("probe"):
+        probe = np.atleast_3d(reader.read_array(path, options["probe"]))
+        probe = probe.transpose(2, 0, 1) if probe.shape[-1] == 1 else probe
+        if probe.shape[-2:] != tuple(shape[-2:]):
+            raise FormatError(f"data.probe: has shape {probe.shape}; expected (modes, {shape[-2]}, {shape[-1]}).")
+    return Dataset4D(
+        tuple(shape),
+        np.dtype(dtype),
+        lambda: reader.read_array(path, name).reshape(-1, *shape[-2:]),
+        Calibration(length_unit=unit if positions is not None else "A"),
+        positions,
+        probe,
+        None,
+        str(path),
+    )
+
+
+def _only_scan(shapes: dict[str, tuple[int, ...]], path: Path) -> str:
+    """The name of the one array that can be a scan: four axes, or, failing that, three."""
+    for axes in (4, 3):
+        names = [name for name, shape in shapes.items() if len(shape) == axes]
+        if len(names) == 1:
+            return names[0]
+        if names:
+            raise ConfigError(f"data.counts: missing; {str(path)!r} holds {', '.join(names)}. Name one of them.")
+    raise FormatError(f"data.file: {str(path)!r} holds no array of three or four axes; it holds {shapes}.")
+
+
+def _override(dataset: Dataset4D, options: dict[str, Any]) -> Dataset4D:
+    given = {name: options[name] for name in OVERRIDES if options.get(name) is not None}
+    for name in ("step", "reciprocal_sampling"):
+        if isinstance(given.get(name), int | float):
+            given[name] = (given[name], given[name])
+    if options.get("aberrations"):
+        given["aberrations"] = tuple(options["aberrations"].items())
+    calibration = dataclasses.replace(dataset.calibration, **given)
+    angular = options.get("angular_sampling")
+    if angular is not None:
+        if calibration.energy is None:
+            raise ConfigError("data.energy: missing; angular_sampling needs it. Add it in eV to [data].")
+        pair = (angular, angular) if isinstance(angular, int | float) else angular
+        wavelength = wavelength_of(calibration)
+        reciprocal = (pair[0] * 1e-3 / wavelength, pair[1] * 1e-3 / wavelength)
+        calibration = dataclasses.replace(calibration, reciprocal_sampling=reciprocal)
+    return dataclasses.replace(dataset, calibration=calibration)
+
+
+def _with_scan_shape(dataset: Dataset4D, scan_shape: tuple[int, int] | None) -> Dataset4D:
+    found = dataset.shape[:-2]
+    count = int(np.prod(found))
+    if scan_shape is not None:
+        if int(np.prod(scan_shape)) != count or (len(found) == 2 and tuple(scan_shape) != tuple(found)):
+            raise ConfigError(
+                f"data.scan_shape: {tuple(scan_shape)} means {int(np.prod(scan_shape))} patterns, but the file holds "
+                f"{count} as {found}. Correct scan_shape or leave it out."
+            )
+        dataset = dataclasses.replace(dataset, shape=(*scan_shape, *dataset.shape[-2:]))
+    if dataset.positions is not None and len(dataset.positions) != count:
+        raise ConfigError(
+            f"data.positions: {len(dataset.positions)} positions for {count} patterns. Name the array that fits."
+        )
+    return dataset

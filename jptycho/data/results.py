@@ -1,0 +1,160 @@
+"""A reconstruction in one HDF5 file, readable with plain h5py.
+
+Schema ``jptycho-result``, version 1::
+
+    /object/phase        (slices, Y, X) rad           attrs: sampling (Å), origin (Å of pixel [0, 0]), kind, slice_thickness
+    /object/absorption   (slices, Y, X)               only for kind ``complex``
+    /probe/modes         (modes, y, x) complex        centre of the window at [y // 2, x // 2]; expected counts of a
+                                                      pattern sum to dose * sum |modes|²
+    /positions           (scan, 2) Å                  of the probe, along the detector's (row, column)
+    /history/...         (epochs,) stage, epoch, loss, error, seconds
+    /field_of_view       (4,) first and last row, first and last column that the scan spans (last excluded)
+    /patterns/measured, /patterns/modelled  (ky, kx)  means over the scan, zero frequency in the centre, counts
+
+Root attributes: schema, schema_version, method, status, seed, dose (counts of an average pattern), wavelength (Å),
+energy (eV), configuration (TOML text), versions (JSON text).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from jptycho.data.readers.hdf5 import atomic_write, open_hdf5
+from jptycho.errors import FormatError
+from jptycho.types import Complex, Float
+
+SCHEMA = "jptycho-result"
+VERSION = 1
+PACKAGES = ("jptycho", "jax", "jaxlib", "flax", "optax", "numpy", "h5py")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A reconstruction.
+
+    Attributes:
+        phase: (slices, Y, X) in rad.
+        absorption: (slices, Y, X), or None.
+        probe: modes (modes, y, x), centred.
+        positions: (scan, 2) in Å.
+        history: column names to one value an epoch: stage, epoch, loss, error, seconds.
+        measured: mean measured pattern (ky, kx) in counts, zero frequency in the centre.
+        modelled: mean modelled pattern, likewise.
+        field_of_view: first and last row, first and last column that the scan spans (last excluded).
+        attributes: method, status, seed, kind, sampling, origin, slice_thickness, dose, wavelength, energy,
+            configuration.
+    """
+
+    phase: Float[np.ndarray, "slices Y X"]
+    absorption: Float[np.ndarray, "slices Y X"] | None
+    probe: Complex[np.ndarray, "modes y x"]
+    positions: Float[np.ndarray, "scan 2"]
+    history: dict[str, np.ndarray]
+    measured: Float[np.ndarray, "ky kx"]
+    modelled: Float[np.ndarray, "ky kx"]
+    field_of_view: tuple[int, int, int, int]
+    attributes: dict[str, Any]
+
+
+def versions() -> str:
+    """The versions that made a result.
+
+    Returns:
+        JSON text: packages, Python, platform.
+
+    Example:
+        >>> "jax" in json.loads(versions())
+        True
+    """
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return json.dumps({**found, "python": platform.python_version(), "platform": platform.platform()})
+
+
+def projected_phase(result: Result) -> Float[np.ndarray, "y x"]:
+    """Phase summed over slices, within the field of view.
+
+    Args:
+        result: of a reconstruction.
+
+    Returns:
+        rad.
+    """
+    top, bottom, left, right = result.field_of_view
+    return result.phase.sum(axis=0)[top:bottom, left:right]
+
+
+def write_result(path: Path, result: Result, overwrite: bool = False) -> None:
+    """Write a result; the file appears whole or not at all.
+
+    Args:
+        path: of the file.
+        result: what to write.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        FormatError: the file exists and may not be replaced.
+    """
+    on_object = ("kind", "sampling", "origin", "slice_thickness")
+
+    def write(file: h5py.File) -> None:
+        file.attrs.update({"schema": SCHEMA, "schema_version": VERSION, "versions": versions()})
+        file.attrs.update({k: v for k, v in result.attributes.items() if k not in on_object})
+        group = file.create_group("object")
+        group.attrs.update({k: result.attributes[k] for k in on_object})
+        group.attrs["length_unit"] = result.attributes["length_unit"]
+        group.create_dataset("phase", data=result.phase).attrs["unit"] = "rad"
+        if result.absorption is not None:
+            group.create_dataset("absorption", data=result.absorption)
+        file.create_dataset("probe/modes", data=result.probe)
+        file.create_dataset("positions", data=result.positions).attrs["unit"] = result.attributes["length_unit"]
+        file.create_dataset("field_of_view", data=np.asarray(result.field_of_view))
+        for name, column in result.history.items():
+            text = column.dtype.kind in "UO"
+            file.create_dataset(f"history/{name}", data=column.astype(object) if text else column,
+                                dtype=h5py.string_dtype() if text else None)
+        file.create_dataset("patterns/measured", data=result.measured).attrs["unit"] = "counts"
+        file.create_dataset("patterns/modelled", data=result.modelled).attrs["unit"] = "counts"
+
+    atomic_write(path, write, overwrite)
+
+
+def read_result(path: str | Path) -> Result:
+    """Read a result.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        the reconstruction.
+
+    Raises:
+        FormatError: missing, damaged, or not a result.
+    """
+    path = Path(path)
+    with open_hdf5(path, "result") as file:
+        if file.attrs.get("schema") != SCHEMA or int(file.attrs.get("schema_version", 0)) > VERSION:
+            raise FormatError(f"result: {str(path)!r} is no {SCHEMA} file of version {VERSION} or older.")
+        attributes = {**dict(file.attrs), **dict(file["object"].attrs)}
+        history = {
+            name: column.asstr()[()] if h5py.check_string_dtype(column.dtype) else column[()]
+            for name, column in file["history"].items()
+        }
+        return Result(
+            phase=file["object/phase"][()],
+            absorption=file["object/absorption"][()] if "object/absorption" in file else None,
+            probe=file["probe/modes"][()],
+            positions=file["positions"][()],
+            history=history,
+            measured=file["patterns/measured"][()],
+            modelled=file["patterns/modelled"][()],
+            field_of_view=tuple(int(v) for v in file["field_of_view"][()]),
+            attributes={k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()},
+        )

@@ -1,0 +1,1 @@
+"""From a scan as recorded to the constants and the start of a run."""

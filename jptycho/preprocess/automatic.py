@@ -1,0 +1,70 @@
+"""What a user need not choose: loss, batch and the two constants of the spectral preconditioner."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from jptycho.preprocess.prepare import Problem
+from jptycho.representations.pixels import Preconditioner
+
+POISSON_BELOW = 10.0
+"""Electrons a detector pixel up to which the Poisson likelihood is used.
+
+Below about one the amplitude loss is biased. Well above, the two agree near the solution, but the Poisson likelihood
+weighs pixels that the model still holds dark without bound, and converges slowly from a flat start."""
+
+STEPS = 26  # an epoch, where the batch is free
+OBJECT_RATE = 2e-2  # rad a step, before the preconditioner
+
+
+def choose_loss(problem: Problem) -> str:
+    """Poisson for few electrons, amplitude for many or where a count is no electron.
+
+    Args:
+        problem: the scan.
+
+    Returns:
+        name of the loss. It depends on the number of electrons, never on the unit of the counts.
+    """
+    per_pixel = problem.electrons / math.prod(problem.counts.shape[1:])
+    electrons = problem.dataset.calibration.counts_per_electron == 1
+    return "poisson" if electrons and per_pixel < POISSON_BELOW else "amplitude"
+
+
+def choose_batch(patterns: int) -> int:
+    """Patterns a step, so that an epoch has about ``STEPS`` steps.
+
+    Args:
+        patterns: in the scan.
+
+    Returns:
+        a multiple of 8 between 16 and 256, no more than the scan has.
+
+    Example:
+        >>> choose_batch(1600), choose_batch(625), choose_batch(16384), choose_batch(9)
+        (64, 24, 256, 9)
+    """
+    return min(max(16, min(256, 8 * round(patterns / STEPS / 8))), patterns)
+
+
+def choose_preconditioner(problem: Problem) -> Preconditioner:
+    """Constants of w(k) = 1 + A / (1 + (k / k0)²) from field of view, sampling and dose.
+
+    k0 = 1.25 / L, with L the side of the field of view: what spans a fraction of it is slow. A = 0.15 L / dx, for the
+    number of pixels in L is how far apart the slowest and the finest structure are; at most 4 √(electrons a pattern),
+    for slow structure is measured by shifts of the whole pattern, to that precision.
+
+    Args:
+        problem: the scan.
+
+    Returns:
+        the preconditioner, amplitude between 5 and 60.
+    """
+    sampling = problem.setup.grid.sampling
+    spread = np.ptp(np.asarray(problem.guess.positions), axis=0)
+    side = math.sqrt(float(np.prod((spread + 1) * np.asarray(sampling))))
+    pixels = side / math.sqrt(math.prod(sampling))
+    amplitude = min(0.15 * pixels, 4 * math.sqrt(problem.electrons))
+    return Preconditioner(min(max(amplitude, 5.0), 60.0), 1.25 / side, sampling)

@@ -1,0 +1,133 @@
+"""What the patterns themselves say: beam centre, size of a count; and checks that the calibration is possible."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from jptycho.data.dataset import Calibration, Dataset4D, sampling_of, wavelength_of
+from jptycho.errors import ConfigError
+from jptycho.types import Float, Shaped
+
+LOWEST_ENERGY = 10e3  # eV: below it, a number was meant in keV
+HIGHEST_ENERGY = 5e6
+
+
+def beam_centre(mean_pattern: Float[np.ndarray, "ky kx"]) -> tuple[float, float]:
+    """Where the bright disk is: the centre of mass of what is brighter than a third of its level.
+
+    Args:
+        mean_pattern: average over the scan, zero frequency at [0, 0].
+
+    Returns:
+        (y, x) in detector pixels from the zero frequency.
+
+    Example:
+        >>> pattern = np.zeros((8, 8)); pattern[1:4, 0:3] = 1.0
+        >>> beam_centre(pattern)
+        (2.0, 1.0)
+    """
+    centred = np.fft.fftshift(mean_pattern)
+    level = np.quantile(centred, 1 - 0.1 * float(np.mean(centred > 0.1 * centred.max())))
+    weight = np.where(centred > level / 3, centred, 0.0)
+    rows, columns = (np.arange(n) - n // 2 for n in centred.shape)
+    total = weight.sum()
+    return float((weight.sum(axis=1) @ rows) / total), float((weight.sum(axis=0) @ columns) / total)
+
+
+def smallest_count(counts: Shaped[np.ndarray, "scan ky kx"]) -> float:
+    """The unit in which counts come: the smallest that is not zero, in a sample of patterns.
+
+    Args:
+        counts: of the scan.
+
+    Returns:
+        the unit; 1 for electrons as a counting detector stores them.
+
+    Example:
+        >>> smallest_count(np.array([[[0.0, 0.4], [0.2, 0.6]]]))
+        0.2
+    """
+    sample = np.asarray(counts[:: max(1, len(counts) // 16)])
+    return float(sample[sample > 0].min())
+
+
+def probe_diameter(calibration: Calibration) -> float:
+    """Diameter of the illuminated disk: of the defocused cone, and at least that of the Airy disk.
+
+    Args:
+        calibration: of the scan.
+
+    Returns:
+        Å.
+
+    Example:
+        >>> round(probe_diameter(Calibration(energy=300e3, semiangle_cutoff=20.0, defocus=200.0)), 1)
+        9.2
+    """
+    angle = (calibration.semiangle_cutoff or 0.0) * 1e-3
+    return 2 * abs(calibration.defocus) * angle + 1.22 * wavelength_of(calibration) / max(angle, 1e-9)
+
+
+def check_calibration(dataset: Dataset4D) -> None:
+    """Refuse a calibration that cannot be, before a pattern is read.
+
+    Args:
+        dataset: the scan.
+
+    Raises:
+        ConfigError: what is missing or impossible, and what was probably meant.
+    """
+    calibration = dataset.calibration
+    if calibration.length_unit == "px":
+        if dataset.probe is None:
+            raise ConfigError("data.probe: missing; positions in pixels need a probe to start from. Name its array.")
+        return
+    _check_present(dataset)
+    _check_energy(float(calibration.energy or 0))
+    sampling = sampling_of(dataset)
+    largest = 0.5 * wavelength_of(calibration) / max(sampling) * 1e3
+    if float(calibration.semiangle_cutoff or 0) >= largest:
+        raise ConfigError(
+            f"data.semiangle_cutoff: {calibration.semiangle_cutoff:g} mrad, but the detector ends at {largest:.3g} mrad. "
+            "Check semiangle_cutoff (mrad) and reciprocal_sampling (Å⁻¹ a pixel)."
+        )
+    _check_overlap(dataset)
+
+
+def _check_present(dataset: Dataset4D) -> None:
+    needed = ["energy", "semiangle_cutoff", "reciprocal_sampling"]
+    needed += ["step"] if dataset.positions is None else []
+    units = {"energy": "eV", "semiangle_cutoff": "mrad", "reciprocal_sampling": "Å⁻¹ a detector pixel", "step": "Å"}
+    for name in needed:
+        if getattr(dataset.calibration, name) is None:
+            raise ConfigError(f"data.{name}: missing; {dataset.source} does not say it. Add it to [data], in {units[name]}.")
+    if dataset.positions is None and len(dataset.shape) != 4:
+        raise ConfigError(
+            f"data.scan_shape: missing; the patterns are a list of {dataset.shape[0]}. Add scan_shape or positions."
+        )
+
+
+def _check_energy(energy: float) -> None:
+    if not LOWEST_ENERGY <= energy <= HIGHEST_ENERGY:
+        guess = f" Did you mean {energy * 1e3:g}?" if LOWEST_ENERGY <= energy * 1e3 <= HIGHEST_ENERGY else ""
+        raise ConfigError(f"data.energy: expected eV between 1e4 and 5e6, found {energy:g}.{guess}")
+
+
+def _check_overlap(dataset: Dataset4D) -> None:
+    """Neighbouring probes must overlap, or positions have nothing in common and nothing can be recovered."""
+    diameter = probe_diameter(dataset.calibration)
+    if dataset.positions is None:
+        step = max(dataset.calibration.step or (0.0, 0.0))
+        name = "step"
+    else:
+        extent = np.ptp(dataset.positions, axis=0)
+        step = math.sqrt(max(float(extent[0] * extent[1]), 0.0) / max(len(dataset.positions) - 1, 1))
+        name = "positions"
+    if step > diameter:
+        raise ConfigError(
+            f"data.{name}: {step:g} Å between positions, but the probe is only {diameter:.3g} Å wide "
+            f"(defocus {dataset.calibration.defocus:g} Å), so neighbours do not overlap. "
+            f"Expected below {diameter:.2g} Å. Check the units of step, defocus and semiangle_cutoff."
+        )

@@ -1,0 +1,233 @@
+"""The constants of a run and its start: patterns, detector, canvas, nominal probe, flat object."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import jax.numpy as jnp
+import numpy as np
+
+from jptycho.data.dataset import Dataset4D, load_counts, sampling_of, wavelength_of
+from jptycho.errors import ConfigError
+from jptycho.forward.model import Setup
+from jptycho.optics.probe import form_probe, incoherent_modes
+from jptycho.preprocess.calibrate import beam_centre, check_calibration, smallest_count
+from jptycho.representations.base import OBJECT_KINDS, Guess
+from jptycho.representations.kinds import channels_of
+from jptycho.scan import place_on_canvas, raster_positions
+from jptycho.types import Array, Complex, Float, Grid, Shaped
+
+LARGEST_CANVAS = 2**28  # pixels: 2 GiB of a complex object; more is a mistake in the units
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectSpec:
+    """What the object is to be.
+
+    Attributes:
+        kind: one of ``OBJECT_KINDS``.
+        slices: how many.
+        thickness: Å between slices.
+        tilt: mrad about (y, x).
+        band_limit: of the propagation, a fraction of Nyquist, or None.
+    """
+
+    kind: str = "phase"
+    slices: int = 1
+    thickness: float = 0.0
+    tilt: tuple[float, float] = (0.0, 0.0)
+    band_limit: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A scan made ready.
+
+    Attributes:
+        counts: as stored (scan, ky, kx), zero frequency at [0, 0].
+        setup: constants of the run.
+        guess: flat object and nominal probe.
+        origin: position in Å of the canvas's pixel [0, 0].
+        electrons: in an average pattern, as far as the counts tell.
+        dataset: where it came from.
+    """
+
+    counts: Shaped[np.ndarray, "scan ky kx"]
+    setup: Setup
+    guess: Guess
+    origin: tuple[float, float]
+    electrons: float
+    dataset: Dataset4D
+
+
+def scan_positions(dataset: Dataset4D) -> Float[np.ndarray, "scan 2"]:
+    """Positions along the detector's axes.
+
+    Args:
+        dataset: the scan.
+
+    Returns:
+        (scan, 2) in Å, or in pixels where only those are known. Positions that a file lists are turned by the
+        calibration's rotation and transpose, as a raster is.
+
+    Example:
+        >>> from jptycho.data.dataset import Calibration, from_arrays
+        >>> scan_positions(from_arrays(np.ones((1, 2, 4, 4)), Calibration(step=(1.0, 2.0)))).tolist()
+        [[0.0, 0.0], [0.0, 2.0]]
+    """
+    calibration = dataset.calibration
+    if dataset.positions is None:
+        step = calibration.step or (1.0, 1.0)
+        return raster_positions(dataset.shape[:2], step, calibration.rotation, calibration.transpose)
+    points = dataset.positions[:, ::-1] if calibration.transpose else dataset.positions
+    angle = math.radians(calibration.rotation)
+    matrix = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    return points @ matrix.T
+
+
+def check_object(spec: ObjectSpec, dataset: Dataset4D) -> None:
+    """Refuse an object that cannot be reconstructed from a scan.
+
+    Args:
+        spec: what is wanted.
+        dataset: the scan.
+
+    Raises:
+        ConfigError: an unknown kind, slices without a distance, or slices where only pixels are known.
+    """
+    if spec.kind not in OBJECT_KINDS:
+        raise ConfigError(f"object.kind: expected one of {', '.join(OBJECT_KINDS)}, found {spec.kind!r}.")
+    if spec.slices > 1 and spec.thickness <= 0:
+        raise ConfigError(f"object.slice_thickness: missing; {spec.slices} slices need the Å between them. Add it.")
+    if spec.slices > 1 and dataset.calibration.length_unit == "px":
+        raise ConfigError("object.slices: expected 1 where lengths are known in pixels only. Give the calibration in Å.")
+
+
+def nominal_probe(
+    dataset: Dataset4D, grid: Grid, spec: ObjectSpec, centre: tuple[float, float], modes: int
+) -> Complex[Array, "modes y x"]:
+    """The probe to start from: the file's, or the calibrated aperture and aberrations.
+
+    The defocus is that of the object's middle; the probe is wanted where the beam meets the first slice.
+
+    Args:
+        dataset: the scan.
+        grid: window of the probe.
+        spec: the object.
+        centre: of the disk, detector pixels from the zero frequency.
+        modes: how many.
+
+    Returns:
+        modes of unit intensity in total, centre at [0, 0].
+    """
+    calibration = dataset.calibration
+    if dataset.probe is None:
+        entrance = calibration.defocus + 0.5 * (spec.slices - 1) * spec.thickness
+        aberrations = {**dict(calibration.aberrations), "C10": -entrance}
+        first = form_probe(
+            grid, wavelength_of(calibration), float(calibration.semiangle_cutoff or 0), aberrations, centre
+        )[None]
+    else:
+        given = np.fft.ifftshift(dataset.probe, axes=(-2, -1))
+        first = jnp.asarray(given / np.linalg.norm(given), jnp.result_type(1j))
+    if modes < first.shape[0]:
+        raise ConfigError(f"probe.modes: {modes}, but data.probe has {first.shape[0]}. Ask for at least that many.")
+    if modes == first.shape[0]:
+        return first
+    more = incoherent_modes(first[0], modes - first.shape[0] + 1)
+    norm = jnp.linalg.norm(first[0]) / jnp.linalg.norm(more[0])
+    return jnp.concatenate([first, more[1:] * norm])
+
+
+def illumination(
+    probe: Complex[np.ndarray, "modes y x"], pixels: Float[np.ndarray, "scan 2"], canvas: tuple[int, int]
+) -> Float[np.ndarray, "Y X"]:
+    """How much each pixel of the canvas is illuminated, summed over the scan; the mean is one.
+
+    Args:
+        probe: modes, centre at [0, 0].
+        pixels: of the positions on the canvas.
+        canvas: its shape.
+
+    Returns:
+        weight of each pixel.
+
+    Example:
+        >>> illumination(np.ones((1, 2, 2)), np.array([[2.0, 2.0]]), (4, 4)).sum()
+        16.0
+    """
+    visits = np.zeros(canvas)
+    np.add.at(visits, tuple(np.round(pixels).astype(int).T), 1.0)
+    spot = np.zeros(canvas)
+    window = np.fft.fftshift(np.sum(np.abs(probe) ** 2, axis=0))
+    spot[: window.shape[0], : window.shape[1]] = window
+    spot = np.roll(spot, [-(n // 2) for n in window.shape], axis=(0, 1))
+    total = np.fft.irfft2(np.fft.rfft2(visits) * np.fft.rfft2(spot), s=canvas)
+    total = np.maximum(total, 0)
+    return total / total.mean()
+
+
+def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) -> Problem:
+    """Check a scan, read its patterns and set up the run.
+
+    Args:
+        dataset: the scan.
+        spec: what the object is to be; one slice of phase by default.
+        modes: of the probe.
+
+    Returns:
+        the problem.
+
+    Raises:
+        ConfigError: an impossible calibration or object.
+        FormatError: counts that are no counts.
+    """
+    spec = ObjectSpec() if spec is None else spec
+    check_calibration(dataset)
+    check_object(spec, dataset)
+    window = (int(dataset.shape[-2]), int(dataset.shape[-1]))
+    grid = Grid(window, sampling_of(dataset))
+    positions = scan_positions(dataset)
+    pixels, canvas = place_on_canvas(positions, grid.sampling, window)
+    if canvas[0] * canvas[1] * spec.slices > LARGEST_CANVAS:
+        raise ConfigError(
+            f"data.step: the scan spans {canvas[0]} x {canvas[1]} object pixels of {grid.sampling[0]:.3g} Å in "
+            f"{spec.slices} slices, more than memory holds. Check the units of step and reciprocal_sampling."
+        )
+    counts = load_counts(dataset)
+    total = counts.sum(dtype=np.float64)
+    mean_pattern = counts.mean(axis=0, dtype=np.float64)
+    probe = nominal_probe(dataset, grid, spec, beam_centre(mean_pattern), modes)
+    setup = Setup(
+        mask=jnp.ones(window),
+        dose=jnp.asarray(total / len(counts), jnp.float32),
+        grid=grid,
+        wavelength=wavelength_of(dataset.calibration),
+        band_limit=spec.band_limit,
+    )
+    guess = Guess(
+        object=jnp.zeros((spec.slices, channels_of(spec.kind), *canvas)),
+        probe=probe,
+        positions=jnp.asarray(pixels, jnp.float32),
+        thickness=jnp.asarray(spec.thickness, jnp.float32),
+        tilt=jnp.asarray(spec.tilt, jnp.float32),
+        coverage=jnp.asarray(illumination(np.asarray(probe), pixels, canvas), jnp.float32),
+    )
+    origin = positions[0] - pixels[0] * np.asarray(grid.sampling)
+    unit = smallest_count(counts) * dataset.calibration.counts_per_electron
+    return Problem(counts, setup, guess, (float(origin[0]), float(origin[1])), total / len(counts) / unit, dataset)
+
+
+def field_of_view(problem: Problem) -> tuple[slice, slice]:
+    """The part of the canvas that the scan's positions span.
+
+    Args:
+        problem: of :func:`prepare`.
+
+    Returns:
+        rows and columns.
+    """
+    pixels = np.asarray(problem.guess.positions)
+    low, high = np.ceil(pixels.min(axis=0)).astype(int), np.floor(pixels.max(axis=0)).astype(int)
+    return slice(low[0], high[0] + 1), slice(low[1], high[1] + 1)

@@ -1,0 +1,120 @@
+"""The one impure place among the solvers: runs epochs, reports, stops, and survives an interruption."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jax.sharding import Mesh
+
+from jptycho.errors import DivergenceError
+from jptycho.solvers.base import ScanData, State
+from jptycho.solvers.gradient import GradientSolver, epoch
+
+DONE, INTERRUPTED = "done", "interrupted"
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One epoch as it is reported.
+
+    Attributes:
+        stage: ``"pixels"`` or ``"dgp"``.
+        epoch: number within the stage, from 1.
+        epochs: that the stage will have.
+        loss: mean over patterns.
+        error: amplitude error.
+        seconds: since the run began, compilation and earlier stages included.
+    """
+
+    stage: str
+    epoch: int
+    epochs: int
+    loss: float
+    error: float
+    seconds: float
+
+
+Observer = Callable[[Record, State], None]
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a request to stop after the epoch; a second one interrupts at once.
+
+    Yields:
+        a function that says whether to stop.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(signum: int, frame: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stage of a run: everything that :func:`run_epochs` needs besides the state.
+
+    Attributes:
+        name: ``"pixels"`` or ``"dgp"``.
+        solver: its settings.
+        mesh: devices.
+        constants: of the representations.
+        data: the scan on its devices.
+        epochs: in all.
+        started: clock reading at the run's start.
+    """
+
+    name: str
+    solver: GradientSolver
+    mesh: Mesh
+    constants: Any
+    data: ScanData
+    epochs: int
+    started: float
+
+
+def run_epochs(stage: Stage, state: State, observe: Observer, stop: Callable[[], bool]) -> tuple[State, str]:
+    """Run epochs until the stage's number is reached or a stop is asked for; one host sync an epoch.
+
+    Args:
+        stage: what to run.
+        state: to start from; its arrays are donated.
+        observe: called after each epoch.
+        stop: asked after each epoch.
+
+    Returns:
+        the last state and ``"done"`` or ``"interrupted"``.
+
+    Raises:
+        DivergenceError: the loss is not finite.
+    """
+    for number in range(int(state.epoch) + 1, stage.epochs + 1):
+        state, metrics = epoch(stage.solver, stage.mesh, state, stage.constants, stage.data)
+        loss, error, finite = float(metrics.loss), float(metrics.error), bool(metrics.finite)
+        if not finite:
+            raise DivergenceError(
+                f"loss: not finite in epoch {number} of {stage.name}. Lower {stage.name}.object_rate "
+                f"(now {stage.solver.object_rate:g}) or {stage.name}.probe_rate (now {stage.solver.probe_rate:g})."
+            )
+        observe(Record(stage.name, number, stage.epochs, loss, error, time.perf_counter() - stage.started), state)
+        if stop() and number < stage.epochs:
+            return state, INTERRUPTED
+    return state, DONE
