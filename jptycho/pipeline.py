@@ -31,10 +31,12 @@ from jptycho.representations.pixels import PixelObject, PixelProbe, Precondition
 from jptycho.scan import steps_per_epoch
 from jptycho.solvers.base import State, distribute
 from jptycho.solvers.gradient import GradientSolver, init_state
-from jptycho.solvers.loop import DONE, Observer, Record, Stage, interruptible, run_epochs
+from jptycho.solvers.loop import DONE, Record, Stage, interruptible, run_epochs
 from jptycho.types import Array
 
 Say = Callable[[str], None]
+Observer = Callable[[Record, Callable[[], Array]], None]
+"""Called after each epoch with its record and a function that gives the object's channels then."""
 REPORT_PATTERNS = 256  # of the scan, that the modelled mean pattern is taken over
 
 
@@ -103,6 +105,34 @@ def effective(config: Config, problem: Problem) -> Config:
     return config.model_copy(update={"loss": loss, "pixels": pixels.model_copy(update=update)})
 
 
+def prepare_from_config(config: Config, dataset: Dataset4D | None = None) -> Problem:
+    """Open and prepare the scan of a configuration.
+
+    Args:
+        config: of the run.
+        dataset: the scan; the one that ``config.data`` names by default.
+
+    Returns:
+        the problem.
+    """
+    dataset = open_from_config(config) if dataset is None else dataset
+    wanted = config.object
+    spec = ObjectSpec(wanted.kind, wanted.slices, wanted.slice_thickness or 0.0, wanted.tilt, wanted.band_limit)
+    return prepare(dataset, spec, config.probe.modes)
+
+
+def effective_config(config: Config) -> Config:
+    """The configuration with every ``auto`` replaced, as a run would.
+
+    Args:
+        config: as given.
+
+    Returns:
+        the complete configuration.
+    """
+    return effective(config, prepare_from_config(config))
+
+
 def check_config(config: Config) -> None:
     """Refuse settings that contradict each other, before a file is read.
 
@@ -142,7 +172,7 @@ def reconstruct(
     Args:
         dataset: the scan; by default the one that ``config.data`` names.
         config: settings; by default those of :class:`jptycho.config.Config`.
-        observe: called after each epoch with its record and the state.
+        observe: called after each epoch with its record and a function that gives the object's channels then.
         say: told in words what happens.
         checkpoint: folder for checkpoints; where it holds one of equal settings, the run goes on from there.
         **changes: settings that replace the configuration's, tables as dictionaries, such as ``method="dgp"`` or
@@ -159,15 +189,7 @@ def reconstruct(
     started = time.perf_counter()
     config = with_changes(config, changes)
     check_config(config)
-    dataset = open_from_config(config) if dataset is None else dataset
-    spec = ObjectSpec(
-        config.object.kind,
-        config.object.slices,
-        config.object.slice_thickness or 0.0,
-        config.object.tilt,
-        config.object.band_limit,
-    )
-    problem = prepare(dataset, spec, config.probe.modes)
+    problem = prepare_from_config(config, dataset)
     config = effective(config, problem)
     with interruptible() as stop:
         run = Run(config, problem, say or _silent, observe or _unobserved, stop, checkpoint, started)
@@ -299,18 +321,19 @@ def _optimise(
     def observe(record: Record, now: State) -> None:
         nonlocal saved_at
         run.history.append(record)
-        run.observe(record, now)
+        run.observe(record, lambda: object_channels(solver, now, constants))
         due = time.perf_counter() - saved_at >= 60 * run.config.output.checkpoint_minutes
         if run.checkpoint is not None and (due or run.stop()):
             _save(run, name, now, constants)
             saved_at = time.perf_counter()
 
     state, status = run_epochs(stage, state, observe, run.stop)
-    return dataclasses.replace(guess, **estimate(solver, state, constants)), status
+    probe = jax.jit(solver.model.probe.apply)(state.params["probe"], constants["probe"], None)
+    return dataclasses.replace(guess, object=object_channels(solver, state, constants), probe=probe), status
 
 
-def estimate(solver: GradientSolver, state: State, constants: Any) -> dict[str, Array]:
-    """Object channels and probe modes that a state stands for: the running mean where there is one.
+def object_channels(solver: GradientSolver, state: State, constants: Any) -> Array:
+    """The object that a state stands for: the running mean where there is one.
 
     Args:
         solver: its settings.
@@ -318,13 +341,11 @@ def estimate(solver: GradientSolver, state: State, constants: Any) -> dict[str, 
         constants: of the representations.
 
     Returns:
-        ``{"object": (slices, channels, Y, X), "probe": (modes, y, x)}``.
+        phase in rad and absorption (slices, channels, Y, X).
     """
-    channels = state.average
-    if channels is None:
-        channels = solver.model.object.apply(state.params["object"], constants["object"], None)
-    probe = jax.jit(solver.model.probe.apply)(state.params["probe"], constants["probe"], None)
-    return {"object": channels, "probe": probe}
+    if state.average is not None:
+        return state.average
+    return solver.model.object.apply(state.params["object"], constants["object"], None)
 
 
 def _folder(run: Run) -> Path:
@@ -459,5 +480,5 @@ def _silent(message: str) -> None:
     """Say nothing."""
 
 
-def _unobserved(record: Record, state: State) -> None:
+def _unobserved(record: Record, channels: Callable[[], Array]) -> None:
     """Look at nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
-from scipy.optimize import minimize
+from skimage.registration import phase_cross_correlation
 
 from jptycho.types import Float
 
@@ -36,34 +36,27 @@ def remove_plane(
 def fit_plane_and_shift(
     image: Float[np.ndarray, "Y X"], truth: Float[np.ndarray, "Y X"], max_shift: float = 3.0
 ) -> tuple[Float[np.ndarray, "Y X"], Float[np.ndarray, "2"]]:
-    """Move an image by a sub-pixel shift and add a plane so that it fits the truth best in least squares.
+    """Move an image by a sub-pixel shift and add a plane so that it fits the truth.
+
+    The shift is that of the largest cross-correlation, to a twentieth of a pixel; the plane is a least-squares fit.
 
     Args:
         image: reconstructed phase (Y, X).
         truth: of the same sampling and origin up to a small shift.
-        max_shift: pixels that are searched.
+        max_shift: pixels; where the correlation peaks farther away the image is not moved.
 
     Returns:
         the image in the truth's gauge, and the shift (y, x) in pixels that was applied.
 
     Example:
-        >>> truth = np.random.default_rng(0).normal(size=(32, 32))
-        >>> truth = ndimage.gaussian_filter(truth, 2)
+        >>> truth = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(32, 32)), 2)
         >>> moved, shift = fit_plane_and_shift(ndimage.shift(truth, (1, -0.5)) + 3, truth)
         >>> shift.round(1).tolist()
         [-1.0, 0.5]
     """
-
-    def moved(shift: np.ndarray) -> np.ndarray:
-        return ndimage.shift(image, shift, order=3, mode="nearest")
-
-    def misfit(shift: np.ndarray) -> float:
-        if np.max(np.abs(shift)) > max_shift:
-            return float(np.sum(remove_plane(truth) ** 2))
-        return float(np.sum(remove_plane(moved(shift) - truth) ** 2))
-
-    starts = [np.array([i, j], float) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    start = min(starts, key=misfit)
-    found = minimize(misfit, start, method="Nelder-Mead", options={"xatol": 1e-2, "fatol": 0, "maxiter": 60}).x
-    best = moved(found)
-    return truth + remove_plane(best - truth), found
+    flat, reference = remove_plane(image), remove_plane(truth)
+    window = np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1]))
+    shift, *_ = phase_cross_correlation(reference * window, flat * window, upsample_factor=20, normalization=None)
+    shift = shift if np.max(np.abs(shift)) <= max_shift else np.zeros(2)
+    moved = ndimage.shift(flat, shift, order=3, mode="nearest")
+    return truth + remove_plane(moved - truth), shift

@@ -40,7 +40,7 @@ class Record:
     seconds: float
 
 
-Observer = Callable[[Record, State], None]
+Watch = Callable[[Record, State], None]
 
 
 @contextmanager
@@ -91,7 +91,7 @@ class Stage:
     started: float
 
 
-def run_epochs(stage: Stage, state: State, observe: Observer, stop: Callable[[], bool]) -> tuple[State, str]:
+def run_epochs(stage: Stage, state: State, observe: Watch, stop: Callable[[], bool]) -> tuple[State, str]:
     """Run epochs until the stage's number is reached or a stop is asked for; one host sync an epoch.
 
     Args:

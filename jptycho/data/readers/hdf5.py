@@ -42,6 +42,20 @@ def open_hdf5(path: Path, file_error: str) -> h5py.File:
         ) from None
 
 
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Refuse a file that exists, before any work is done for it.
+
+    Args:
+        path: of the file to be written.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        FormatError: the file exists and may not be replaced.
+    """
+    if path.exists() and not overwrite:
+        raise FormatError(f"output: {str(path)!r} exists. Choose another name, or allow it with --overwrite.")
+
+
 def atomic_write(path: Path, write: Callable[[h5py.File], None], overwrite: bool) -> None:
     """Write an HDF5 file that appears whole or not at all.
 
@@ -53,8 +67,7 @@ def atomic_write(path: Path, write: Callable[[h5py.File], None], overwrite: bool
     Raises:
         FormatError: the file exists and may not be replaced.
     """
-    if path.exists() and not overwrite:
-        raise FormatError(f"output.file: {str(path)!r} exists. Choose another name, or allow overwriting it.")
+    refuse_existing(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     os.close(handle)

@@ -1,0 +1,132 @@
+"""The command line: simulate, reconstruct, demo."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from jptycho.config import Config, SimulateConfig, load_config, load_toml, parse, to_toml
+from jptycho.errors import DivergenceError, JptychoError
+from jptycho.progress import Progress
+from jptycho.parallel import use_cpu_cores
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Electron ptychography with pixels or deep generative priors."
+)
+console = Console(highlight=False, soft_wrap=True)
+
+
+@app.command()
+def simulate(
+    output: Annotated[Path, typer.Argument(help="HDF5 file to write")] = Path("scan.h5"),
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings; `--print-config` shows all")] = None,
+    dose: Annotated[float | None, typer.Option(help="electrons a square Å; replaces the file's")] = None,
+    seed: Annotated[int | None, typer.Option(help="of counts and jitter; replaces the file's")] = None,
+    overwrite: Annotated[bool, typer.Option(help="replace an existing file")] = False,
+    print_config: Annotated[bool, typer.Option(help="write the complete configuration and stop")] = False,
+) -> None:
+    """Simulate a 4D-STEM scan of a gold nanoparticle on amorphous carbon, with its truth."""
+    values = load_toml(config) if config else {}
+    values.update({k: v for k, v in (("dose", dose), ("seed", seed)) if v is not None})
+    settings = parse(SimulateConfig, values)
+    if print_config:
+        console.out(to_toml(settings), end="")
+        return
+    from jptycho.data.readers.hdf5 import refuse_existing, write_scan  # noqa: PLC0415
+    from jptycho.simulate.scan import simulate_gold  # noqa: PLC0415
+
+    refuse_existing(output, overwrite)
+    scan = simulate_gold(**settings.model_dump())
+    write_scan(output, scan, overwrite, extra={"simulation": to_toml(settings)})
+    console.print(f"wrote {output}: {scan.shape[0]} x {scan.shape[1]} patterns of {scan.shape[2]} x {scan.shape[3]}")
+
+
+@app.command()
+def reconstruct(
+    config: Annotated[Path, typer.Argument(help="TOML file; its [data] file names the scan")],
+    method: Annotated[str | None, typer.Option(help="pixels or dgp; replaces the file's")] = None,
+    overwrite: Annotated[bool, typer.Option(help="replace an existing result")] = False,
+    print_config: Annotated[bool, typer.Option(help="write the complete effective configuration and stop")] = False,
+) -> None:
+    """Reconstruct a scan: result as HDF5, report as HTML and PNG. Ctrl-C ends after the epoch; run again to go on."""
+    settings = load_config(config)
+    changes = {"method": method, "output": {**settings.output.model_dump(), "overwrite": True} if overwrite else None}
+    settings = parse(
+        Config, {**settings.model_dump(exclude_none=True), **{k: v for k, v in changes.items() if v is not None}}
+    )
+    from jptycho import pipeline  # noqa: PLC0415
+    from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
+    from jptycho.data.results import write_result  # noqa: PLC0415
+
+    pipeline.check_config(settings)
+    if print_config:
+        console.out(to_toml(pipeline.effective_config(settings)), end="")
+        return
+    output = Path(settings.output.file)
+    refuse_existing(output, settings.output.overwrite)
+    progress = Progress(console)
+    checkpoint = output.with_name(output.name + ".checkpoint")
+    result = pipeline.reconstruct(
+        None, settings, say=console.print, observe=lambda record, _: progress(record), checkpoint=checkpoint
+    )
+    progress.close()
+    write_result(output, result, settings.output.overwrite)
+    console.print(f"wrote {output}")
+    if settings.output.report:
+        from jptycho.report.page import write_report  # noqa: PLC0415
+
+        page = output.with_suffix(".html")
+        write_report(page, {settings.method: result}, f"{Path(settings.data.file).name}: {settings.method}")
+        console.print(f"wrote {page} and {page.with_suffix('')}/*.png")
+    if result.attributes["status"] != "done":
+        console.print(f"interrupted: the result is that of the last epoch; run with --overwrite to go on from {checkpoint}")
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="folder for scan, results and report")] = Path("demo"),
+    dose: Annotated[float, typer.Option(help="electrons a square Å")] = 500.0,
+    seed: Annotated[int, typer.Option(help="of the noise")] = 0,
+) -> None:
+    """Simulate a particle and reconstruct it with pixels and with deep generative priors."""
+    parse(SimulateConfig, {"dose": dose, "seed": seed})
+    from jptycho.demo import run_demo  # noqa: PLC0415
+
+    progress = Progress(console)
+    table, files = run_demo(output, dose, seed, console.print, progress)
+    progress.close()
+    shown = RichTable(*table.head, title=table.caption, title_justify="left", box=None)
+    for row in table.rows:
+        shown.add_row(*row)
+    console.print(shown)
+    for file in files[:4] if len(files) > 4 else files:
+        console.print(f"wrote {file}")
+
+
+def main() -> None:
+    """Entry point: every expected error becomes one line on stderr and exit code 2."""
+    use_cpu_cores(os.cpu_count() or 1)
+    try:
+        app(standalone_mode=True)
+    except DivergenceError as error:
+        _fail(error, 3)
+    except JptychoError as error:
+        _fail(error, 2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        sys.exit(130)
+
+
+def _fail(error: JptychoError, code: int) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(f"error: {error}")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

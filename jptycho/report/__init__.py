@@ -1,0 +1,1 @@
+"""Figures and a self-contained page of a result."""

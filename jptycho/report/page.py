@@ -1,0 +1,121 @@
+"""The report: one HTML page that needs nothing else, and its figures as PNG files beside it."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment
+from matplotlib.figure import Figure
+
+from jptycho.data.results import Result
+from jptycho.report.figures import loss_figure, object_figure, pattern_figure, probe_figure, slices_figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of the page.
+
+    Attributes:
+        caption: above it.
+        head: column names.
+        rows: of words.
+    """
+
+    caption: str
+    head: list[str]
+    rows: list[list[str]]
+
+
+def run_table(results: dict[str, Result]) -> Table:
+    """What each run did, in a row.
+
+    Args:
+        results: by name.
+
+    Returns:
+        the table.
+    """
+    rows = []
+    for name, result in results.items():
+        history = result.history
+        rows.append(
+            [
+                name,
+                str(result.attributes["status"]),
+                str(len(history["loss"])),
+                f"{history['seconds'][-1]:.1f}",
+                f"{history['loss'][-1]:.5g}",
+                f"{history['error'][-1]:.4f}",
+            ]
+        )
+    return Table("Runs", ["run", "status", "epochs", "seconds", "loss", "amplitude error"], rows)
+
+
+def figures_of(results: dict[str, Result]) -> dict[str, tuple[str, str, Figure]]:
+    """Every figure of a report.
+
+    Args:
+        results: by name.
+
+    Returns:
+        file name to heading, caption and figure.
+    """
+    found = {
+        "object": (
+            "Object",
+            "Phase summed over slices within the scanned field, and its power spectrum (Hann window, logarithmic).",
+            object_figure(results),
+        ),
+        "probe": (
+            "Probe",
+            "Modes in real and reciprocal space: hue is phase, brightness amplitude, each to its own maximum.",
+            probe_figure(results),
+        ),
+        "loss": ("Convergence", "Loss as seen while each epoch ran.", loss_figure(results)),
+    }
+    for name, result in results.items():
+        if len(result.phase) > 1 or result.absorption is not None:
+            found[f"slices_{name}"] = (f"Slices: {name}", "In the order the beam meets them.", slices_figure(result))
+        found[f"patterns_{name}"] = (
+            f"Mean patterns: {name}",
+            "Zero frequency in the centre. What the difference shows, the model does not explain.",
+            pattern_figure(result),
+        )
+    return found
+
+
+def write_report(path: Path, results: dict[str, Result], title: str, tables: list[Table] | None = None) -> list[Path]:
+    """Write the page, and its figures as PNG files into a folder of the same name.
+
+    Args:
+        path: of the HTML file.
+        results: by name.
+        title: of the page.
+        tables: shown before the table of runs.
+
+    Returns:
+        every file written.
+    """
+    folder = path.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    written, entries = [path], []
+    for name, (heading, caption, figure) in figures_of(results).items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+        target = folder / f"{name}.png"
+        target.write_bytes(buffer.getvalue())
+        written.append(target)
+        entries.append({"heading": heading, "caption": caption, "png": base64.b64encode(buffer.getvalue()).decode()})
+    template = Environment(autoescape=True).from_string(
+        resources.files("jptycho.report").joinpath("page.html").read_text(encoding="utf-8")
+    )
+    configurations = {name: str(result.attributes["configuration"]) for name, result in results.items()}
+    page = template.render(
+        title=title, tables=[*(tables or []), run_table(results)], figures=entries, configurations=configurations
+    )
+    path.write_text(page, encoding="utf-8")
+    return written
