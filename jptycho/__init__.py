@@ -1,1 +1,77 @@
-"""Electron ptychography in JAX, with pixels or deep generative priors."""
+"""Electron ptychography in JAX, with pixels or deep generative priors.
+
+From a scan to a result: :func:`open_dataset` or :func:`simulate_gold`, then :func:`reconstruct`.
+The physics: :class:`Fields`, :class:`Setup`, :func:`predict`. Everything below is a pure function of arrays and frozen
+settings except the readers, writers and ``reconstruct``.
+"""
+
+from jptycho.config import Config, load_config
+from jptycho.data.dataset import Calibration, Dataset4D, from_arrays
+from jptycho.data.readers.door import open_dataset
+from jptycho.data.readers.hdf5 import write_scan
+from jptycho.data.results import Result, projected_phase, read_result, write_result
+from jptycho.diagnostics.truth import compare_with_truth
+from jptycho.errors import ConfigError, DivergenceError, FormatError
+from jptycho.forward.model import Fields, Setup, predict, predict_batch
+from jptycho.parallel import make_mesh, replicate, use_cpu_cores
+from jptycho.pipeline import reconstruct
+from jptycho.preprocess.automatic import choose_preconditioner
+from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
+from jptycho.pretrain import Pretraining, pretrain
+from jptycho.representations.base import Guess, ModelSpec, initialise, render
+from jptycho.representations.generators import GeneratedObject, GeneratedProbe
+from jptycho.representations.networks import PARITY, UNetSpec
+from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner
+from jptycho.simulate.scan import simulate_gold
+from jptycho.solvers.base import State, distribute
+from jptycho.solvers.gradient import GradientSolver, epoch, init_state
+
+__all__ = [
+    "PARITY",
+    "Calibration",
+    "Config",
+    "ConfigError",
+    "Dataset4D",
+    "DivergenceError",
+    "Fields",
+    "FormatError",
+    "GeneratedObject",
+    "GeneratedProbe",
+    "GradientSolver",
+    "Guess",
+    "ModelSpec",
+    "ObjectSpec",
+    "PixelObject",
+    "PixelProbe",
+    "Preconditioner",
+    "Pretraining",
+    "Problem",
+    "Result",
+    "Setup",
+    "State",
+    "UNetSpec",
+    "choose_preconditioner",
+    "compare_with_truth",
+    "distribute",
+    "epoch",
+    "from_arrays",
+    "init_state",
+    "initialise",
+    "load_config",
+    "make_mesh",
+    "open_dataset",
+    "predict",
+    "predict_batch",
+    "prepare",
+    "pretrain",
+    "projected_phase",
+    "read_result",
+    "reconstruct",
+    "render",
+    "replicate",
+    "simulate_gold",
+    "use_cpu_cores",
+    "write_result",
+    "write_scan",
+]
+__version__ = "0.1.0"

@@ -11,10 +11,12 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from jptycho.config import Config, SimulateConfig, load_config, load_toml, parse, to_toml
+from jptycho.config import Config, load_config
 from jptycho.errors import DivergenceError, JptychoError
-from jptycho.progress import Progress
 from jptycho.parallel import use_cpu_cores
+from jptycho.progress import Progress
+from jptycho.settings import load_toml, parse, to_toml
+from jptycho.simulate.scan import GoldSettings, simulate_gold
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Electron ptychography with pixels or deep generative priors."
@@ -34,15 +36,14 @@ def simulate(
     """Simulate a 4D-STEM scan of a gold nanoparticle on amorphous carbon, with its truth."""
     values = load_toml(config) if config else {}
     values.update({k: v for k, v in (("dose", dose), ("seed", seed)) if v is not None})
-    settings = parse(SimulateConfig, values)
+    settings = parse(GoldSettings, values)
     if print_config:
         console.out(to_toml(settings), end="")
         return
     from jptycho.data.readers.hdf5 import refuse_existing, write_scan  # noqa: PLC0415
-    from jptycho.simulate.scan import simulate_gold  # noqa: PLC0415
 
     refuse_existing(output, overwrite)
-    scan = simulate_gold(**settings.model_dump())
+    scan = simulate_gold(settings)
     write_scan(output, scan, overwrite, extra={"simulation": to_toml(settings)})
     console.print(f"wrote {output}: {scan.shape[0]} x {scan.shape[1]} patterns of {scan.shape[2]} x {scan.shape[3]}")
 
@@ -60,13 +61,13 @@ def reconstruct(
     settings = parse(
         Config, {**settings.model_dump(exclude_none=True), **{k: v for k, v in changes.items() if v is not None}}
     )
-    from jptycho import pipeline  # noqa: PLC0415
+    from jptycho import choices, pipeline  # noqa: PLC0415
     from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
     from jptycho.data.results import write_result  # noqa: PLC0415
 
-    pipeline.check_config(settings)
+    choices.check_config(settings)
     if print_config:
-        console.out(to_toml(pipeline.effective_config(settings)), end="")
+        console.out(to_toml(choices.effective_config(settings)), end="")
         return
     output = Path(settings.output.file)
     refuse_existing(output, settings.output.overwrite)
@@ -85,7 +86,9 @@ def reconstruct(
         write_report(page, {settings.method: result}, f"{Path(settings.data.file).name}: {settings.method}")
         console.print(f"wrote {page} and {page.with_suffix('')}/*.png")
     if result.attributes["status"] != "done":
-        console.print(f"interrupted: the result is that of the last epoch; run with --overwrite to go on from {checkpoint}")
+        console.print(
+            f"interrupted: the result is that of the last epoch; run with --overwrite to go on from {checkpoint}"
+        )
 
 
 @app.command()
@@ -95,7 +98,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="of the noise")] = 0,
 ) -> None:
     """Simulate a particle and reconstruct it with pixels and with deep generative priors."""
-    parse(SimulateConfig, {"dose": dose, "seed": seed})
+    parse(GoldSettings, {"dose": dose, "seed": seed})
     from jptycho.demo import run_demo  # noqa: PLC0415
 
     progress = Progress(console)

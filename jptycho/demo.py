@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jptycho.config import Config, parse
+from jptycho.config import Config
 from jptycho.data.dataset import Dataset4D, Truth
 from jptycho.data.readers.hdf5 import write_scan
 from jptycho.data.results import Result, write_result
@@ -18,6 +18,7 @@ from jptycho.diagnostics.similarity import Similarity
 from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.pipeline import reconstruct
 from jptycho.report.page import Table, write_report
+from jptycho.settings import parse
 from jptycho.simulate.scan import simulate_gold
 from jptycho.solvers.loop import Record
 
@@ -144,7 +145,10 @@ def run_demo(
     started = time.perf_counter()
     scan = simulate_gold(dose=dose, seed=seed)
     write_scan(folder / "scan.h5", scan, overwrite=True, extra={"dose": dose, "seed": seed})
-    say(f"simulated {scan.shape[0]} x {scan.shape[1]} patterns at {dose:g} e/Å² in {time.perf_counter() - started:.0f} s")
+    say(
+        f"simulated {scan.shape[0]} x {scan.shape[1]} patterns at {dose:g} e/Å² "
+        f"in {time.perf_counter() - started:.0f} s"
+    )
     results, runs, files = {}, {}, [folder / "scan.h5"]
     for name in ("pixels", "dgp"):
         config = parse(

@@ -94,9 +94,7 @@ def sum_over_shards(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., A
 
     def everywhere(shared: Any, *arrays: Any) -> Any:
         specs = (P(), *(P(AXIS) for _ in arrays))
-        mapped = jax.shard_map(
-            lambda *args: jax.lax.psum(local(*args), AXIS), mesh=mesh, in_specs=specs, out_specs=P()
-        )
+        mapped = jax.shard_map(lambda *args: jax.lax.psum(local(*args), AXIS), mesh=mesh, in_specs=specs, out_specs=P())
         return mapped(shared, *arrays)
 
     return everywhere

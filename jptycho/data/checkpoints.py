@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jptycho.errors import FormatError
@@ -87,7 +88,7 @@ def remove_checkpoint(folder: Path) -> None:
 
 
 def _is_key(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _storable(leaf: Any) -> np.ndarray:
@@ -95,5 +96,5 @@ def _storable(leaf: Any) -> np.ndarray:
 
 
 def _like(stored: Any, leaf: Any) -> Any:
-    value = jax.random.wrap_key_data(np.asarray(stored)) if _is_key(leaf) else stored
+    value = jax.random.wrap_key_data(jnp.asarray(stored)) if _is_key(leaf) else stored
     return jax.device_put(value, leaf.sharding)

@@ -199,7 +199,9 @@ def _checked_sum(part: np.ndarray, start: int, source: str) -> float:
         if wrong == "not finite"
         else "Subtract no dark reference below zero: clip at zero, or add the offset back."
     )
-    raise FormatError(f"counts: {source} holds {number} {wrong} values, first in pattern {first}; expected >= 0. {advice}")
+    raise FormatError(
+        f"counts: {source} holds {number} {wrong} values, first in pattern {first}; expected >= 0. {advice}"
+    )
 
 
 def describe(dataset: Dataset4D) -> dict[str, Any]:

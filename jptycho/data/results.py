@@ -2,7 +2,8 @@
 
 Schema ``jptycho-result``, version 1::
 
-    /object/phase        (slices, Y, X) rad           attrs: sampling (Å), origin (Å of pixel [0, 0]), kind, slice_thickness
+    /object/phase        (slices, Y, X) rad           attrs: sampling (Å a pixel), origin (Å of
+                                                  pixel [0, 0]), kind, slice_thickness (Å)
     /object/absorption   (slices, Y, X)               only for kind ``complex``
     /probe/modes         (modes, y, x) complex        centre of the window at [y // 2, x // 2]; expected counts of a
                                                       pattern sum to dose * sum |modes|²
@@ -118,8 +119,11 @@ def write_result(path: Path, result: Result, overwrite: bool = False) -> None:
         file.create_dataset("field_of_view", data=np.asarray(result.field_of_view))
         for name, column in result.history.items():
             text = column.dtype.kind in "UO"
-            file.create_dataset(f"history/{name}", data=column.astype(object) if text else column,
-                                dtype=h5py.string_dtype() if text else None)
+            file.create_dataset(
+                f"history/{name}",
+                data=column.astype(object) if text else column,
+                dtype=h5py.string_dtype() if text else None,
+            )
         file.create_dataset("patterns/measured", data=result.measured).attrs["unit"] = "counts"
         file.create_dataset("patterns/modelled", data=result.modelled).attrs["unit"] = "counts"
 
@@ -155,6 +159,11 @@ def read_result(path: str | Path) -> Result:
             history=history,
             measured=file["patterns/measured"][()],
             modelled=file["patterns/modelled"][()],
-            field_of_view=tuple(int(v) for v in file["field_of_view"][()]),
+            field_of_view=_four(file["field_of_view"][()]),
             attributes={k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()},
         )
+
+
+def _four(values: np.ndarray) -> tuple[int, int, int, int]:
+    top, bottom, left, right = (int(v) for v in values)
+    return top, bottom, left, right

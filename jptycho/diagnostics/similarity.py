@@ -90,5 +90,5 @@ def compare(
     return Similarity(
         correlation(fitted, truth),
         correlation(a, b),
-        float(structural_similarity(fitted, truth, data_range=extent)),
+        float(np.asarray(structural_similarity(fitted, truth, data_range=extent))),
     )

@@ -86,9 +86,7 @@ def predict(fields: Fields, setup: Setup, position: Float[Array, "2"]) -> Float[
     return far_field(multislice(waves, patches, kernel))
 
 
-def predict_batch(
-    fields: Fields, setup: Setup, positions: Float[Array, "batch 2"]
-) -> Float[Array, "batch ky kx"]:
+def predict_batch(fields: Fields, setup: Setup, positions: Float[Array, "batch 2"]) -> Float[Array, "batch ky kx"]:
     """:func:`predict` over a batch of positions.
 
     Args:

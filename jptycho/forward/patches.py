@@ -68,4 +68,5 @@ def fourier_shift(wave: Complex[Array, "*modes y x"], shift: Float[Array, "2"]) 
         >>> bool(jnp.allclose(moved, jnp.roll(jnp.eye(4), 1, axis=1), atol=1e-6))
         True
     """
-    return jnp.fft.ifft2(jnp.fft.fft2(wave, norm="ortho") * shift_ramp(wave.shape[-2:], shift), norm="ortho")
+    ramp = shift_ramp((wave.shape[-2], wave.shape[-1]), shift)
+    return jnp.fft.ifft2(jnp.fft.fft2(wave, norm="ortho") * ramp, norm="ortho")

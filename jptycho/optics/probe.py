@@ -108,9 +108,7 @@ def beam_probe(grid: Grid, beam: Beam, centre: tuple[float, float] = (0.0, 0.0))
         >>> beam_probe(Grid((16, 16), (0.4, 0.4)), Beam(300e3, 20.0)).shape
         (16, 16)
     """
-    return form_probe(
-        grid, electron.wavelength(beam.energy), beam.semiangle_cutoff, dict(beam.aberrations), centre
-    )
+    return form_probe(grid, electron.wavelength(beam.energy), beam.semiangle_cutoff, dict(beam.aberrations), centre)
 
 
 def incoherent_modes(probe: Complex[Array, "y x"], modes: int, share: float = 0.05) -> Complex[Array, "modes y x"]:

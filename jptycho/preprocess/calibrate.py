@@ -90,7 +90,8 @@ def check_calibration(dataset: Dataset4D) -> None:
     largest = 0.5 * wavelength_of(calibration) / max(sampling) * 1e3
     if float(calibration.semiangle_cutoff or 0) >= largest:
         raise ConfigError(
-            f"data.semiangle_cutoff: {calibration.semiangle_cutoff:g} mrad, but the detector ends at {largest:.3g} mrad. "
+            f"data.semiangle_cutoff: {calibration.semiangle_cutoff:g} mrad, but the detector ends at "
+            f"{largest:.3g} mrad. "
             "Check semiangle_cutoff (mrad) and reciprocal_sampling (Å⁻¹ a pixel)."
         )
     _check_overlap(dataset)
@@ -102,7 +103,9 @@ def _check_present(dataset: Dataset4D) -> None:
     units = {"energy": "eV", "semiangle_cutoff": "mrad", "reciprocal_sampling": "Å⁻¹ a detector pixel", "step": "Å"}
     for name in needed:
         if getattr(dataset.calibration, name) is None:
-            raise ConfigError(f"data.{name}: missing; {dataset.source} does not say it. Add it to [data], in {units[name]}.")
+            raise ConfigError(
+                f"data.{name}: missing; {dataset.source} does not say it. Add it to [data], in {units[name]}."
+            )
     if dataset.positions is None and len(dataset.shape) != 4:
         raise ConfigError(
             f"data.scan_shape: missing; the patterns are a list of {dataset.shape[0]}. Add scan_shape or positions."

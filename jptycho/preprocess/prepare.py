@@ -79,7 +79,7 @@ def scan_positions(dataset: Dataset4D) -> Float[np.ndarray, "scan 2"]:
     calibration = dataset.calibration
     if dataset.positions is None:
         step = calibration.step or (1.0, 1.0)
-        return raster_positions(dataset.shape[:2], step, calibration.rotation, calibration.transpose)
+        return raster_positions((dataset.shape[0], dataset.shape[1]), step, calibration.rotation, calibration.transpose)
     points = dataset.positions[:, ::-1] if calibration.transpose else dataset.positions
     angle = math.radians(calibration.rotation)
     matrix = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
@@ -101,7 +101,9 @@ def check_object(spec: ObjectSpec, dataset: Dataset4D) -> None:
     if spec.slices > 1 and spec.thickness <= 0:
         raise ConfigError(f"object.slice_thickness: missing; {spec.slices} slices need the Å between them. Add it.")
     if spec.slices > 1 and dataset.calibration.length_unit == "px":
-        raise ConfigError("object.slices: expected 1 where lengths are known in pixels only. Give the calibration in Å.")
+        raise ConfigError(
+            "object.slices: expected 1 where lengths are known in pixels only. Give the calibration in Å."
+        )
 
 
 def nominal_probe(
@@ -154,7 +156,7 @@ def illumination(
         weight of each pixel.
 
     Example:
-        >>> illumination(np.ones((1, 2, 2)), np.array([[2.0, 2.0]]), (4, 4)).sum()
+        >>> illumination(np.ones((1, 2, 2)), np.array([[2.0, 2.0]]), (4, 4)).sum().item()
         16.0
     """
     visits = np.zeros(canvas)

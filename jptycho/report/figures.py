@@ -221,7 +221,9 @@ def loss_figure(results: dict[str, Result]) -> Figure:
         losses, count = history["loss"], np.arange(1, len(history["loss"]) + 1)
         axes[0, 0].plot(history["seconds"], losses, "o-", ms=3, label=name)
         axes[0, 1].plot(count, losses, "o-", ms=3, label=name)
-    for ax, label in zip(axes[0], ("seconds from the start, compilation included", "epoch, the start included"), strict=True):
+    for ax, label in zip(
+        axes[0], ("seconds from the start, compilation included", "epoch, the start included"), strict=True
+    ):
         ax.set(xlabel=label, ylabel="loss", yscale="log")
         ax.grid(alpha=0.3, which="both")
         ax.legend(fontsize=9)
@@ -246,5 +248,7 @@ def pattern_figure(result: Result) -> Figure:
         show(ax, np.sqrt(np.maximum(image, 0)), step, f"1/{unit}", f"mean {name}", cmap="viridis", vmin=0, vmax=top)
     difference = result.modelled - result.measured
     limit = float(np.quantile(np.abs(difference), 0.999))
-    show(axes[0, 2], difference, step, f"1/{unit}", "modelled - measured, counts", cmap="RdBu_r", vmin=-limit, vmax=limit)
+    show(
+        axes[0, 2], difference, step, f"1/{unit}", "modelled - measured, counts", cmap="RdBu_r", vmin=-limit, vmax=limit
+    )
     return figure

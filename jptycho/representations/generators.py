@@ -63,7 +63,7 @@ def _run(
     image = constants.image
     if key is not None and noise:
         image = image + noise * jax.random.normal(key, image.shape, image.dtype)
-    return network.apply(params, image)
+    return jnp.asarray(network.apply(params, image))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,11 @@ class GeneratedObject:
         slices, channels, rows, columns = free.shape
         image = free.reshape(slices * channels, rows, columns).transpose(1, 2, 0)
         constants = standardise(image, 2**self.network.levels)
-        return initial_weights(self._network(constants), key, constants.image), (constants, guess.coverage, guess.object)
+        return initial_weights(self._network(constants), key, constants.image), (
+            constants,
+            guess.coverage,
+            guess.object,
+        )
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
         """Phase in rad and absorption."""

@@ -67,7 +67,7 @@ def precondition(
     """
     if spec.amplitude == 0:
         return phase
-    weight = spectral_weight(spec, phase.shape[1:]).astype(phase.dtype)
+    weight = spectral_weight(spec, (phase.shape[1], phase.shape[2])).astype(phase.dtype)
     spectrum = jnp.fft.rfft2(jnp.mean(phase, axis=0))
     return phase + jnp.fft.irfft2(spectrum * (weight - 1), s=phase.shape[1:])
 

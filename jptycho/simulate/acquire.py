@@ -90,9 +90,7 @@ def fourier_crop(image: Float[np.ndarray, "Y X"], shape: tuple[int, int]) -> Flo
     return np.fft.ifft2(np.fft.ifftshift(window), norm="forward").real
 
 
-def diffraction_patterns(
-    fields: Fields, setup: Setup, detector: tuple[int, int]
-) -> Float[np.ndarray, "scan ky kx"]:
+def diffraction_patterns(fields: Fields, setup: Setup, detector: tuple[int, int]) -> Float[np.ndarray, "scan ky kx"]:
     """Expected pattern at every position, cropped to the detector, as a fraction of the incident electrons.
 
     Args:
@@ -117,9 +115,7 @@ def diffraction_patterns(
     return np.concatenate(chunks)[:scan]
 
 
-def count_electrons(
-    expected: Float[np.ndarray, "..."], pattern_dose: float, rng: np.random.Generator
-) -> np.ndarray:
+def count_electrons(expected: Float[np.ndarray, "..."], pattern_dose: float, rng: np.random.Generator) -> np.ndarray:
     """Poisson counts in the smallest unsigned integer type that holds them; the expectation at infinite dose.
 
     Args:
@@ -159,7 +155,8 @@ def record_gold(
     positions = raster_positions(acquisition.scan_shape, (acquisition.step, acquisition.step))
     positions = positions + rng.normal(0, acquisition.jitter, positions.shape)
     sampling = (acquisition.sampling[0] / OVERSAMPLING, acquisition.sampling[1] / OVERSAMPLING)
-    window = Grid(tuple(OVERSAMPLING * n for n in acquisition.detector), sampling)
+    fine = (OVERSAMPLING * acquisition.detector[0], OVERSAMPLING * acquisition.detector[1])
+    window = Grid(fine, sampling)
     pixels, canvas = place_on_canvas(positions, sampling, window.shape)
     cell = Grid(canvas, sampling)
     extent = (canvas[0] * sampling[0], canvas[1] * sampling[1])

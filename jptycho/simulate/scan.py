@@ -1,71 +1,74 @@
-"""A simulated scan as a dataset, from the settings of ``[simulate]``."""
+"""A simulated scan as a dataset."""
 
 from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
 
 from jptycho.data.dataset import Calibration, Dataset4D, Truth, from_arrays
 from jptycho.errors import ConfigError
 from jptycho.optics.probe import Beam
+from jptycho.settings import NotNegative, Pair, Positive, Section, parse
 from jptycho.simulate.acquire import Acquisition, record_gold
 
+LARGEST_SCAN = 2000.0  # Å: its slices would fill the memory
 
-def simulate_gold(
-    *,
-    dose: float = 500.0,
-    seed: int = 0,
-    specimen_seed: int = 6,
-    diameter: float = 52.0,
-    carbon_thickness: float = 10.0,
-    slice_thickness: float = 4.0,
-    energy: float = 300e3,
-    semiangle_cutoff: float = 20.0,
-    defocus: float = 200.0,
-    scan_shape: tuple[int, int] = (40, 40),
-    step: float = 1.5,
-    jitter: float = 0.1,
-    detector: tuple[int, int] = (64, 64),
-    sampling: tuple[float, float] = (0.4, 0.4),
-) -> Dataset4D:
+
+class GoldSettings(Section):
+    """A simulated scan over a gold nanoparticle on amorphous carbon."""
+
+    dose: float = Field(500.0, gt=0, description="electrons a square Å; inf for the expectation itself")
+    seed: int = Field(0, ge=0, description="of the counts and the position jitter")
+    specimen_seed: int = Field(6, ge=0, description="of the film and the particle's orientation")
+    diameter: Positive = Field(52.0, description="of the particle in Å")
+    carbon_thickness: Positive = Field(10.0, description="Å")
+    slice_thickness: Positive = Field(4.0, description="of the simulation in Å")
+    energy: Positive = Field(300e3, description="eV")
+    semiangle_cutoff: Positive = Field(20.0, description="mrad")
+    defocus: float = Field(200.0, description="Å at the middle of the specimen, positive for underfocus")
+    scan_shape: tuple[int, int] = Field((40, 40), description="slow and fast steps")
+    step: Positive = Field(1.5, description="Å")
+    jitter: NotNegative = Field(0.1, description="root mean square displacement of the positions, Å")
+    detector: tuple[int, int] = Field((64, 64), description="rows and columns")
+    sampling: Pair = Field((0.4, 0.4), description="Å an object pixel: wavelength over the detector's full angle")
+
+
+def simulate_gold(settings: GoldSettings | None = None, **changes: Any) -> Dataset4D:
     """A scan over a gold nanoparticle on amorphous carbon, with its truth.
 
     The simulation samples the object twice as finely as the detector allows and propagates through slices of
     ``slice_thickness``; see :mod:`jptycho.simulate.acquire`.
 
     Args:
-        dose: electrons a square Å; infinite for the expectation itself.
-        seed: of counts and position jitter.
-        specimen_seed: of the film and the particle's orientation.
-        diameter: of the particle in Å.
-        carbon_thickness: Å.
-        slice_thickness: of the simulation in Å.
-        energy: eV.
-        semiangle_cutoff: mrad.
-        defocus: Å at the middle of the specimen, positive for underfocus.
-        scan_shape: slow and fast steps.
-        step: Å.
-        jitter: root mean square displacement of the (known) positions in Å.
-        detector: rows and columns.
-        sampling: Å an object pixel.
+        settings: of specimen, microscope and scan.
+        **changes: keys of :class:`GoldSettings` that replace them, such as ``dose=200``.
 
     Returns:
         the scan in memory.
 
     Raises:
-        ConfigError: a step so large that the canvas would be enormous.
+        ConfigError: a setting that is unknown or impossible.
     """
-    if max(scan_shape) * step > 2000:
-        raise ConfigError(f"step: a scan of {max(scan_shape) * step:g} Å; expected below 2000 Å. Check its unit (Å).")
+    given = {} if settings is None else settings.model_dump()
+    use = parse(GoldSettings, {**given, **changes})
+    if max(use.scan_shape) * use.step > LARGEST_SCAN:
+        extent = max(use.scan_shape) * use.step
+        raise ConfigError(f"step: a scan of {extent:g} Å; expected below {LARGEST_SCAN:g} Å. Check its unit (Å).")
     # The probe is formed where the beam meets the specimen; defocus is quoted at its middle.
-    thickness = diameter + carbon_thickness
-    beam = Beam(energy, semiangle_cutoff, (("C10", -(defocus + thickness / 2)),))
-    acquisition = Acquisition(beam, scan_shape, step, detector, sampling, jitter, dose, seed)
-    recording = record_gold(acquisition, diameter, carbon_thickness, slice_thickness, specimen_seed)
+    thickness = use.diameter + use.carbon_thickness
+    beam = Beam(use.energy, use.semiangle_cutoff, (("C10", -(use.defocus + thickness / 2)),))
+    acquisition = Acquisition(
+        beam, use.scan_shape, use.step, use.detector, use.sampling, use.jitter, use.dose, use.seed
+    )
+    recording = record_gold(acquisition, use.diameter, use.carbon_thickness, use.slice_thickness, use.specimen_seed)
     calibration = Calibration(
-        energy=energy,
-        semiangle_cutoff=semiangle_cutoff,
-        defocus=defocus,
-        step=(step, step),
-        reciprocal_sampling=(1 / (detector[0] * sampling[0]), 1 / (detector[1] * sampling[1])),
+        energy=use.energy,
+        semiangle_cutoff=use.semiangle_cutoff,
+        defocus=use.defocus,
+        step=(use.step, use.step),
+        reciprocal_sampling=(1 / (use.detector[0] * use.sampling[0]), 1 / (use.detector[1] * use.sampling[1])),
     )
     origin = (float(recording.truth_origin[0]), float(recording.truth_origin[1]))
-    truth = Truth(recording.truth, sampling, origin)
+    truth = Truth(recording.truth, use.sampling, origin)
     return from_arrays(recording.counts, calibration, recording.positions.reshape(-1, 2), truth=truth)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from jptycho.types import Float
@@ -43,9 +43,7 @@ def gold_particle(
     return points[np.sum((points / [height / 2, diameter / 2, diameter / 2]) ** 2, axis=1) <= 1]
 
 
-def amorphous_carbon(
-    extent: tuple[float, float, float], rng: np.random.Generator
-) -> Float[np.ndarray, "atoms 3"]:
+def amorphous_carbon(extent: tuple[float, float, float], rng: np.random.Generator) -> Float[np.ndarray, "atoms 3"]:
     """Random atoms at the density of evaporated carbon, none nearer than a bond length, periodic in the plane.
 
     Args:
@@ -64,7 +62,7 @@ def amorphous_carbon(
     points = np.empty((0, 3))
     while len(points) < wanted:
         points = np.concatenate([points, rng.uniform(0, 1, (wanted, 3)) * extent])
-        pairs = cKDTree(points, boxsize=box).query_pairs(CARBON_SPACING, output_type="ndarray")
+        pairs = KDTree(points, boxsize=box).query_pairs(CARBON_SPACING, output_type="ndarray")
         # Of two that are too near, the later goes: the earlier were accepted before.
         points = np.delete(points, np.unique(pairs.max(axis=1)), axis=0) if len(pairs) else points
     return points[:wanted]
@@ -96,6 +94,6 @@ def gold_on_carbon(
     rng = np.random.default_rng(seed)
     angles = rng.uniform(-180, 180, 3)
     gold = gold_particle(diameter, (float(angles[0]), float(angles[1]), float(angles[2])))
-    gold = gold + [diameter / 2, extent[0] / 2, extent[1] / 2]
+    gold += [diameter / 2, extent[0] / 2, extent[1] / 2]
     film = amorphous_carbon((carbon_thickness, *extent), rng)
-    return {"Au": gold, "C": film + [diameter + 1.5, 0, 0]}
+    return {"Au": gold, "C": film + np.array([diameter + 1.5, 0, 0])}

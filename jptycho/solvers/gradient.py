@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Hashable
 from functools import partial
 from typing import Any
 
@@ -65,7 +66,7 @@ def optimiser(solver: GradientSolver) -> optax.GradientTransformation:
             )
         return optax.linear_schedule(0.0, peak, solver.warm_up) if solver.warm_up else optax.constant_schedule(peak)
 
-    adam = {
+    adam: dict[Hashable, optax.GradientTransformation] = {
         "object": optax.adam(rate(solver.object_rate), eps=1e-12),
         "probe": optax.adam(rate(solver.probe_rate), eps=1e-12) if solver.probe_rate else optax.set_to_zero(),
     }
@@ -93,9 +94,7 @@ def init_state(solver: GradientSolver, mesh: Mesh, params: Any, constants: Any, 
 
 
 @partial(jax.jit, static_argnames=("solver", "mesh"), donate_argnames="state")
-def epoch(
-    solver: GradientSolver, mesh: Mesh, state: State, constants: Any, data: ScanData
-) -> tuple[State, Metrics]:
+def epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
     """See every pattern once.
 
     Args:

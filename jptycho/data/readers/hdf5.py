@@ -18,7 +18,7 @@ SCHEMA = "jptycho-scan"
 VERSION = 1
 
 
-def open_hdf5(path: Path, file_error: str) -> h5py.File:
+def open_hdf5(path: Path, file_error: str) -> Any:
     """Open an HDF5 file for reading, or say why not.
 
     Args:
@@ -26,13 +26,15 @@ def open_hdf5(path: Path, file_error: str) -> h5py.File:
         file_error: name of the argument that gave the path.
 
     Returns:
-        the open file.
+        the open :class:`h5py.File`, untyped: h5py's types do not tell a group from a dataset.
 
     Raises:
         FormatError: missing, truncated or no HDF5.
     """
     if not path.exists():
-        raise FormatError(f"{file_error}: no file {str(path)!r}. Check the path; a relative one starts at the TOML file.")
+        raise FormatError(
+            f"{file_error}: no file {str(path)!r}. Check the path; a relative one starts at the TOML file."
+        )
     try:
         return h5py.File(path, "r")
     except OSError as error:
@@ -99,11 +101,11 @@ def read_array(path: Path, name: str) -> np.ndarray:
             return np.asarray(dataset[()])
         except OSError as error:
             raise FormatError(
-                f"data.file: {str(path)!r} is damaged: {name!r} cannot be read ({error}). Copy it again from its origin."
+                f"data.file: {str(path)!r} is damaged: {name!r} cannot be read ({error}). Copy it again."
             ) from None
 
 
-def find_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+def find_dataset(file: Any, name: str, path: Path) -> Any:
     """A dataset by name.
 
     Args:
@@ -233,7 +235,9 @@ def read_scan(path: Path) -> Dataset4D:
     with open_hdf5(path, "data.file") as file:
         version = int(file.attrs.get("schema_version", 0))
         if version > VERSION:
-            raise FormatError(f"data.file: {str(path)!r} has schema {version}; this version reads {VERSION}. Update jptycho.")
+            raise FormatError(
+                f"data.file: {str(path)!r} has schema {version}; this version reads {VERSION}. Update jptycho."
+            )
         counts = find_dataset(file, "counts", path)
         shape, dtype = counts.shape, counts.dtype
         values = {k: _plain(file["calibration"].attrs[k]) for k in CALIBRATION_UNITS if k in file["calibration"].attrs}
@@ -243,9 +247,7 @@ def read_scan(path: Path) -> Dataset4D:
         truth = None
         if "truth/phase" in file:
             image = file["truth/phase"]
-            truth = Truth(
-                np.asarray(image[()]), _plain(image.attrs["sampling"]), _plain(image.attrs["origin"])
-            )
+            truth = Truth(np.asarray(image[()]), _plain(image.attrs["sampling"]), _plain(image.attrs["origin"]))
     return Dataset4D(
         shape,
         dtype,

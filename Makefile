@@ -1,0 +1,41 @@
+# `make demo` and `make test` set up .venv by themselves, with pinned versions.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow lint doctest notebooks check clean
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.core  ## simulate a scan and reconstruct it twice; files go to demo/
+	$(BIN)/jptycho demo --output demo
+
+test: $(VENV)/.dev  ## the tests, without the slow ones
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow' tests
+
+test-slow: $(VENV)/.dev  ## the slow tests
+	$(BIN)/python -m pytest -q -m slow tests
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+doctest: $(VENV)/.dev
+	$(BIN)/python -m pytest -q --doctest-modules jptycho
+
+notebooks: $(VENV)/.dev
+	$(BIN)/python notebooks/execute.py
+
+check: test lint doctest notebooks
+
+clean:
+	rm -rf $(VENV) build *.egg-info demo

@@ -1,0 +1,131 @@
+"""From a configuration to one without ``auto``, and what contradicts what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jptycho.config import AUTO, Config
+from jptycho.data.dataset import Dataset4D
+from jptycho.data.readers.door import open_dataset
+from jptycho.errors import ConfigError
+from jptycho.preprocess.automatic import OBJECT_RATE, choose_batch, choose_loss, choose_preconditioner
+from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
+from jptycho.settings import parse
+
+
+def with_changes(config: Config | None, changes: dict[str, Any]) -> Config:
+    """A configuration with some settings replaced.
+
+    Args:
+        config: to start from; the defaults where None.
+        changes: keys, tables as dictionaries.
+
+    Returns:
+        the new configuration.
+
+    Raises:
+        ConfigError: an unknown key or a wrong value.
+
+    Example:
+        >>> with_changes(None, {"dgp": {"levels": 2}}).dgp.levels
+        2
+    """
+    values = {"data": {"file": ""}} if config is None else config.model_dump(exclude_none=True)
+    for name, change in changes.items():
+        values[name] = {**values.get(name, {}), **change} if isinstance(change, dict) else change
+    return parse(Config, values)
+
+
+def check_config(config: Config) -> None:
+    """Refuse settings that contradict each other, before a file is read.
+
+    Args:
+        config: as given.
+
+    Raises:
+        ConfigError: what contradicts what.
+    """
+    dgp = config.dgp
+    if config.method == "dgp" and dgp.pretrain_steps == 0 and dgp.start_file is None:
+        raise ConfigError(
+            "dgp.pretrain_steps: 0 and no dgp.start_file: an untrained network does not find the object by itself. "
+            "Use pretrain_steps = 40, or name a result to start from."
+        )
+    if config.method == "dgp" and dgp.pretrain_steps == 0:
+        raise ConfigError(
+            "dgp.pretrain_steps: 0, so the networks would forget dgp.start_file at once. Use pretrain_steps = 40."
+        )
+    if config.method == "dgp" and dgp.start_epochs == 0 and dgp.start_file is None:
+        raise ConfigError(
+            "dgp.start_epochs: 0 and no dgp.start_file: there is no estimate to pre-train on. Use start_epochs = 6."
+        )
+
+
+def open_from_config(config: Config) -> Dataset4D:
+    """The scan that a configuration names.
+
+    Args:
+        config: of the run.
+
+    Returns:
+        the scan, unread.
+    """
+    options = config.data.model_dump(exclude={"file"}, exclude_none=True)
+    return open_dataset(config.data.file, **options)
+
+
+def prepare_from_config(config: Config, dataset: Dataset4D | None = None) -> Problem:
+    """Open and prepare the scan of a configuration.
+
+    Args:
+        config: of the run.
+        dataset: the scan; the one that ``config.data`` names by default.
+
+    Returns:
+        the problem.
+    """
+    dataset = open_from_config(config) if dataset is None else dataset
+    wanted = config.object
+    spec = ObjectSpec(wanted.kind, wanted.slices, wanted.slice_thickness or 0.0, wanted.tilt, wanted.band_limit)
+    return prepare(dataset, spec, config.probe.modes)
+
+
+def effective(config: Config, problem: Problem) -> Config:
+    """Replace every ``auto`` by what was chosen.
+
+    Args:
+        config: as given.
+        problem: the scan.
+
+    Returns:
+        a configuration without ``auto``.
+
+    Raises:
+        ConfigError: a batch larger than the scan.
+    """
+    patterns = len(problem.counts)
+    pixels, chosen = config.pixels, choose_preconditioner(problem)
+    if pixels.batch != AUTO and pixels.batch > patterns:
+        raise ConfigError(
+            f"pixels.batch: {pixels.batch}, but the scan has {patterns} patterns. Use at most {patterns}."
+        )
+    update = {
+        "batch": choose_batch(patterns) if pixels.batch == AUTO else pixels.batch,
+        "object_rate": OBJECT_RATE if pixels.object_rate == AUTO else pixels.object_rate,
+        "amplitude": chosen.amplitude if pixels.amplitude == AUTO else pixels.amplitude,
+        "corner": chosen.corner if pixels.corner == AUTO else pixels.corner,
+    }
+    loss = choose_loss(problem) if config.loss == AUTO else config.loss
+    return config.model_copy(update={"loss": loss, "pixels": pixels.model_copy(update=update)})
+
+
+def effective_config(config: Config) -> Config:
+    """The configuration with every ``auto`` replaced, as a run would.
+
+    Args:
+        config: as given.
+
+    Returns:
+        the complete configuration.
+    """
+    return effective(config, prepare_from_config(config))

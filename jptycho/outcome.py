@@ -1,0 +1,107 @@
+"""What is kept of a run, and how a later run starts from it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jptycho.data.results import Result
+from jptycho.errors import ConfigError
+from jptycho.forward.model import Fields, predict_batch
+from jptycho.preprocess.prepare import Problem, field_of_view
+from jptycho.representations.base import Guess, transmission
+from jptycho.settings import to_toml
+from jptycho.solvers.loop import Record
+from jptycho.stages import Run
+from jptycho.types import Array
+
+REPORT_PATTERNS = 256  # of the scan, that the modelled mean pattern is taken over
+
+
+def collect(run: Run, guess: Guess, status: str) -> Result:
+    """Everything that is worth keeping of a run.
+
+    Args:
+        run: the run.
+        guess: the last estimate.
+        status: ``"done"`` or ``"interrupted"``.
+
+    Returns:
+        the result, on the host.
+    """
+    problem, config = run.problem, run.config
+    channels = np.asarray(guess.object)
+    fov = field_of_view(problem)
+    measured, modelled = _mean_patterns(problem, guess)
+    sampling = problem.setup.grid.sampling
+    calibration = problem.dataset.calibration
+    return Result(
+        phase=channels[:, 0],
+        absorption=channels[:, 1] if channels.shape[1] == 2 else None,
+        probe=np.fft.fftshift(np.asarray(guess.probe), axes=(-2, -1)),
+        positions=np.asarray(problem.guess.positions, np.float64) * sampling + problem.origin,
+        history={
+            field.name: np.array([getattr(record, field.name) for record in run.history])
+            for field in dataclasses.fields(Record)
+            if field.name != "epochs"
+        },
+        measured=measured,
+        modelled=modelled,
+        field_of_view=(fov[0].start, fov[0].stop, fov[1].start, fov[1].stop),
+        attributes={
+            "method": config.method,
+            "status": status,
+            "seed": config.seed,
+            "kind": config.object.kind,
+            "sampling": sampling,
+            "origin": problem.origin,
+            "slice_thickness": config.object.slice_thickness or 0.0,
+            "length_unit": "Å" if calibration.length_unit == "A" else "px",
+            "dose": float(problem.setup.dose),
+            "wavelength": problem.setup.wavelength,
+            "energy": calibration.energy or 0.0,
+            "configuration": to_toml(config),
+        },
+    )
+
+
+def _mean_patterns(problem: Problem, guess: Guess) -> tuple[np.ndarray, np.ndarray]:
+    fields = Fields(transmission(guess.object), guess.probe, guess.positions, guess.thickness, guess.tilt)
+    chosen = np.linspace(0, len(problem.counts) - 1, min(REPORT_PATTERNS, len(problem.counts))).astype(int)
+
+    @jax.jit
+    def mean_over(positions: Array) -> Array:
+        return jnp.mean(jax.lax.map(lambda p: predict_batch(fields, problem.setup, p[None])[0], positions), axis=0)
+
+    modelled = np.asarray(mean_over(jnp.asarray(guess.positions)[chosen])) * float(problem.setup.dose)
+    measured = problem.counts[chosen].mean(axis=0, dtype=np.float64)
+    return np.fft.fftshift(measured).astype(np.float32), np.fft.fftshift(modelled).astype(np.float32)
+
+
+def guess_from_result(problem: Problem, result: Result) -> Guess:
+    """Start from a previous result of the same scan.
+
+    Args:
+        problem: the scan.
+        result: of an earlier reconstruction.
+
+    Returns:
+        the guess.
+
+    Raises:
+        ConfigError: the shapes do not agree.
+    """
+    channels = [result.phase] if result.absorption is None else [result.phase, result.absorption]
+    wanted = problem.guess.object.shape
+    stack = np.stack(channels[: wanted[1]], axis=1)
+    stack = np.concatenate([stack, np.zeros((len(stack), wanted[1] - stack.shape[1], *stack.shape[2:]))], axis=1)
+    if stack.shape != wanted or result.probe.shape != problem.guess.probe.shape:
+        raise ConfigError(
+            f"dgp.start_file: object {stack.shape} and probe {result.probe.shape}; expected {wanted} and "
+            f"{problem.guess.probe.shape}. Name a result of the same scan, slices and modes."
+        )
+    probe = jnp.asarray(np.fft.ifftshift(result.probe, axes=(-2, -1)))
+    return dataclasses.replace(problem.guess, object=jnp.asarray(stack, jnp.float32), probe=probe)

@@ -1,0 +1,151 @@
+"""A run's stages: what they share, the epochs of each, and checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from jptycho.config import Config
+from jptycho.data.checkpoints import load_checkpoint, load_facts, save_checkpoint
+from jptycho.errors import ConfigError
+from jptycho.parallel import replicate
+from jptycho.preprocess.prepare import Problem
+from jptycho.representations.base import Guess
+from jptycho.solvers.base import State, distribute
+from jptycho.solvers.gradient import GradientSolver, init_state
+from jptycho.solvers.loop import Record, Stage, run_epochs
+from jptycho.types import Array
+
+Say = Callable[[str], None]
+Observer = Callable[[Record, Callable[[], Array]], None]
+"""Called after each epoch with its record and a function that gives the object's channels then."""
+
+
+@dataclasses.dataclass
+class Run:
+    """A run under way: what the stages share. The only mutable record of the package.
+
+    Attributes:
+        config: effective configuration.
+        problem: the scan made ready.
+        say: told in words what happens.
+        observe: called after each epoch.
+        stop: asked after each epoch.
+        checkpoint: folder, or None for none.
+        started: clock reading.
+        history: of every epoch so far.
+    """
+
+    config: Config
+    problem: Problem
+    say: Say
+    observe: Observer
+    stop: Callable[[], bool]
+    checkpoint: Path | None
+    started: float
+    history: list[Record] = dataclasses.field(default_factory=list)
+
+
+def optimise(
+    run: Run, name: str, solver: GradientSolver, mesh: Mesh, guess: Guess, start: tuple[Any, Any], epochs: int
+) -> tuple[Guess, str]:
+    """Run the epochs of a stage, from its checkpoint where there is one, saving checkpoints on the way.
+
+    Args:
+        run: the run.
+        name: ``"pixels"`` or ``"dgp"``.
+        solver: its settings.
+        mesh: devices.
+        guess: what the stage began with.
+        start: parameters and constants.
+        epochs: in all.
+
+    Returns:
+        the estimate reached, and the status.
+    """
+    params, constants = start
+    constants = replicate(mesh, constants)
+    data = distribute(run.problem.counts, run.problem.setup, mesh)
+    state = init_state(solver, mesh, params, constants, jax.random.key(run.config.seed + 2))
+    if has_checkpoint(run, name):
+        saved = load_checkpoint(_folder(run), {"state": state, "constants": constants})
+        state, constants = saved["state"], saved["constants"]
+        run.history[:] = [Record(**record) for record in (load_facts(_folder(run)) or {})["history"]]
+        run.say(f"goes on from the checkpoint after epoch {int(state.epoch)} of {name}")
+    stage = Stage(name, solver, mesh, constants, data, epochs, run.started)
+    saved_at = time.perf_counter()
+
+    def observe(record: Record, now: State) -> None:
+        nonlocal saved_at
+        run.history.append(record)
+        run.observe(record, lambda: object_channels(solver, now, constants))
+        due = time.perf_counter() - saved_at >= 60 * run.config.output.checkpoint_minutes
+        if run.checkpoint is not None and (due or run.stop()):
+            _save(run, name, now, constants)
+            saved_at = time.perf_counter()
+
+    state, status = run_epochs(stage, state, observe, run.stop)
+    probe = jax.jit(solver.model.probe.apply)(state.params["probe"], constants["probe"], None)
+    return dataclasses.replace(guess, object=object_channels(solver, state, constants), probe=probe), status
+
+
+def object_channels(solver: GradientSolver, state: State, constants: Any) -> Array:
+    """The object that a state stands for: the running mean where there is one.
+
+    Args:
+        solver: its settings.
+        state: after some epochs.
+        constants: of the representations.
+
+    Returns:
+        phase in rad and absorption (slices, channels, Y, X).
+    """
+    if state.average is not None:
+        return state.average
+    return solver.model.object.apply(state.params["object"], constants["object"], None)
+
+
+def has_checkpoint(run: Run, stage: str) -> bool:
+    """Whether a run can go on in the middle of a stage.
+
+    Args:
+        run: the run.
+        stage: ``"pixels"`` or ``"dgp"``.
+
+    Returns:
+        whether its checkpoint is of that stage.
+
+    Raises:
+        ConfigError: the checkpoint was made with other settings.
+    """
+    facts = load_facts(_folder(run))
+    if facts is None:
+        return False
+    if facts["configuration"] != _facts(run)["configuration"]:
+        raise ConfigError(
+            f"checkpoint: {str(run.checkpoint)!r} was made with other settings. Restore them to go on, "
+            "or delete it to start from the beginning."
+        )
+    return facts["stage"] == stage
+
+
+def _folder(run: Run) -> Path:
+    return run.checkpoint if run.checkpoint is not None else Path("/nonexistent")
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    """What must be equal for a run to go on: everything but where the files are."""
+    return {"configuration": run.config.model_dump(exclude={"output": True, "data": {"file"}}, mode="json")}
+
+
+def _save(run: Run, stage: str, state: State, constants: Any) -> None:
+    history = [dataclasses.asdict(record) for record in run.history]
+    save_checkpoint(
+        _folder(run), {"state": state, "constants": constants}, {**_facts(run), "stage": stage, "history": history}
+    )
