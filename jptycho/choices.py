@@ -8,7 +8,7 @@ from jptycho.config import AUTO, Config
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.readers.door import open_dataset
 from jptycho.errors import ConfigError
-from jptycho.preprocess.automatic import OBJECT_RATE, choose_batch, choose_loss, choose_preconditioner
+from jptycho.preprocess.automatic import choose_batch, choose_loss, choose_object_rate, choose_preconditioner
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
 from jptycho.settings import parse
 
@@ -111,11 +111,11 @@ def effective(config: Config, problem: Problem) -> Config:
         )
     update = {
         "batch": choose_batch(patterns) if pixels.batch == AUTO else pixels.batch,
-        "object_rate": OBJECT_RATE if pixels.object_rate == AUTO else pixels.object_rate,
+        "object_rate": choose_object_rate(problem) if pixels.object_rate == AUTO else pixels.object_rate,
         "amplitude": chosen.amplitude if pixels.amplitude == AUTO else pixels.amplitude,
         "corner": chosen.corner if pixels.corner == AUTO else pixels.corner,
     }
-    loss = choose_loss(problem) if config.loss == AUTO else config.loss
+    loss = choose_loss(problem.dataset.calibration) if config.loss == AUTO else config.loss
     return config.model_copy(update={"loss": loss, "pixels": pixels.model_copy(update=update)})
 
 

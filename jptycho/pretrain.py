@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import optax
 from jptycho.types import Array, Float
 
 
+@runtime_checkable
 class Generator(Protocol):
     """A representation whose raw output can be compared with a target."""
 

@@ -33,30 +33,36 @@ def remove_plane(
     return image - (basis @ solution).reshape(image.shape)
 
 
-def fit_plane_and_shift(
+def same_gauge(
     image: Float[np.ndarray, "Y X"], truth: Float[np.ndarray, "Y X"], max_shift: float = 3.0
-) -> tuple[Float[np.ndarray, "Y X"], Float[np.ndarray, "2"]]:
-    """Move an image by a sub-pixel shift and add a plane so that it fits the truth.
+) -> tuple[Float[np.ndarray, "Y X"], Float[np.ndarray, "Y X"], Float[np.ndarray, "2"]]:
+    """Move the truth by a sub-pixel shift onto an image, and add a plane to the image so that it fits.
 
-    The shift is that of the largest cross-correlation, to a twentieth of a pixel; the plane is a least-squares fit.
+    The shift is that of the largest cross-correlation, to a twentieth of a pixel. It is the truth that is moved: it is
+    smooth, while interpolating a noisy image would blur its noise and flatter it.
 
     Args:
         image: reconstructed phase (Y, X).
         truth: of the same sampling and origin up to a small shift.
-        max_shift: pixels; where the correlation peaks farther away the image is not moved.
+        max_shift: pixels; where the correlation peaks farther away nothing is moved.
 
     Returns:
-        the image in the truth's gauge, and the shift (y, x) in pixels that was applied.
+        the image in the truth's gauge, the truth moved, and the shift (y, x) in pixels that moved it.
 
     Example:
-        >>> truth = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(32, 32)), 2)
-        >>> moved, shift = fit_plane_and_shift(ndimage.shift(truth, (1, -0.5)) + 3, truth)
-        >>> shift.round(1).tolist()  # true: -1.0, 0.5; the image is 32 pixels wide
-        [-0.9, 0.4]
+        >>> truth = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(64, 64)), 3)
+        >>> image, moved, shift = same_gauge(ndimage.shift(truth, (1, -0.5), mode="nearest") + 3, truth)
+        >>> shift.round(1).tolist()
+        [1.0, -0.5]
     """
     flat, reference = remove_plane(image), remove_plane(truth)
     window = np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1]))
-    shift, *_ = phase_cross_correlation(reference * window, flat * window, upsample_factor=20, normalization=None)  # pyright: ignore[reportArgumentType]
+    shift, *_ = phase_cross_correlation(
+        flat * window,
+        reference * window,
+        upsample_factor=20,
+        normalization=None,  # pyright: ignore[reportArgumentType]
+    )
     shift = shift if np.max(np.abs(shift)) <= max_shift else np.zeros(2)
-    moved = ndimage.shift(flat, shift, order=3, mode="nearest")
-    return truth + remove_plane(moved - truth), shift
+    moved = ndimage.shift(truth, shift, order=3, mode="nearest")
+    return moved + remove_plane(flat - moved), moved, shift

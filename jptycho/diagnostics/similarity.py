@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from jptycho.diagnostics.gauge import fit_plane_and_shift
+from jptycho.diagnostics.gauge import same_gauge
 from jptycho.types import Float
 
 HIGH_PASS_PERIOD = 1.5  # Å
@@ -84,7 +84,7 @@ def compare(
         >>> round(compare(truth + 1.0, truth, (0.3, 0.3)).ssim, 3)
         1.0
     """
-    fitted, _ = fit_plane_and_shift(image, truth)
+    fitted, truth, _ = same_gauge(image, truth)
     extent = float(truth.max() - truth.min())
     a, b = (high_pass(x, sampling, HIGH_PASS_PERIOD) for x in (fitted, truth))
     return Similarity(

@@ -14,10 +14,11 @@ from jptycho.types import Array, Float
 
 Loss = Callable[[Array, Array, Array], Array]
 
-FLOOR = 1e-4
-"""Added intensity, as a fraction of the mean over the detector, that keeps roots and logarithms finite.
+FLOOR = 0.03
+"""Added to both intensities, as a fraction of the mean over the detector.
 
-It is what a tenth of an electron in a pattern of 1,000 would leave, spread over the detector."""
+It keeps roots and logarithms finite, and it conditions the Poisson likelihood: where the model is still dark, y / I has
+no bound and one stray electron would outweigh the bright disk. A perfect model still has zero loss and gradient."""
 
 
 def safe_sqrt(value: Float[Array, "..."]) -> Float[Array, "..."]:

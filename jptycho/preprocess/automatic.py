@@ -1,4 +1,4 @@
-"""What a user need not choose: loss, batch and the two constants of the spectral preconditioner."""
+"""What a user need not choose: loss, batch, rate and the two constants of the spectral preconditioner."""
 
 from __future__ import annotations
 
@@ -6,31 +6,44 @@ import math
 
 import numpy as np
 
+from jptycho.data.dataset import Calibration
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.pixels import Preconditioner
 
-POISSON_BELOW = 10.0
-"""Electrons a detector pixel up to which the Poisson likelihood is used.
-
-Below about one the amplitude loss is biased. Well above, the two agree near the solution, but the Poisson likelihood
-weighs pixels that the model still holds dark without bound, and converges slowly from a flat start."""
-
 STEPS = 26  # an epoch, where the batch is free
-OBJECT_RATE = 2e-2  # rad a step, before the preconditioner
+OBJECT_RATE = 2e-2  # rad a step at one electron a detector pixel and above
 
 
-def choose_loss(problem: Problem) -> str:
-    """Poisson for few electrons, amplitude for many or where a count is no electron.
+def choose_loss(calibration: Calibration) -> str:
+    """Poisson for electrons, amplitude where a count is no electron.
+
+    Args:
+        calibration: of the scan.
+
+    Returns:
+        name of the loss.
+
+    Example:
+        >>> choose_loss(Calibration()), choose_loss(Calibration(counts_per_electron=5.0))
+        ('poisson', 'amplitude')
+    """
+    return "poisson" if calibration.counts_per_electron == 1 else "amplitude"
+
+
+def choose_object_rate(problem: Problem) -> float:
+    """Learning rate of the pixels: smaller where the gradient is mostly noise.
+
+    Adam's step does not shrink with the signal, so at low dose a smaller one walks less at random: the fourth root of
+    the electrons a detector pixel, up to one.
 
     Args:
         problem: the scan.
 
     Returns:
-        name of the loss. It depends on the number of electrons, never on the unit of the counts.
+        rad a step, before the preconditioner.
     """
     per_pixel = problem.electrons / math.prod(problem.counts.shape[1:])
-    electrons = problem.dataset.calibration.counts_per_electron == 1
-    return "poisson" if electrons and per_pixel < POISSON_BELOW else "amplitude"
+    return OBJECT_RATE * min(1.0, per_pixel) ** 0.25
 
 
 def choose_batch(patterns: int) -> int:

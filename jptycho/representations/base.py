@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,7 @@ class Guess:
     coverage: Float[Array, "Y X"]
 
 
+@runtime_checkable
 class Representation(Protocol):
     """Two pure functions; an implementation is a frozen, hashable dataclass, so it may be a static argument."""
 

@@ -1,0 +1,37 @@
+"""Two CPU devices, annotations executed, double precision on request, data from outside where there are any."""
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_num_cpu_devices", 2)
+
+with install_import_hook("jptycho", "beartype.beartype"):
+    import jptycho  # noqa: F401
+
+
+@pytest.fixture
+def x64():
+    """Run a test in double precision."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def outside_data() -> Path:
+    """The folder of datasets made elsewhere."""
+    folder = os.environ.get("JPTYCHO_DATA")
+    if not folder:
+        pytest.skip("JPTYCHO_DATA is not set: datasets from outside are not at hand")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def small_scan():
+    """A small simulated particle: 16 x 16 patterns of 32 x 32."""
+    return jptycho.simulate_gold(
+        dose=2e4, diameter=14.0, carbon_thickness=4.0, scan_shape=(16, 16), step=1.2, detector=(32, 32), defocus=100.0
+    )

@@ -1,0 +1,129 @@
+"""Optics against closed forms and slow NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from jptycho.errors import ConfigError
+from jptycho.optics.aberrations import SYMMETRIES, aberration_phase
+from jptycho.optics.electron import interaction_parameter, wavelength
+from jptycho.optics.probe import Beam, beam_probe, form_probe, incoherent_modes, soft_aperture
+from jptycho.optics.propagation import fresnel_kernel, propagate
+from jptycho.types import Grid
+
+from .problems import GRID
+from .reference import physics
+from .tolerances import DOUBLE, ENERGY, SINGLE
+
+COEFFICIENTS = {"C10": -200.0, "C12": 30.0, "phi12": 0.4, "C21": 900.0, "phi21": -1.1, "C30": 1e5, "C45": 3e4, "phi45": 0.2, "C56": 1e7}  # fmt: skip
+
+
+@pytest.mark.parametrize(("energy", "expected"), [(80e3, 0.041757), (200e3, 0.025079), (300e3, 0.019687)])
+def test_wavelength_is_that_of_the_tables(energy, expected):
+    assert wavelength(energy) == pytest.approx(expected, abs=5e-7)
+    assert wavelength(energy) == pytest.approx(physics.wavelength(energy), rel=1e-8)
+
+
+def test_interaction_parameter_is_two_pi_over_lambda_v_relativistic():
+    energy, rest = 200e3, 510998.95
+    expected = 2 * np.pi / (wavelength(energy) * energy) * (rest + energy) / (2 * rest + energy)  # Kirkland 5.6
+    assert interaction_parameter(energy) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.usefixtures("x64")
+def test_aberration_phase_equals_its_formula():
+    rng = np.random.default_rng(1)
+    alpha, phi = rng.uniform(0, 0.03, 50), rng.uniform(-np.pi, np.pi, 50)
+    expected = [physics.chi(a, p, 0.02, COEFFICIENTS) for a, p in zip(alpha, phi, strict=True)]
+    found = aberration_phase(jnp.asarray(alpha), jnp.asarray(phi), 0.02, COEFFICIENTS)
+    np.testing.assert_allclose(found, expected, rtol=DOUBLE, atol=DOUBLE)
+
+
+def test_every_coefficient_to_fifth_order_is_known():
+    assert set(SYMMETRIES) == {f"C{n}{m}" for n in range(1, 6) for m in range(n + 2) if (n + m) % 2 == 1 and m <= n + 1}
+    with pytest.raises(ConfigError, match="C11"):
+        aberration_phase(jnp.zeros(()), jnp.zeros(()), 0.02, {"C11": 1.0})
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("grid", [GRID, Grid((12, 7), (0.4, 0.3))])
+def test_probe_equals_slow_numpy(grid):
+    expected = physics.probe(grid.shape, grid.sampling, 0.02, 15.0, COEFFICIENTS)
+    np.testing.assert_allclose(form_probe(grid, 0.02, 15.0, COEFFICIENTS), expected, atol=DOUBLE)
+
+
+@pytest.mark.usefixtures("x64")
+def test_probe_gradients():
+    grid = Grid((8, 11), (0.3, 0.4))
+
+    def spread(defocus, astigmatism):
+        probe = form_probe(grid, 0.02, 15.0, {"C10": -defocus, "C12": astigmatism})
+        return jnp.sum(jnp.abs(probe) ** 4)
+
+    check_grads(spread, (50.0, 10.0), order=1, modes=["rev"], eps=1e-4)
+
+
+def test_underfocus_converges_behind_the_specimen():
+    """A positive defocus puts the crossover behind: propagating forward by it gives the focused probe."""
+    grid, beam = Grid((64, 48), (0.25, 0.25)), Beam(300e3, 20.0, (("C10", -150.0),))
+    kernel = fresnel_kernel(grid, wavelength(300e3), 150.0)
+    focused = beam_probe(grid, Beam(300e3, 20.0))
+    np.testing.assert_allclose(propagate(beam_probe(grid, beam), kernel), focused, atol=SINGLE)
+
+
+def test_aperture_area_is_that_of_the_disk():
+    grid = Grid((96, 64), (0.2, 0.3))
+    area = float(soft_aperture(grid, 0.02, 15.0, (1.3, -0.6)).sum())
+    pixel = 0.02**2 / (96 * 0.2 * 64 * 0.3)
+    assert area * pixel == pytest.approx(np.pi * 0.015**2, rel=5e-3)
+
+
+def test_disk_centre_moves_the_aperture():
+    shape = (32, 40)
+    spectrum = np.abs(np.fft.fft2(np.asarray(form_probe(Grid(shape, (0.3, 0.3)), 0.02, 15.0, {}, (3.0, -2.0)))))
+    expected = np.abs(np.fft.fft2(np.asarray(form_probe(Grid(shape, (0.3, 0.3)), 0.02, 15.0, {}))))
+    np.testing.assert_allclose(spectrum, np.roll(expected, (3, -2), (0, 1)), atol=1e-4)
+
+
+@pytest.mark.usefixtures("x64")
+def test_fresnel_kernel_equals_slow_numpy():
+    found = fresnel_kernel(GRID, 0.02, 12.0, (4.0, -7.0), 2 / 3)
+    expected = physics.fresnel(GRID.shape, GRID.sampling, 0.02, 12.0, (4.0, -7.0), 2 / 3)
+    np.testing.assert_allclose(found, expected, atol=DOUBLE)
+
+
+@pytest.mark.usefixtures("x64")
+def test_tilt_walks_the_wave():
+    """Without diffraction a tilted specimen sees the beam walk by Δz tan θ."""
+    grid = Grid((32, 32), (1.0, 1.0))
+    wave = jnp.zeros((32, 32), complex).at[5, 6].set(1.0)
+    angle = np.degrees(np.arctan(0.5)) * np.pi / 180 * 1e3
+    moved = propagate(wave, fresnel_kernel(grid, 1e-12, 4.0, (angle, 0.0)))
+    assert np.unravel_index(np.argmax(np.abs(moved)), (32, 32)) == (7, 6)
+
+
+@pytest.mark.usefixtures("x64")
+def test_propagation_conserves_energy_and_composes():
+    rng = np.random.default_rng(0)
+    wave = jnp.asarray(rng.normal(size=GRID.shape) + 1j * rng.normal(size=GRID.shape))
+    once = propagate(wave, fresnel_kernel(GRID, 0.02, 10.0))
+    twice = propagate(propagate(wave, fresnel_kernel(GRID, 0.02, 3.0)), fresnel_kernel(GRID, 0.02, 7.0))
+    assert float(jnp.sum(jnp.abs(once) ** 2) / jnp.sum(jnp.abs(wave) ** 2)) == pytest.approx(1, abs=ENERGY)
+    np.testing.assert_allclose(once, twice, atol=DOUBLE)
+
+
+@pytest.mark.usefixtures("x64")
+def test_modes_are_orthogonal_and_keep_the_intensity():
+    probe = form_probe(GRID, 0.02, 15.0, {"C10": -60.0})
+    modes = incoherent_modes(probe, 4).reshape(4, -1)
+    gram = np.asarray(modes @ modes.conj().T)
+    np.testing.assert_allclose(gram - np.diag(np.diag(gram)), 0, atol=DOUBLE)
+    assert np.trace(gram).real == pytest.approx(1, abs=ENERGY)
+
+
+def test_jitted_probe_equals_eager():
+    eager = form_probe(GRID, 0.02, 15.0, {"C10": -60.0})
+    jitted = jax.jit(lambda c: form_probe(GRID, 0.02, 15.0, {"C10": c}))(-60.0)
+    np.testing.assert_allclose(eager, jitted, atol=SINGLE)
