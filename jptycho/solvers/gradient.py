@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jptycho.forward.model import Fields
 from jptycho.objective.compose import batch_loss
@@ -131,7 +131,10 @@ def epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, data
     (params, opt, average), (losses, errors) = jax.lax.scan(step, carry, (*plan, noise_keys))
     total = jnp.sum(data.weight)
     loss, error = jnp.sum(losses) / total, jnp.sqrt(jnp.sum(errors) / total)
-    return State(params, opt, average, key, state.epoch + 1), Metrics(loss, error, jnp.isfinite(loss))
+    after = State(params, opt, average, key, state.epoch + 1)
+    # What comes out lies as what went in: else the next call would compile once more.
+    after = jax.lax.with_sharding_constraint(after, NamedSharding(mesh, PartitionSpec()))
+    return after, Metrics(loss, error, jnp.isfinite(loss))
 
 
 def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Any:
