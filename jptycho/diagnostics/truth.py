@@ -38,7 +38,7 @@ def resample(
 
 
 def compare_with_truth(
-    phase: Float[np.ndarray, "slices Y X"],
+    phase: Float[np.ndarray, "slices rows columns"],
     sampling: tuple[float, float],
     origin: tuple[float, float],
     field_of_view: tuple[int, int, int, int],

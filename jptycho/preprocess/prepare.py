@@ -231,5 +231,5 @@ def field_of_view(problem: Problem) -> tuple[slice, slice]:
         rows and columns.
     """
     pixels = np.asarray(problem.guess.positions)
-    low, high = np.ceil(pixels.min(axis=0)).astype(int), np.floor(pixels.max(axis=0)).astype(int)
-    return slice(low[0], high[0] + 1), slice(low[1], high[1] + 1)
+    low, high = np.ceil(pixels.min(axis=0)), np.floor(pixels.max(axis=0))
+    return slice(int(low[0]), int(high[0]) + 1), slice(int(low[1]), int(high[1]) + 1)

@@ -1,0 +1,257 @@
+"""Whole reconstructions: they find the truth, forget no start, do not see the unit of the counts, and go on."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jptycho
+from jptycho.data.dataset import from_arrays
+from jptycho.demo import score
+
+from ..tolerances import SCALED_RUNS
+
+SMALL_NETS = {"levels": 2, "filters": 8, "probe_levels": 1, "pretrain_steps": 60, "epochs": 4, "steps": 2}
+
+
+def phase_of(result):
+    top, bottom, left, right = result.field_of_view
+    return result.phase.sum(axis=0)[top:bottom, left:right]
+
+
+def test_preconditioned_pixels_find_the_particle_soon(small_scan):
+    result = jptycho.reconstruct(small_scan, pixels={"epochs": 6})
+    found = score(result, result.phase, small_scan.truth)
+    assert found.correlation > 0.95
+    plain = jptycho.reconstruct(small_scan, pixels={"epochs": 6, "amplitude": 0.0})
+    assert score(plain, plain.phase, small_scan.truth).correlation < found.correlation
+
+
+def test_the_dgp_keeps_and_improves_its_start():
+    scan = jptycho.simulate_gold(
+        dose=500, diameter=14.0, carbon_thickness=4.0, scan_shape=(16, 16), step=1.2, detector=(32, 32), defocus=100.0
+    )
+    stages = {}
+
+    def observe(record, channels):
+        stages[record.stage] = np.asarray(channels())[:, 0]
+
+    result = jptycho.reconstruct(scan, method="dgp", observe=observe)
+    start, end = (score(result, stages[s], scan.truth) for s in ("pixels", "dgp"))
+    assert end.high_pass > start.high_pass
+    assert end.ssim > start.ssim
+    assert end.correlation > start.correlation - 0.01
+    assert list(result.history["stage"]) == ["pixels"] * 6 + ["dgp"] * 8
+    assert (np.diff(result.history["seconds"]) > 0).all()
+
+
+@pytest.mark.parametrize("method", ["pixels", "dgp"])
+def test_the_unit_of_the_counts_does_not_matter(small_scan, method):
+    counts = small_scan.read().astype(np.float64)
+    phases = {}
+    for factor in (1.0, 0.1, 10.0, 440.0):
+        scan = from_arrays(
+            (counts * factor).reshape(16, 16, 32, 32), small_scan.calibration, small_scan.positions
+        )
+        settings = {"start_epochs": 2, **SMALL_NETS, "epochs": 2}
+        phases[factor] = phase_of(jptycho.reconstruct(scan, method=method, pixels={"epochs": 3}, dgp=settings))
+    assert phases[1.0].std() > 0.05
+    for factor, phase in phases.items():
+        assert np.abs(phase - phases[1.0]).max() < SCALED_RUNS * (1 if method == "pixels" else 10), factor
+
+
+@pytest.mark.parametrize("kind", ["potential", "complex"])
+@pytest.mark.parametrize("method", ["pixels", "dgp"])
+def test_other_kinds_and_odd_sizes(kind, method):
+    """A scan of odd, unequal size with an uneven detector; two slices, two modes."""
+    scan = jptycho.simulate_gold(
+        dose=1e4, diameter=8.0, carbon_thickness=3.0, scan_shape=(7, 9), step=1.1, detector=(30, 27), defocus=80.0,
+        sampling=(0.4, 0.45),
+    )  # fmt: skip
+    result = jptycho.reconstruct(
+        scan,
+        method=method,
+        object={"kind": kind, "slices": 2, "slice_thickness": 5.0},
+        probe={"modes": 2},
+        pixels={"epochs": 3, "batch": 10},
+        dgp={**SMALL_NETS, "start_epochs": 3},
+    )
+    assert np.isfinite(result.phase).all()
+    assert result.history["loss"][-1] < result.history["loss"][0]
+    assert result.absorption is None if kind == "potential" else result.absorption.min() >= 0
+    if kind == "potential":
+        assert result.phase.min() >= 0
+    assert np.isclose((np.abs(result.probe) ** 2).sum(), 1, atol=0.2)
+
+
+def test_start_from_a_result(tmp_path, small_scan):
+    first = jptycho.reconstruct(small_scan, pixels={"epochs": 4})
+    jptycho.write_result(tmp_path / "first.h5", first)
+    dgp = {**SMALL_NETS, "start_file": str(tmp_path / "first.h5")}
+    result = jptycho.reconstruct(small_scan, method="dgp", dgp=dgp)
+    assert set(result.history["stage"]) == {"dgp"}
+    other = {"slices": 2, "slice_thickness": 5.0}
+    with pytest.raises(jptycho.ConfigError, match=r"dgp.start_file: object .* expected"):
+        jptycho.reconstruct(small_scan, method="dgp", dgp=dgp, object=other)
+
+
+def test_gradient_through_predict(small_scan):
+    """What the README promises: jax.grad through predict with respect to the defocus."""
+    from jptycho.optics.electron import wavelength  # noqa: PLC0415
+    from jptycho.optics.probe import form_probe  # noqa: PLC0415
+
+    problem = jptycho.prepare(small_scan)
+    guess, setup = problem.guess, problem.setup
+    measured = jnp.asarray(problem.counts[::8], jnp.float32) / setup.dose
+
+    def misfit(defocus):
+        probe = form_probe(setup.grid, wavelength(300e3), 20.0, {"C10": -defocus})[None]
+        flat = jnp.ones((1, *guess.object.shape[-2:]), jnp.complex64)
+        fields = jptycho.Fields(flat, probe, guess.positions, guess.thickness, guess.tilt)
+        predicted = jptycho.predict_batch(fields, setup, guess.positions[::8])
+        return jnp.sum((jnp.sqrt(predicted + 1e-6) - jnp.sqrt(measured + 1e-6)) ** 2)
+
+    slope = jax.grad(misfit)(100.0)
+    numeric = (misfit(101.0) - misfit(99.0)) / 2
+    assert float(slope) == pytest.approx(float(numeric), rel=0.1, abs=2e-4)
+
+
+@pytest.fixture
+def run_file(tmp_path, small_scan):
+    jptycho.write_scan(tmp_path / "scan.h5", small_scan)
+
+    def write(epochs, minutes=0.0, method="pixels"):
+        (tmp_path / "run.toml").write_text(
+            f'method = "{method}"\n[data]\nfile = "scan.h5"\n[pixels]\nepochs = {epochs}\n'
+            f"[dgp]\nlevels = 1\nfilters = 4\nprobe_levels = 1\nstart_epochs = 2\nepochs = {epochs}\n"
+            f"[output]\nreport = false\ncheckpoint_minutes = {minutes}\n"
+        )
+        return tmp_path
+
+    return write
+
+
+def command(*arguments, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-m", "jptycho.cli", *map(str, arguments)], capture_output=True, text=True, check=False, **kwargs
+    )
+
+
+def test_ctrl_c_leaves_a_valid_result_and_the_run_goes_on(run_file):
+    folder = run_file(400)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "jptycho.cli", "reconstruct", str(folder / "run.toml")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        for line in child.stdout:
+            if "epoch 1/" in line:
+                break
+        time.sleep(0.5)
+        child.send_signal(signal.SIGINT)
+        rest, _ = child.communicate(timeout=120)
+    finally:
+        child.kill()
+    assert child.returncode == 0, rest
+    first = jptycho.read_result(folder / "result.h5")
+    done = len(first.history["loss"])
+    assert first.attributes["status"] == "interrupted"
+    assert 1 <= done < 400
+    assert (folder / "result.h5.checkpoint").is_dir()
+    # One more interruption is not needed: ask the resumed run to stop by itself, at its own number of epochs.
+    again = subprocess.Popen(
+        [sys.executable, "-m", "jptycho.cli", "reconstruct", str(folder / "run.toml"), "--overwrite"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    text, _ = again.communicate(timeout=300)
+    assert again.returncode == 0
+    assert f"goes on from the checkpoint after epoch {done}" in text
+    second = jptycho.read_result(folder / "result.h5")
+    np.testing.assert_array_equal(second.history["loss"][:done], first.history["loss"])
+    assert len(second.history["loss"]) == 400
+    assert not (folder / "result.h5.checkpoint").exists()
+
+
+@pytest.mark.parametrize("method", ["pixels", "dgp"])
+def test_a_killed_run_goes_on_to_the_same_result(tmp_path, small_scan, method):
+    settings = {
+        "method": method,
+        "pixels": {"epochs": 6},
+        "dgp": {**SMALL_NETS, "start_epochs": 2, "epochs": 6},
+        "output": {"checkpoint_minutes": 0.0},
+    }
+    whole = jptycho.reconstruct(small_scan, **settings)
+
+    class PowerCut(Exception):
+        pass
+
+    def cut(record, channels):
+        del channels
+        if record.stage == method and record.epoch == 4:
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        jptycho.reconstruct(small_scan, **settings, observe=cut, checkpoint=tmp_path / "c")
+    seen = []
+    resumed = jptycho.reconstruct(
+        small_scan, **settings, observe=lambda r, _: seen.append((r.stage, r.epoch)), checkpoint=tmp_path / "c"
+    )
+    assert seen == [(method, 4), (method, 5), (method, 6)]
+    np.testing.assert_array_equal(resumed.phase, whole.phase)
+    np.testing.assert_allclose(resumed.history["loss"], whole.history["loss"])
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path, small_scan):
+    def cut(record, channels):
+        del channels
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jptycho.reconstruct(
+            small_scan, pixels={"epochs": 4}, output={"checkpoint_minutes": 0}, observe=cut, checkpoint=tmp_path / "c"
+        )
+    with pytest.raises(jptycho.ConfigError, match="other settings"):
+        jptycho.reconstruct(
+            small_scan, pixels={"epochs": 5}, output={"checkpoint_minutes": 0}, checkpoint=tmp_path / "c"
+        )
+
+
+def test_interrupted_python_call_returns_the_last_epoch(small_scan):
+    def press(record, channels):
+        del channels
+        if record.epoch == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    result = jptycho.reconstruct(small_scan, pixels={"epochs": 50}, observe=press)
+    assert result.attributes["status"] == "interrupted"
+    assert 3 <= len(result.history["loss"]) <= 4
+
+
+def test_result_does_not_depend_on_the_number_of_devices(small_scan):
+    """The batches differ, so the runs do; what they find agrees."""
+    found = jptycho.reconstruct(small_scan, pixels={"epochs": 8})
+    program = (
+        "import sys, numpy as np, jptycho; s = jptycho.open_dataset(sys.argv[1]); "
+        "r = jptycho.reconstruct(s, pixels={'epochs': 8}); np.save(sys.argv[2], r.phase)"
+    )
+    import tempfile  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        scan = dataclasses.replace(small_scan)
+        jptycho.write_scan(Path(folder) / "scan.h5", scan)
+        subprocess.run(
+            [sys.executable, "-c", program, f"{folder}/scan.h5", f"{folder}/phase.npy"], check=True, capture_output=True
+        )
+        single = np.load(f"{folder}/phase.npy")
+    top, bottom, left, right = found.field_of_view
+    a, b = found.phase[0, top:bottom, left:right], single[0, top:bottom, left:right]
+    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.99

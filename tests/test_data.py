@@ -1,0 +1,189 @@
+"""Readers, results and checkpoints: what goes in comes out, nothing is read early, nothing is overwritten."""
+
+import dataclasses
+import json
+
+import h5py
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jptycho
+from jptycho.data import checkpoints
+from jptycho.data.dataset import Calibration, describe, from_arrays, load_counts, sampling_of
+from jptycho.data.readers import hdf5
+from jptycho.errors import ConfigError, FormatError
+from jptycho.preprocess.calibrate import beam_centre, smallest_count
+from jptycho.preprocess.prepare import ObjectSpec, illumination, prepare
+
+CALIBRATION = Calibration(
+    energy=300e3,
+    semiangle_cutoff=20.0,
+    defocus=-120.0,
+    aberrations=(("C12", 10.0), ("phi12", 0.3)),
+    step=(1.0, 1.5),
+    reciprocal_sampling=(0.1, 0.12),
+    rotation=12.0,
+    transpose=True,
+)
+
+
+def counts(shape=(3, 4, 24, 20), seed=0):
+    return np.random.default_rng(seed).poisson(3, shape).astype(np.uint8)
+
+
+def test_scan_survives_the_file(tmp_path):
+    truth = jptycho.data.dataset.Truth(np.eye(5, 7, dtype=np.float32), (0.4, 0.5), (-1.0, 2.0))
+    scan = from_arrays(counts(), CALIBRATION, np.random.default_rng(1).uniform(size=(12, 2)), truth=truth)
+    jptycho.write_scan(tmp_path / "scan.h5", scan)
+    back = jptycho.open_dataset(tmp_path / "scan.h5")
+    assert back.calibration == dataclasses.replace(CALIBRATION, length_unit="A")
+    np.testing.assert_array_equal(back.read(), scan.read())
+    np.testing.assert_allclose(back.positions, scan.positions)
+    np.testing.assert_array_equal(back.truth.phase, truth.phase)
+    assert (back.truth.sampling, back.truth.origin) == (truth.sampling, truth.origin)
+    assert describe(back)["patterns"] == "12 of 24 x 20, uint8"
+
+
+def test_opening_reads_no_pattern(tmp_path, monkeypatch):
+    jptycho.write_scan(tmp_path / "scan.h5", from_arrays(counts(), CALIBRATION))
+    np.save(tmp_path / "scan.npy", counts())
+    np.savez(tmp_path / "scan.npz", dp=counts())
+    monkeypatch.setattr(hdf5, "read_array", lambda *_: pytest.fail("a pattern was read"))
+    monkeypatch.setattr(np.lib.format, "read_array", lambda *_: pytest.fail("a pattern was read"))
+    for name in ("scan.h5", "scan.npy", "scan.npz"):
+        assert jptycho.open_dataset(tmp_path / name).shape == (3, 4, 24, 20)
+
+
+@pytest.mark.parametrize("name", ["any.h5", "any.npz", "any.npy"])
+def test_any_array_with_options(tmp_path, name):
+    data = counts((12, 24, 20))
+    if name.endswith("h5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["entry/data"] = data
+    elif name.endswith("npz"):
+        np.savez_compressed(tmp_path / name, stack=data)
+    else:
+        np.save(tmp_path / name, data)
+    scan = jptycho.open_dataset(
+        tmp_path / name, scan_shape=(3, 4), energy=200e3, step=2.0, angular_sampling=1.5, rotation=-10.0
+    )
+    assert scan.shape == (3, 4, 24, 20)
+    assert scan.calibration.step == (2.0, 2.0)
+    assert sampling_of(scan)[1] == pytest.approx(0.0250793 / (20 * 1.5e-3), rel=1e-5)
+    np.testing.assert_array_equal(scan.read(), data)
+
+
+def test_options_override_the_file(tmp_path):
+    jptycho.write_scan(tmp_path / "scan.h5", from_arrays(counts(), CALIBRATION))
+    assert jptycho.open_dataset(tmp_path / "scan.h5", defocus=77.0).calibration.defocus == 77.0
+
+
+def test_zero_frequency_goes_to_the_corner():
+    data = np.zeros((1, 2, 8, 7), np.float64)
+    data[..., 4, 3] = 5
+    loaded = load_counts(from_arrays(data, CALIBRATION))
+    assert loaded.dtype == np.float32
+    np.testing.assert_array_equal(loaded[:, 0, 0], 5)
+
+
+def test_signed_counts_are_kept_as_unsigned():
+    assert load_counts(from_arrays(counts().astype(np.int64), CALIBRATION)).dtype == np.uint8
+
+
+def test_beam_centre_of_a_disk_off_centre():
+    grid_y, grid_x = np.meshgrid(np.arange(48) - 24, np.arange(40) - 20, indexing="ij")
+    disk = 1 / (1 + np.exp(3 * (np.hypot(grid_y - 1.7, grid_x + 2.4) - 9))) + 0.01
+    assert beam_centre(np.fft.ifftshift(disk)) == pytest.approx((1.7, -2.4), abs=0.1)
+
+
+def test_smallest_count_follows_the_unit():
+    assert smallest_count(counts((12, 24, 20)) * 440.0) == 440.0
+
+
+def test_illumination_is_the_sum_of_shifted_probes():
+    rng = np.random.default_rng(0)
+    probe = rng.normal(size=(2, 6, 5)) + 1j
+    pixels = np.array([[8.0, 7.0], [9.0, 11.0], [9.0, 11.0]])
+    expected = np.zeros((18, 20))
+    window = np.fft.fftshift((np.abs(probe) ** 2).sum(0))
+    for y, x in pixels.astype(int):
+        expected[y - 3 : y + 3, x - 2 : x + 3] += window
+    np.testing.assert_allclose(illumination(probe, pixels, (18, 20)), expected / expected.mean(), atol=1e-9)
+
+
+def test_defocus_is_that_of_the_objects_middle():
+    """The probe is wanted at the first slice: for underfocus farther from its crossover than the middle is."""
+    disk = np.zeros((3, 3, 32, 32))
+    disk[..., 10:23, 10:23] = 1
+    scan = from_arrays(disk, dataclasses.replace(CALIBRATION, aberrations=(), rotation=0.0, transpose=False))
+    thin = prepare(scan, ObjectSpec())
+    thick = prepare(scan, ObjectSpec(slices=3, thickness=20.0))
+    from jptycho.optics.propagation import fresnel_kernel, propagate  # noqa: PLC0415
+
+    grid = thin.setup.grid
+    moved = propagate(thick.guess.probe[0], fresnel_kernel(grid, thin.setup.wavelength, 20.0))
+    np.testing.assert_allclose(moved, thin.guess.probe[0], atol=1e-4)
+
+
+def test_nothing_is_overwritten_silently(tmp_path):
+    path = tmp_path / "scan.h5"
+    path.write_bytes(b"precious")
+    with pytest.raises(FormatError, match="exists"):
+        jptycho.write_scan(path, from_arrays(counts(), CALIBRATION))
+    assert path.read_bytes() == b"precious"
+    with pytest.raises(ZeroDivisionError):
+        hdf5.atomic_write(path, lambda file: 1 / 0, overwrite=True)
+    assert path.read_bytes() == b"precious"
+    assert [p.name for p in tmp_path.iterdir()] == ["scan.h5"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"counts": "dpp"}, FormatError, ["data.counts", "'dp'"]),
+        ({"scan_shape": (5, 5)}, ConfigError, ["data.scan_shape", "25 patterns", "12"]),
+        ({"counts": "positions"}, FormatError, ["(12, 2)", "(slow, fast, y, x)"]),
+        ({"counts": "dp", "positions": "few"}, ConfigError, ["5 positions for 12 patterns"]),
+    ],
+)
+def test_wrong_options_name_what_was_expected(tmp_path, options, error, words):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["dp"], file["positions"], file["few"] = counts(), np.ones((12, 2)), np.ones((5, 2))
+    with pytest.raises(error) as caught:
+        jptycho.open_dataset(tmp_path / "a.h5", **options)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_checkpoint_brings_back_every_bit(tmp_path):
+    tree = {"a": jnp.arange(5.0), "key": jax.random.key(3), "none": None, "n": jnp.zeros((), int)}
+    checkpoints.save_checkpoint(tmp_path / "c", tree, {"stage": "pixels"})
+    checkpoints.save_checkpoint(tmp_path / "c", {**tree, "n": jnp.ones((), int)}, {"stage": "dgp"})
+    back = checkpoints.load_checkpoint(tmp_path / "c", tree)
+    assert checkpoints.load_facts(tmp_path / "c") == {"stage": "dgp"}
+    np.testing.assert_array_equal(back["a"], tree["a"])
+    assert int(back["n"]) == 1
+    assert (jax.random.key_data(back["key"]) == jax.random.key_data(tree["key"])).all()
+    with pytest.raises(FormatError, match="does not fit"):
+        checkpoints.load_checkpoint(tmp_path / "c", {"other": jnp.zeros(3)})
+    checkpoints.remove_checkpoint(tmp_path / "c")
+    assert checkpoints.load_facts(tmp_path / "c") is None
+
+
+def test_result_is_readable_with_plain_h5py(tmp_path, small_scan):
+    result = jptycho.reconstruct(small_scan, pixels={"epochs": 2}, object={"kind": "complex"}, probe={"modes": 2})
+    jptycho.write_result(tmp_path / "r.h5", result)
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert file.attrs["schema"] == "jptycho-result"
+        assert file["object/phase"].shape == result.phase.shape
+        assert file["object/absorption"][()].min() >= 0
+        assert file["probe/modes"].shape == (2, 32, 32)
+        assert list(file["history/stage"].asstr()) == ["pixels", "pixels"]
+        assert "jax" in json.loads(file.attrs["versions"])
+        assert "epochs = 2" in file.attrs["configuration"]
+        assert file["positions"].shape == (256, 2)
+    back = jptycho.read_result(tmp_path / "r.h5")
+    np.testing.assert_array_equal(back.phase, result.phase)
+    np.testing.assert_allclose(back.positions, small_scan.positions, atol=1e-4)
+    np.testing.assert_allclose(back.modelled.sum(), back.measured.sum(), rtol=0.05)
