@@ -8,7 +8,13 @@ from jptycho.config import AUTO, Config
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.readers.door import open_dataset
 from jptycho.errors import ConfigError
-from jptycho.preprocess.automatic import choose_batch, choose_loss, choose_object_rate, choose_preconditioner
+from jptycho.preprocess.automatic import (
+    choose_batch,
+    choose_input_noise,
+    choose_loss,
+    choose_object_rate,
+    choose_preconditioner,
+)
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
 from jptycho.settings import parse
 
@@ -116,7 +122,14 @@ def effective(config: Config, problem: Problem) -> Config:
         "corner": chosen.corner if pixels.corner == AUTO else pixels.corner,
     }
     loss = choose_loss(problem.dataset.calibration) if config.loss == AUTO else config.loss
-    return config.model_copy(update={"loss": loss, "pixels": pixels.model_copy(update=update)})
+    noise = choose_input_noise(problem) if config.dgp.noise == AUTO else config.dgp.noise
+    return config.model_copy(
+        update={
+            "loss": loss,
+            "pixels": pixels.model_copy(update=update),
+            "dgp": config.dgp.model_copy(update={"noise": noise}),
+        }
+    )
 
 
 def effective_config(config: Config) -> Config:

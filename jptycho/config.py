@@ -99,7 +99,9 @@ class DGPConfig(Section):
     filters: int = Field(16, ge=1, description="channels of the U-Nets' first level")
     probe_levels: int = Field(2, ge=1, le=5, description="poolings of the probe's U-Net")
     upsampling: Literal["nearest", "transposed"] = Field("nearest", description="transposed: as in the reference")
-    noise: float = Field(0.7, ge=0, description="of the input, relative to its standard deviation")
+    noise: NotNegative | Literal["auto"] = Field(
+        AUTO, description="of the input, relative to its standard deviation; auto: more at low dose"
+    )
     probe_noise: float = Field(0.025, ge=0, description="likewise for the probe")
     pretrain_steps: int = Field(40, ge=0, description="at most, for each network")
     pretrain_rate: Positive = Field(3e-3, description="learning rate")

@@ -16,6 +16,7 @@ from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result, read_result
 from jptycho.outcome import collect, guess_from_result
 from jptycho.parallel import make_mesh
+from jptycho.preprocess.automatic import choose_micro_batches
 from jptycho.pretrain import Pretraining, pretrain
 from jptycho.representations.base import Guess, ModelSpec, initialise
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe
@@ -102,6 +103,7 @@ def run_pixels(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
         object_rate=float(settings.object_rate),
         probe_rate=0.0 if run.config.probe.fixed else settings.probe_rate,
         steps=steps,
+        micro_batches=choose_micro_batches(batch, mesh.size, jax.default_backend()),
         decay_steps=steps * epochs,
     )
     params, constants = initialise(model, jax.random.key(run.config.seed), guess)
@@ -125,7 +127,7 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
         UNetSpec(levels, settings.filters, settings.upsampling) for levels in (settings.levels, settings.probe_levels)
     ]
     model = ModelSpec(
-        GeneratedObject(kind, networks[0], settings.noise), GeneratedProbe(networks[1], settings.probe_noise)
+        GeneratedObject(kind, networks[0], float(settings.noise)), GeneratedProbe(networks[1], settings.probe_noise)
     )
     patterns = len(run.problem.counts)
     steps = min(settings.steps, patterns)

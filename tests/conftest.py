@@ -10,7 +10,7 @@ from jaxtyping import install_import_hook
 jax.config.update("jax_num_cpu_devices", 2)
 
 with install_import_hook("jptycho", "beartype.beartype"):
-    import jptycho  # noqa: F401
+    import jptycho
 
 
 @pytest.fixture

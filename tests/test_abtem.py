@@ -27,11 +27,13 @@ def test_far_field_equals_abtem():
     # abTEM's first axis is x, ours y: the names do not matter here, the first axis stays the first.
     grid = Grid(potential.gpts, potential.sampling)
     phase = interaction_parameter(200e3) * np.asarray(potential.array)
-    k = np.hypot(*np.meshgrid(*[np.fft.fftfreq(n, d) for n, d in zip(grid.shape, grid.sampling, strict=True)], indexing="ij"))
+    k = np.hypot(
+        *np.meshgrid(*[np.fft.fftfreq(n, d) for n, d in zip(grid.shape, grid.sampling, strict=True)], indexing="ij")
+    )
     passes = k <= (2 / 3) / (2 * max(grid.sampling))
     slices = np.fft.ifft2(np.fft.fft2(np.exp(1j * phase)) * passes)  # abTEM band-limits each transmission
     centre = np.array(position) / grid.sampling
-    rolled = np.roll(slices, [n // 2 - int(round(c)) for n, c in zip(grid.shape, centre, strict=True)], axis=(1, 2))
+    rolled = np.roll(slices, [n // 2 - round(c) for n, c in zip(grid.shape, centre, strict=True)], axis=(1, 2))
     where = centre - np.round(centre) + [n // 2 for n in grid.shape]
     fields = jptycho.Fields(
         jnp.asarray(rolled, jnp.complex64),
@@ -44,7 +46,9 @@ def test_far_field_equals_abtem():
     found = np.asarray(jptycho.predict(fields, setup, fields.positions[0])) * passes
     expected = expected * passes
     assert found.sum() == pytest.approx(1, abs=0.02)
-    np.testing.assert_allclose(found / found.sum(), expected / expected.sum(), atol=ABTEM * (expected / expected.sum()).max())
+    np.testing.assert_allclose(
+        found / found.sum(), expected / expected.sum(), atol=ABTEM * (expected / expected.sum()).max()
+    )
 
 
 @pytest.mark.parametrize("element", ["C", "Au"])

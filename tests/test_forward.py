@@ -47,7 +47,9 @@ def test_fourier_shift_of_a_plane_wave_is_a_phase():
 
 def test_energy_is_conserved_without_absorption():
     fields = random_fields()
-    fields = Fields(fields.object / jnp.abs(fields.object), fields.probe, fields.positions, fields.thickness, fields.tilt)
+    fields = Fields(
+        fields.object / jnp.abs(fields.object), fields.probe, fields.positions, fields.thickness, fields.tilt
+    )
     totals = predict_batch(fields, setup_for(), fields.positions).sum(axis=(1, 2))
     np.testing.assert_allclose(totals, 1.0, atol=ENERGY)
 
@@ -128,4 +130,6 @@ def test_jit_and_vmap_change_nothing():
     fields, setup = random_fields(), setup_for()
     one_by_one = jnp.stack([predict(fields, setup, p) for p in fields.positions])
     np.testing.assert_allclose(predict_batch(fields, setup, fields.positions), one_by_one, rtol=DOUBLE, atol=1e-16)
-    np.testing.assert_allclose(jax.jit(predict_batch)(fields, setup, fields.positions), one_by_one, rtol=1e-9, atol=1e-16)
+    np.testing.assert_allclose(
+        jax.jit(predict_batch)(fields, setup, fields.positions), one_by_one, rtol=1e-9, atol=1e-16
+    )

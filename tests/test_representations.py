@@ -154,7 +154,9 @@ def test_network_has_gradients_everywhere(upsampling, complex_valued):
 @pytest.mark.parametrize("canvas", [(19, 26), (16, 24)])
 def test_generators_take_any_size_and_give_the_physical_ranges(kind, canvas):
     guess = guess_of(channels=2 if kind == "complex" else 1, canvas=canvas)
-    model = ModelSpec(GeneratedObject(kind, UNetSpec(2, 4), 0.1), GeneratedProbe(UNetSpec(2, 4, complex_valued=True), 0.1))
+    model = ModelSpec(
+        GeneratedObject(kind, UNetSpec(2, 4), 0.1), GeneratedProbe(UNetSpec(2, 4, complex_valued=True), 0.1)
+    )
     params, constants = initialise(model, jax.random.key(0), guess)
     fields = render(model, params, constants, jax.random.key(1))
     assert fields.object.shape == (2, *canvas)

@@ -152,5 +152,5 @@ def test_divergence_is_an_exception_with_advice():
     solver, mesh, state, constants, data = problem()
     state = dataclasses.replace(state, params={**state.params, "probe": state.params["probe"] * jnp.nan})
     stage = Stage("pixels", solver, mesh, constants, data, 2, 0.0)
-    with pytest.raises(DivergenceError, match="Lower pixels.object_rate"):
+    with pytest.raises(DivergenceError, match=r"Lower pixels\.object_rate"):
         run_epochs(stage, state, lambda record, now: None, lambda: False)

@@ -35,8 +35,10 @@ def batch_loss(
     def one(pattern: Array, position: Array) -> tuple[Array, Array]:
         measured = pattern.astype(setup.dose.dtype) / setup.dose
         predicted = predict(fields, setup, position)
-        residual = jnp.sqrt(jax.lax.stop_gradient(predicted)) - jnp.sqrt(measured)
-        return loss(predicted, measured, setup.mask), jnp.sum(setup.mask * residual**2)
+        # (√I - √y)², with one root instead of two.
+        seen = jax.lax.stop_gradient(predicted)
+        residual = seen + measured - 2 * jnp.sqrt(seen * measured)
+        return loss(predicted, measured, setup.mask), jnp.sum(setup.mask * residual)
 
     losses, residuals = jax.vmap(one)(counts, positions)
     return jnp.sum(weight * losses), jnp.sum(weight * residuals)

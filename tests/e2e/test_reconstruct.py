@@ -57,9 +57,7 @@ def test_the_unit_of_the_counts_does_not_matter(small_scan, method):
     counts = small_scan.read().astype(np.float64)
     phases = {}
     for factor in (1.0, 0.1, 10.0, 440.0):
-        scan = from_arrays(
-            (counts * factor).reshape(16, 16, 32, 32), small_scan.calibration, small_scan.positions
-        )
+        scan = from_arrays((counts * factor).reshape(16, 16, 32, 32), small_scan.calibration, small_scan.positions)
         settings = {"start_epochs": 2, **SMALL_NETS, "epochs": 2}
         phases[factor] = phase_of(jptycho.reconstruct(scan, method=method, pixels={"epochs": 3}, dgp=settings))
     assert phases[1.0].std() > 0.05
@@ -84,7 +82,8 @@ def test_other_kinds_and_odd_sizes(kind, method):
         dgp={**SMALL_NETS, "start_epochs": 3},
     )
     assert np.isfinite(result.phase).all()
-    assert result.history["loss"][-1] < result.history["loss"][0]
+    losses = result.history["loss"][result.history["stage"] == method]
+    assert losses[-1] < losses[0]
     assert result.absorption is None if kind == "potential" else result.absorption.min() >= 0
     if kind == "potential":
         assert result.phase.min() >= 0
@@ -140,14 +139,20 @@ def run_file(tmp_path, small_scan):
 
 def command(*arguments, **kwargs):
     return subprocess.run(
-        [sys.executable, "-m", "jptycho.cli", *map(str, arguments)], capture_output=True, text=True, check=False, **kwargs
+        [sys.executable, "-m", "jptycho.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        **kwargs,
     )
 
 
 def test_ctrl_c_leaves_a_valid_result_and_the_run_goes_on(run_file):
     folder = run_file(400)
     child = subprocess.Popen(
-        [sys.executable, "-m", "jptycho.cli", "reconstruct", str(folder / "run.toml")], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "jptycho.cli", "reconstruct", str(folder / "run.toml")],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         for line in child.stdout:
@@ -189,15 +194,15 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path, small_scan, method):
     }
     whole = jptycho.reconstruct(small_scan, **settings)
 
-    class PowerCut(Exception):
+    class PowerCutError(Exception):
         pass
 
     def cut(record, channels):
         del channels
         if record.stage == method and record.epoch == 4:
-            raise PowerCut
+            raise PowerCutError
 
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         jptycho.reconstruct(small_scan, **settings, observe=cut, checkpoint=tmp_path / "c")
     seen = []
     resumed = jptycho.reconstruct(

@@ -48,7 +48,9 @@ def run(folder, file="good.npy", text="", output="out.h5", **data):
     lines = [f"{k} = {toml(v)}" for k, v in table.items() if v is not None]
     head, _, tail = text.partition("---")
     (folder / "run.toml").write_text(
-        "\n".join([head, "[data]", f'file = "{file}"', *lines, "[output]", f'file = "{output}"', "report = false", tail])
+        "\n".join(
+            [head, "[data]", f'file = "{file}"', *lines, "[output]", f'file = "{output}"', "report = false", tail]
+        )
     )
     before = sorted(p.name for p in folder.iterdir())
     done = subprocess.run(
