@@ -70,7 +70,9 @@ def reconstruct(
         console.out(to_toml(choices.effective_config(settings)), end="")
         return
     output = Path(settings.output.file)
-    refuse_existing(output, settings.output.overwrite)
+    page = output.with_suffix(".html")
+    for path in (output, page) if settings.output.report else (output,):
+        refuse_existing(path, settings.output.overwrite)
     progress = Progress(console)
     checkpoint = output.with_name(output.name + ".checkpoint")
     result = pipeline.reconstruct(
@@ -82,7 +84,6 @@ def reconstruct(
     if settings.output.report:
         from jptycho.report.page import write_report  # noqa: PLC0415
 
-        page = output.with_suffix(".html")
         write_report(page, {settings.method: result}, f"{Path(settings.data.file).name}: {settings.method}")
         console.print(f"wrote {page} and {page.with_suffix('')}/*.png")
     if result.attributes["status"] != "done":
@@ -104,12 +105,14 @@ def demo(
     progress = Progress(console)
     table, files = run_demo(output, dose, seed, console.print, progress)
     progress.close()
-    shown = RichTable(*table.head, title=table.caption, title_justify="left", box=None)
+    console.print(table.caption)
+    shown = RichTable(*table.head, box=None)
     for row in table.rows:
         shown.add_row(*row)
     console.print(shown)
-    for file in files[:4] if len(files) > 4 else files:
-        console.print(f"wrote {file}")
+    for file in files:
+        if file.suffix != ".png":
+            console.print(f"wrote {file}")
 
 
 def main() -> None:

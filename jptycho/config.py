@@ -99,6 +99,7 @@ class DGPConfig(Section):
     filters: int = Field(16, ge=1, description="channels of the U-Nets' first level")
     probe_levels: int = Field(2, ge=1, le=5, description="poolings of the probe's U-Net")
     upsampling: Literal["nearest", "transposed"] = Field("nearest", description="transposed: as in the reference")
+    probe_complex: bool = Field(False, description="complex convolutions for the probe, as in the reference")
     noise: NotNegative | Literal["auto"] = Field(
         AUTO, description="of the input, relative to its standard deviation; auto: more at low dose"
     )

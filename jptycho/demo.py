@@ -12,10 +12,11 @@ import numpy as np
 
 from jptycho.config import Config
 from jptycho.data.dataset import Dataset4D, Truth
-from jptycho.data.readers.hdf5 import write_scan
+from jptycho.data.readers.hdf5 import read_attributes, write_scan
 from jptycho.data.results import Result, write_result
 from jptycho.diagnostics.similarity import Similarity
 from jptycho.diagnostics.truth import compare_with_truth
+from jptycho.errors import FormatError
 from jptycho.pipeline import reconstruct
 from jptycho.report.page import Table, write_report
 from jptycho.settings import parse
@@ -109,21 +110,30 @@ def convergence_table(runs: dict[str, list[Scored]]) -> Table:
         for s in scores:
             if s.total in wanted or id(s) in marks:
                 q = s.similarity
-                rows.append(
-                    [
-                        name,
-                        f"{s.total} ({s.record.stage})",
-                        f"{s.record.seconds:.1f}",
-                        f"{s.record.loss:.5f}",
-                        f"{q.correlation:.4f}",
-                        f"{q.high_pass:.4f}",
-                        f"{q.ssim:.4f}",
-                        marks.get(id(s), ""),
-                    ]
-                )
-    head = ["run", "epoch", "seconds", "loss", "correlation", "high-pass", "SSIM", ""]
-    caption = "Against the truth, after constant, ramp and shift are removed; high-pass: detail finer than 1.5 Å"
+                note = marks.get(id(s), "start" if s.record.stage != name else "")
+                numbers = [f"{v:.4f}" for v in (s.record.loss, q.correlation, q.high_pass, q.ssim)]
+                rows.append([name, str(s.total), f"{s.record.seconds:.1f}", *numbers, note])
+    head = ["run", "epoch", "seconds", "loss", "corr.", "fine", "SSIM", ""]
+    caption = (
+        "Against the truth, constant, ramp and shift removed: correlation of the phase, "
+        "the same for detail finer than 1.5 Å, SSIM"
+    )
     return Table(caption, head, rows)
+
+
+def made_by_demo(path: Path) -> bool:
+    """Whether a file is a demo's own, so that it may be replaced.
+
+    Args:
+        path: of an existing file.
+
+    Returns:
+        whether it says so.
+    """
+    try:
+        return bool(read_attributes(path).get("demo", False))
+    except FormatError:
+        return False
 
 
 def run_demo(
@@ -140,11 +150,16 @@ def run_demo(
 
     Returns:
         the table of convergence, and every file written.
+
+    Raises:
+        FormatError: the folder holds files of these names that a demo did not write.
     """
+    if any((folder / name).exists() and not made_by_demo(folder / name) for name in ("scan.h5", "pixels.h5", "dgp.h5")):
+        raise FormatError(f"--output: {str(folder)!r} holds files that are not the demo's. Choose another folder.")
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     scan = simulate_gold(dose=dose, seed=seed)
-    write_scan(folder / "scan.h5", scan, overwrite=True, extra={"dose": dose, "seed": seed})
+    write_scan(folder / "scan.h5", scan, overwrite=True, extra={"demo": True, "dose": dose, "seed": seed})
     say(
         f"simulated {scan.shape[0]} x {scan.shape[1]} patterns at {dose:g} e/Å² "
         f"in {time.perf_counter() - started:.0f} s"
@@ -155,6 +170,7 @@ def run_demo(
             Config, {"data": {"file": str(folder / "scan.h5")}, "method": name, "object": SLICES, "seed": seed}
         )
         results[name], runs[name] = scored_run(scan, config, say, watch)
+        results[name].attributes["demo"] = True
         write_result(folder / f"{name}.h5", results[name], overwrite=True)
         files.append(folder / f"{name}.h5")
     table = convergence_table(runs)

@@ -123,9 +123,10 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
     settings, kind = run.config.dgp, run.config.object.kind
     # One device: convolutions use all cores of a CPU by themselves, and shards would each evaluate the whole network.
     mesh = make_mesh(jax.devices()[:1]) if jax.default_backend() == "cpu" else make_mesh()
-    networks = [
-        UNetSpec(levels, settings.filters, settings.upsampling) for levels in (settings.levels, settings.probe_levels)
-    ]
+    networks = (
+        UNetSpec(settings.levels, settings.filters, settings.upsampling),
+        UNetSpec(settings.probe_levels, settings.filters, settings.upsampling, settings.probe_complex),
+    )
     model = ModelSpec(
         GeneratedObject(kind, networks[0], float(settings.noise)), GeneratedProbe(networks[1], settings.probe_noise)
     )

@@ -17,7 +17,17 @@ from .problems import GRID
 from .reference import physics
 from .tolerances import DOUBLE, ENERGY, SINGLE
 
-COEFFICIENTS = {"C10": -200.0, "C12": 30.0, "phi12": 0.4, "C21": 900.0, "phi21": -1.1, "C30": 1e5, "C45": 3e4, "phi45": 0.2, "C56": 1e7}  # fmt: skip
+COEFFICIENTS = {
+    "C10": -200.0,
+    "C12": 30.0,
+    "phi12": 0.4,
+    "C21": 900.0,
+    "phi21": -1.1,
+    "C30": 1e5,
+    "C45": 3e4,
+    "phi45": 0.2,
+    "C56": 1e7,
+}
 
 
 @pytest.mark.parametrize(("energy", "expected"), [(80e3, 0.041757), (200e3, 0.025079), (300e3, 0.019687)])

@@ -92,7 +92,7 @@ def projected_phase(result: Result) -> Float[np.ndarray, "y x"]:
     return result.phase.sum(axis=0)[top:bottom, left:right]
 
 
-def write_result(path: Path, result: Result, overwrite: bool = False) -> None:
+def write_result(path: str | Path, result: Result, overwrite: bool = False) -> None:
     """Write a result; the file appears whole or not at all.
 
     Args:
@@ -127,7 +127,7 @@ def write_result(path: Path, result: Result, overwrite: bool = False) -> None:
         file.create_dataset("patterns/measured", data=result.measured).attrs["unit"] = "counts"
         file.create_dataset("patterns/modelled", data=result.modelled).attrs["unit"] = "counts"
 
-    atomic_write(path, write, overwrite)
+    atomic_write(Path(path), write, overwrite)
 
 
 def read_result(path: str | Path) -> Result:

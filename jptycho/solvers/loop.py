@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import jax
 from jax.sharding import Mesh
 
 from jptycho.errors import DivergenceError
@@ -108,8 +109,9 @@ def run_epochs(stage: Stage, state: State, observe: Watch, stop: Callable[[], bo
     """
     for number in range(int(state.epoch) + 1, stage.epochs + 1):
         state, metrics = epoch(stage.solver, stage.mesh, state, stage.constants, stage.data)
-        loss, error, finite = float(metrics.loss), float(metrics.error), bool(metrics.finite)
-        if not finite:
+        metrics = jax.device_get(metrics)
+        loss, error = float(metrics.loss), float(metrics.error)
+        if not metrics.finite:
             raise DivergenceError(
                 f"loss: not finite in epoch {number} of {stage.name}. Lower {stage.name}.object_rate "
                 f"(now {stage.solver.object_rate:g}) or {stage.name}.probe_rate (now {stage.solver.probe_rate:g})."

@@ -170,7 +170,25 @@ def is_scan(path: Path) -> bool:
         return file.attrs.get("schema") == SCHEMA
 
 
-def write_scan(path: Path, dataset: Dataset4D, overwrite: bool = False, extra: dict[str, Any] | None = None) -> None:
+def read_attributes(path: Path) -> dict[str, Any]:
+    """The root attributes of a file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        names to values.
+
+    Raises:
+        FormatError: no HDF5.
+    """
+    with open_hdf5(path, "file") as file:
+        return dict(file.attrs)
+
+
+def write_scan(
+    path: str | Path, dataset: Dataset4D, overwrite: bool = False, extra: dict[str, Any] | None = None
+) -> None:
     """Write a self-describing scan: counts, positions in Å, calibration with units in the names, and the truth.
 
     Args:
@@ -205,7 +223,7 @@ def write_scan(path: Path, dataset: Dataset4D, overwrite: bool = False, extra: d
                 {"unit": "rad", "sampling": dataset.truth.sampling, "origin": dataset.truth.origin, "length_unit": "Å"}
             )
 
-    atomic_write(path, write, overwrite)
+    atomic_write(Path(path), write, overwrite)
 
 
 CALIBRATION_UNITS = {

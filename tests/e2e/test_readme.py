@@ -1,0 +1,31 @@
+"""The README's Python runs as it stands, on a smaller scan."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import jptycho
+from jptycho.config import Config
+from jptycho.settings import parse
+
+README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_python_examples_run(tmp_path, monkeypatch, small_scan, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jptycho, "simulate_gold", lambda **_: small_scan)
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(block, names)
+    assert "ssim" in capsys.readouterr().out
+    assert jptycho.read_result("dgp.h5").attributes["method"] == "dgp"
+    assert np.isfinite(names["metrics"].loss).all()
+    assert float(max(abs(leaf).max() for leaf in jax.tree.leaves(names["slope"]))) > 0
+
+
+def test_configuration_example_is_valid():
+    for block in re.findall(r"```toml\n(.*?)```", README, re.DOTALL):
+        assert parse(Config, tomllib.loads(block)).method == "dgp"
