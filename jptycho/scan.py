@@ -36,8 +36,25 @@ def raster_positions(
     """
     slow, fast = np.meshgrid(np.arange(shape[0]) * step[0], np.arange(shape[1]) * step[1], indexing="ij")
     points = np.stack([slow.ravel(), fast.ravel()], axis=1)
-    if transpose:
-        points = points[:, ::-1]
+    return orient(points, rotation, transpose)
+
+
+def orient(points: Float[np.ndarray, "scan 2"], rotation: float, transpose: bool) -> Float[np.ndarray, "scan 2"]:
+    """Turn scan coordinates into the detector's: swap the axes where asked, then rotate.
+
+    Args:
+        points: along slow and fast axis (scan, 2).
+        rotation: θ in degrees.
+        transpose: whether detector rows run along the fast axis.
+
+    Returns:
+        points along detector rows and columns.
+
+    Example:
+        >>> orient(np.array([[1.0, 2.0]]), 0.0, True).tolist()
+        [[2.0, 1.0]]
+    """
+    points = points[:, ::-1] if transpose else points
     angle = math.radians(rotation)
     matrix = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     return points @ matrix.T

@@ -11,7 +11,7 @@ import pytest
 
 import jptycho
 from jptycho.data import checkpoints
-from jptycho.data.dataset import Calibration, describe, from_arrays, load_counts, sampling_of
+from jptycho.data.dataset import Calibration, from_arrays, load_counts, sampling_of
 from jptycho.data.readers import hdf5
 from jptycho.errors import ConfigError, FormatError
 from jptycho.preprocess.calibrate import beam_centre, smallest_count
@@ -43,7 +43,7 @@ def test_scan_survives_the_file(tmp_path):
     np.testing.assert_allclose(back.positions, scan.positions)
     np.testing.assert_array_equal(back.truth.phase, truth.phase)
     assert (back.truth.sampling, back.truth.origin) == (truth.sampling, truth.origin)
-    assert describe(back)["patterns"] == "12 of 24 x 20, uint8"
+    assert (back.shape, back.dtype) == ((3, 4, 24, 20), np.uint8)
 
 
 def test_opening_reads_no_pattern(tmp_path, monkeypatch):

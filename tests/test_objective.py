@@ -8,7 +8,7 @@ from jax.test_util import check_grads
 from scipy.special import gammaln
 
 from jptycho.objective.compose import batch_loss
-from jptycho.objective.losses import FLOOR, LOSSES, amplitude_loss, poisson_loss, safe_sqrt
+from jptycho.objective.losses import FLOOR, LOSSES, amplitude_loss, poisson_loss
 
 from .problems import random_fields, setup_for
 from .tolerances import DOUBLE
@@ -79,8 +79,3 @@ def test_unit_of_the_counts_drops_out(loss, factor):
         loss, fields, setup_for(dose=dose * factor), jnp.asarray(counts * factor), fields.positions, weight
     )
     np.testing.assert_allclose(plain, scaled, rtol=1e-9)
-
-
-def test_safe_sqrt_at_zero():
-    value, gradient = jax.value_and_grad(safe_sqrt)(jnp.zeros(()))
-    assert (float(value), float(gradient)) == (0.0, 0.0)

@@ -17,7 +17,7 @@ from jptycho.representations.base import Guess, ModelSpec, initialise, render
 from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner
 from jptycho.scan import batch_plan
 from jptycho.solvers import gradient as module
-from jptycho.solvers.base import copy_state, distribute
+from jptycho.solvers.base import distribute
 from jptycho.solvers.gradient import GradientSolver, epoch, init_state
 from jptycho.solvers.loop import Stage, run_epochs
 
@@ -106,7 +106,7 @@ def test_equal_seeds_give_equal_bits():
 
 def test_jit_equals_eager():
     solver, mesh, state, constants, data = problem(steps=2)
-    twin = copy_state(state)
+    twin = replicate(mesh, state)
     compiled, metrics = epoch(solver, mesh, state, constants, data)
     with jax.disable_jit():
         eager, eager_metrics = epoch(solver, mesh, twin, constants, data)

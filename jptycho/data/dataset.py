@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -202,22 +201,3 @@ def _checked_sum(part: np.ndarray, start: int, source: str) -> float:
     raise FormatError(
         f"counts: {source} holds {number} {wrong} values, first in pattern {first}; expected >= 0. {advice}"
     )
-
-
-def describe(dataset: Dataset4D) -> dict[str, Any]:
-    """A scan in a few words, without reading a pattern.
-
-    Args:
-        dataset: the scan.
-
-    Returns:
-        names to words.
-
-    Example:
-        >>> describe(from_arrays(np.ones((2, 3, 8, 8), np.uint8), Calibration(energy=3e5)))["patterns"]
-        '6 of 8 x 8, uint8'
-    """
-    rows, columns = dataset.shape[-2:]
-    count = int(np.prod(dataset.shape[:-2]))
-    known = {k: v for k, v in dataclasses.asdict(dataset.calibration).items() if v not in (None, ())}
-    return {"source": dataset.source, "patterns": f"{count} of {rows} x {columns}, {dataset.dtype}", **known}

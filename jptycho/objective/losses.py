@@ -21,24 +21,6 @@ It keeps roots and logarithms finite, and it conditions the Poisson likelihood: 
 no bound and one stray electron would outweigh the bright disk. A perfect model still has zero loss and gradient."""
 
 
-def safe_sqrt(value: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Square root whose value and gradient at zero are zero.
-
-    Args:
-        value: not negative.
-
-    Returns:
-        the root.
-
-    Example:
-        >>> import jax
-        >>> jax.grad(safe_sqrt)(0.0).item()
-        0.0
-    """
-    positive = value > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, value, 1.0)), 0.0)
-
-
 def amplitude_loss(
     predicted: Float[Array, "ky kx"], measured: Float[Array, "ky kx"], mask: Float[Array, "ky kx"]
 ) -> Float[Array, ""]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +14,7 @@ from jptycho.optics.probe import form_probe, incoherent_modes
 from jptycho.preprocess.calibrate import beam_centre, check_calibration, smallest_count
 from jptycho.representations.base import OBJECT_KINDS, Guess
 from jptycho.representations.kinds import channels_of
-from jptycho.scan import place_on_canvas, raster_positions
+from jptycho.scan import orient, place_on_canvas, raster_positions
 from jptycho.types import Array, Complex, Float, Grid, Shaped
 
 LARGEST_CANVAS = 2**28  # pixels: 2 GiB of a complex object; more is a mistake in the units
@@ -80,10 +79,7 @@ def scan_positions(dataset: Dataset4D) -> Float[np.ndarray, "scan 2"]:
     if dataset.positions is None:
         step = calibration.step or (1.0, 1.0)
         return raster_positions((dataset.shape[0], dataset.shape[1]), step, calibration.rotation, calibration.transpose)
-    points = dataset.positions[:, ::-1] if calibration.transpose else dataset.positions
-    angle = math.radians(calibration.rotation)
-    matrix = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    return points @ matrix.T
+    return orient(dataset.positions, calibration.rotation, calibration.transpose)
 
 
 def check_object(spec: ObjectSpec, dataset: Dataset4D) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
@@ -104,15 +103,3 @@ def split_positions(positions: Float[Array, "scan 2"], shards: int, local: int) 
     """
     missing = shards * local - positions.shape[0]
     return jnp.concatenate([positions, positions[:missing]]).reshape(shards, local, 2)
-
-
-def copy_state(state: State) -> State:
-    """A state whose arrays are its own: an epoch donates, and so deletes, those it is given.
-
-    Args:
-        state: any state.
-
-    Returns:
-        the copy.
-    """
-    return jax.tree.map(jnp.copy, state)
