@@ -127,9 +127,10 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
         UNetSpec(settings.levels, settings.filters, settings.upsampling),
         UNetSpec(settings.probe_levels, settings.filters, settings.upsampling, settings.probe_complex),
     )
-    model = ModelSpec(
-        GeneratedObject(kind, networks[0], float(settings.noise)), GeneratedProbe(networks[1], settings.probe_noise)
-    )
+    generators: dict[str, Any] = {"object": GeneratedObject(kind, networks[0], float(settings.noise))}
+    if not run.config.probe.fixed:
+        generators["probe"] = GeneratedProbe(networks[1], settings.probe_noise)
+    model = ModelSpec(**{"probe": PixelProbe(), **generators})
     patterns = len(run.problem.counts)
     steps = min(settings.steps, patterns)
     solver = GradientSolver(
@@ -147,7 +148,7 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
     params, constants = initialise(model, key, guess)
     if not has_checkpoint(run, "dgp"):
         schedule = Pretraining(settings.pretrain_steps, settings.pretrain_rate, settings.pretrain_tolerance)
-        for name, generator in (("object", model.object), ("probe", model.probe)):
+        for name, generator in generators.items():
             params[name], error, done = pretrain(generator, params[name], constants[name], key_pretrain, schedule)
             run.say(f"pre-trained the {name}'s network: {int(done)} steps, relative error {float(error):.3f}")
     return optimise(run, "dgp", solver, mesh, guess, (params, constants), settings.epochs)

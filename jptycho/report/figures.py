@@ -47,9 +47,11 @@ def length_label(length: float, unit: str) -> str:
 
     Example:
         >>> length_label(20.0, "Å"), length_label(5.0, "Å"), length_label(0.5, "1/Å")
-        ('2 nm', '5 Å', '0.5 1/Å')
+        ('2 nm', '5 Å', '0.5 Å⁻¹')
     """
-    return f"{length / 10:g} nm" if unit == "Å" and length >= 10 else f"{length:g} {unit}"
+    if unit == "Å" and length >= 10:
+        return f"{length / 10:g} nm"
+    return f"{length:g} {unit[2:]}⁻¹" if unit.startswith("1/") else f"{length:g} {unit}"
 
 
 def scale_bar(axes: Axes, shape: tuple[int, int], sampling: float, unit: str) -> None:
@@ -207,7 +209,7 @@ def probe_figure(results: dict[str, Result]) -> Figure:
 
 
 def loss_figure(results: dict[str, Result]) -> Figure:
-    """Loss of every run against time and against epoch.
+    """Loss of every run against time and against epoch; the stages of a run are separate lines of one colour.
 
     Args:
         results: by name.
@@ -216,15 +218,20 @@ def loss_figure(results: dict[str, Result]) -> Figure:
         the figure.
     """
     figure, axes = new_figure(2)
-    for name, result in results.items():
+    for number, (name, result) in enumerate(results.items()):
         history = result.history
-        losses, count = history["loss"], np.arange(1, len(history["loss"]) + 1)
-        axes[0, 0].plot(history["seconds"], losses, "o-", ms=3, label=name)
-        axes[0, 1].plot(count, losses, "o-", ms=3, label=name)
-    for ax, label in zip(
-        axes[0], ("seconds from the start, compilation included", "epoch, the start included"), strict=True
-    ):
-        ax.set(xlabel=label, ylabel="loss", yscale="log")
+        epochs = np.arange(1, len(history["loss"]) + 1)
+        for stage in dict.fromkeys(history["stage"]):
+            here = history["stage"] == stage
+            label = name if stage == history["stage"][-1] else f"{name}: start"
+            style = "o-" if label == name else "o--"
+            for ax, across in zip(axes[0], (history["seconds"], epochs), strict=True):
+                ax.plot(across[here], history["loss"][here], style, ms=3, color=f"C{number}", label=label)
+    losses = np.concatenate([result.history["loss"] for result in results.values()])
+    scale = "log" if losses.min() > 0 and losses.max() > 5 * losses.min() else "linear"
+    labels = ("seconds from the start, compilation included", "epoch, the start included")
+    for ax, label in zip(axes[0], labels, strict=True):
+        ax.set(xlabel=label, ylabel="loss", yscale=scale)
         ax.grid(alpha=0.3, which="both")
         ax.legend(fontsize=9)
     return figure

@@ -101,6 +101,15 @@ def test_start_from_a_result(tmp_path, small_scan):
         jptycho.reconstruct(small_scan, method="dgp", dgp=dgp, object=other)
 
 
+@pytest.mark.parametrize("method", ["pixels", "dgp"])
+def test_a_fixed_probe_stays_as_it_is(small_scan, method):
+    start = jptycho.prepare(small_scan).guess.probe
+    result = jptycho.reconstruct(
+        small_scan, method=method, probe={"fixed": True}, pixels={"epochs": 2}, dgp={**SMALL_NETS, "start_epochs": 2}
+    )
+    np.testing.assert_allclose(result.probe, np.fft.fftshift(start, axes=(-2, -1)), atol=1e-6)
+
+
 def test_gradient_through_predict(small_scan):
     """What the README promises: jax.grad through predict with respect to the defocus."""
     from jptycho.optics.electron import wavelength  # noqa: PLC0415
