@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from jptycho.config import AUTO, Config
@@ -52,6 +53,9 @@ def check_config(config: Config) -> None:
         ConfigError: what contradicts what.
     """
     dgp = config.dgp
+    sources = {config.data.file, dgp.start_file or config.data.file}
+    if config.data.file and Path(config.output.file).resolve() in {Path(source).resolve() for source in sources}:
+        raise ConfigError(f"output.file: {config.output.file!r} is what the run reads. Choose another name.")
     if config.method == "dgp" and dgp.pretrain_steps == 0 and dgp.start_file is None:
         raise ConfigError(
             "dgp.pretrain_steps: 0 and no dgp.start_file: an untrained network does not find the object by itself. "
@@ -90,6 +94,8 @@ def prepare_from_config(config: Config, dataset: Dataset4D | None = None) -> Pro
     Returns:
         the problem.
     """
+    if dataset is None and not config.data.file:
+        raise ConfigError("dataset: missing; give a scan, or a configuration whose data.file names one.")
     dataset = open_from_config(config) if dataset is None else dataset
     wanted = config.object
     spec = ObjectSpec(wanted.kind, wanted.slices, wanted.slice_thickness or 0.0, wanted.tilt, wanted.band_limit)

@@ -62,6 +62,7 @@ def reconstruct(
         Config, {**settings.model_dump(exclude_none=True), **{k: v for k, v in changes.items() if v is not None}}
     )
     from jptycho import choices, pipeline  # noqa: PLC0415
+    from jptycho.data.checkpoints import remove_checkpoint  # noqa: PLC0415
     from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
     from jptycho.data.results import write_result  # noqa: PLC0415
 
@@ -71,15 +72,16 @@ def reconstruct(
         return
     output = Path(settings.output.file)
     page = output.with_suffix(".html")
-    for path in (output, page) if settings.output.report else (output,):
+    for path in (output, page, page.with_suffix("")) if settings.output.report else (output,):
         refuse_existing(path, settings.output.overwrite)
-    progress = Progress(console)
     checkpoint = output.with_name(output.name + ".checkpoint")
-    result = pipeline.reconstruct(
-        None, settings, say=console.print, observe=lambda record, _: progress(record), checkpoint=checkpoint
-    )
-    progress.close()
+    with Progress(console) as progress:
+        result = pipeline.reconstruct(
+            None, settings, say=console.print, observe=lambda record, _: progress(record), checkpoint=checkpoint
+        )
     write_result(output, result, settings.output.overwrite)
+    if result.attributes["status"] == "done":
+        remove_checkpoint(checkpoint)
     console.print(f"wrote {output}")
     if settings.output.report:
         from jptycho.report.page import write_report  # noqa: PLC0415
@@ -102,9 +104,8 @@ def demo(
     parse(GoldSettings, {"dose": dose, "seed": seed})
     from jptycho.demo import run_demo  # noqa: PLC0415
 
-    progress = Progress(console)
-    table, files = run_demo(output, dose, seed, console.print, progress)
-    progress.close()
+    with Progress(console) as progress:
+        table, files = run_demo(output, dose, seed, console.print, progress)
     console.print(table.caption)
     shown = RichTable(*table.head, box=None)
     for row in table.rows:
@@ -124,12 +125,13 @@ def main() -> None:
         _fail(error, 3)
     except JptychoError as error:
         _fail(error, 2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted")
-        sys.exit(130)
+    except OSError as error:
+        _fail(
+            f"{error.filename or 'output'}: {error.strerror or error}. Check the path, its permissions and the disk.", 2
+        )
 
 
-def _fail(error: JptychoError, code: int) -> None:
+def _fail(error: JptychoError | str, code: int) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(f"error: {error}")
     sys.exit(code)
 

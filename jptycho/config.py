@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from jptycho.errors import nearest_name
 from jptycho.optics.aberrations import COEFFICIENTS
-from jptycho.settings import Count, NotNegative, Pair, Positive, Section, load_toml, parse
+from jptycho.settings import Count, NotNegative, Pair, Positive, PositivePair, Section, load_toml, parse
 
 AUTO: Literal["auto"] = "auto"
 
@@ -19,7 +19,7 @@ class DataConfig(Section):
 
     file: str = Field(description="HDF5, .npy or .npz file; a relative path starts at the TOML file")
     counts: str | None = Field(None, description="name of the patterns in the file: (slow, fast, y, x) or (scan, y, x)")
-    scan_shape: tuple[int, int] | None = Field(None, description="slow and fast steps, where the file does not say")
+    scan_shape: tuple[Count, Count] | None = Field(None, description="slow and fast steps, where the file does not say")
     energy: Positive | None = Field(None, description="eV")
     semiangle_cutoff: Positive | None = Field(None, description="mrad")
     defocus: float | None = Field(None, description="Å at the middle of the object, positive for underfocus")
@@ -36,15 +36,19 @@ class DataConfig(Section):
                 raise ValueError(f"{name!r} is no coefficient here.{hint}")
         return value
 
-    step: Pair | None = Field(None, description="Å between positions, or two numbers for slow and fast")
-    reciprocal_sampling: Pair | None = Field(None, description="Å⁻¹ a detector pixel, or two numbers")
-    angular_sampling: Pair | None = Field(None, description="mrad a detector pixel, instead of reciprocal_sampling")
+    step: PositivePair | None = Field(None, description="Å between positions, or two numbers for slow and fast")
+    reciprocal_sampling: PositivePair | None = Field(None, description="Å⁻¹ a detector pixel, or two numbers")
+    angular_sampling: PositivePair | None = Field(
+        None, description="mrad a detector pixel, instead of reciprocal_sampling"
+    )
     rotation: float | None = Field(
         None, description="degrees: detector (row, column) = R(rotation) (slow, fast), R = [[cos, -sin], [sin, cos]]"
     )
     transpose: bool | None = Field(None, description="whether detector rows run along the fast scan axis")
     counts_per_electron: Positive | None = Field(None, description="counts that one electron leaves; 1 by default")
-    positions: str | None = Field(None, description="name of an array (scan, 2) of rows and columns, instead of step")
+    positions: str | None = Field(
+        None, description="name of an array (scan, 2) along slow and fast axis, turned by rotation; instead of step"
+    )
     positions_unit: Literal["A", "px"] = Field(
         "A", description="of that array; px: pixels of the object, of unknown size"
     )
@@ -60,13 +64,13 @@ class ObjectConfig(Section):
     slices: int = Field(1, ge=1, description="slices of the object")
     slice_thickness: Positive | None = Field(None, description="Å between slices; needed for more than one")
     band_limit: float | None = Field(None, gt=0, le=1, description="of the propagation, as a fraction of Nyquist")
-    tilt: Pair = Field((0.0, 0.0), description="mrad about y and x")
+    tilt: Pair = Field((0.0, 0.0), description="mrad: slice by slice the beam walks along y and x")
 
 
 class ProbeConfig(Section):
     """``[probe]``: the illumination."""
 
-    modes: int = Field(1, ge=1, description="mutually incoherent modes")
+    modes: int = Field(1, ge=1, le=12, description="mutually incoherent modes")
     fixed: bool = Field(False, description="keep the probe as it starts")
 
 
@@ -113,6 +117,14 @@ class OutputConfig(Section):
     """``[output]``: where the result goes."""
 
     file: str = Field("result.h5", description="HDF5 result; a relative path starts at the TOML file")
+
+    @field_validator("file")
+    @classmethod
+    def _hdf5(cls, value: str) -> str:
+        if Path(value).suffix not in (".h5", ".hdf5"):
+            raise ValueError(f"expected a name that ends in .h5 or .hdf5, found {value!r}. Rename it.")
+        return value
+
     report: bool = Field(True, description="write an HTML report and PNG figures beside it")
     overwrite: bool = Field(False, description="replace an existing result")
     checkpoint_minutes: float = Field(2.0, ge=0, description="between checkpoints; 0 for one after every epoch")

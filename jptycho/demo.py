@@ -154,7 +154,9 @@ def run_demo(
     Raises:
         FormatError: the folder holds files of these names that a demo did not write.
     """
-    if any((folder / name).exists() and not made_by_demo(folder / name) for name in ("scan.h5", "pixels.h5", "dgp.h5")):
+    theirs = [folder / name for name in ("scan.h5", "pixels.h5", "dgp.h5") if (folder / name).exists()]
+    pages = [folder / name for name in ("report.html", "report") if (folder / name).exists()]
+    if not all(made_by_demo(path) for path in theirs) or (pages and not theirs):
         raise FormatError(f"--output: {str(folder)!r} holds files that are not the demo's. Choose another folder.")
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()

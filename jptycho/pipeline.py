@@ -11,9 +11,9 @@ import jax
 
 from jptycho.choices import check_config, effective, prepare_from_config, with_changes
 from jptycho.config import Config
-from jptycho.data.checkpoints import remove_checkpoint
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result, read_result
+from jptycho.errors import ConfigError
 from jptycho.outcome import collect, guess_from_result
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.automatic import choose_micro_batches
@@ -45,7 +45,8 @@ def reconstruct(
         config: settings; by default those of :class:`jptycho.config.Config`.
         observe: called after each epoch with its record and a function that gives the object's channels then.
         say: told in words what happens.
-        checkpoint: folder for checkpoints; where it holds one of equal settings, the run goes on from there.
+        checkpoint: folder for checkpoints; where it holds one of equal settings and data, the run goes on from there.
+            It stays: remove it once the result is safe.
         **changes: settings that replace the configuration's, tables as dictionaries, such as ``method="dgp"`` or
             ``object={"slices": 2, "slice_thickness": 26.0}``.
 
@@ -58,6 +59,8 @@ def reconstruct(
         DivergenceError: the loss is not finite.
     """
     started = time.perf_counter()
+    if dataset is not None and "data" in changes:
+        raise ConfigError("data: has no effect on a scan that is given. Give the options to open_dataset.")
     config = with_changes(config, changes)
     check_config(config)
     problem = prepare_from_config(config, dataset)
@@ -70,13 +73,11 @@ def reconstruct(
             guess, status = run_pixels(run, guess, config.pixels.epochs)
         else:
             if config.dgp.start_file:
-                guess = guess_from_result(problem, read_result(config.dgp.start_file))
+                guess = guess_from_result(problem, read_result(config.dgp.start_file, name="dgp.start_file"))
             elif not has_checkpoint(run, "dgp"):
                 guess, status = run_pixels(run, guess, config.dgp.start_epochs)
             if status == DONE:
                 guess, status = run_generators(run, guess)
-    if checkpoint is not None and status == DONE:
-        remove_checkpoint(checkpoint)
     return collect(run, guess, status)
 
 

@@ -22,6 +22,14 @@ class Progress:
         self._last: Record | None = None
         self._printed = 0.0
 
+    def __enter__(self) -> Progress:
+        """Nothing is shown before the first epoch."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """The terminal is left as it was, whatever happened."""
+        self.close()
+
     def __call__(self, record: Record) -> None:
         """Show an epoch."""
         previous = self._last if self._last and self._last.stage == record.stage else None

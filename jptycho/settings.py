@@ -19,6 +19,7 @@ def _pair(value: Any) -> Any:
 
 Pair = Annotated[tuple[float, float], BeforeValidator(_pair)]
 Positive = Annotated[float, Field(gt=0)]
+PositivePair = Annotated[tuple[Positive, Positive], BeforeValidator(_pair)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -29,7 +30,7 @@ S = TypeVar("S", bound="Section")
 class Section(BaseModel):
     """A table of the TOML file: unknown keys are refused, values cannot be changed afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def load_toml(path: Path) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def _explain(model: type[Section], problem: Any) -> str:
     if problem["type"] == "value_error":
         return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['ctx']['error']}"
     where = [str(part) for part in problem["loc"] if not str(part).startswith("function-")]
-    path = ".".join(part for part in where if part not in ("float", "int", "literal['auto']"))
+    path = ".".join(part for part in where if not part.startswith(("float", "int", "literal[", "constrained-")))
     if problem["type"] == "extra_forbidden":
         section = model
         for part in where[:-1]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from jptycho.config import Config
@@ -77,6 +79,7 @@ def optimise(
         saved = load_checkpoint(_folder(run), {"state": state, "constants": constants})
         state, constants = saved["state"], saved["constants"]
         run.history[:] = [Record(**record) for record in (load_facts(_folder(run)) or {})["history"]]
+        run.started -= run.history[-1].seconds if run.history else 0.0
         run.say(f"goes on from the checkpoint after epoch {int(state.epoch)} of {name}")
     stage = Stage(name, solver, mesh, constants, data, epochs, run.started)
     saved_at = time.perf_counter()
@@ -127,11 +130,12 @@ def has_checkpoint(run: Run, stage: str) -> bool:
     facts = load_facts(_folder(run))
     if facts is None:
         return False
-    if facts["configuration"] != _facts(run)["configuration"]:
-        raise ConfigError(
-            f"checkpoint: {str(run.checkpoint)!r} was made with other settings. Restore them to go on, "
-            "or delete it to start from the beginning."
-        )
+    for name, what in (("configuration", "settings"), ("data", "data")):
+        if facts[name] != _facts(run)[name]:
+            raise ConfigError(
+                f"checkpoint: {str(run.checkpoint)!r} was made with other {what}. Restore them to go on, "
+                "or delete it to start from the beginning."
+            )
     return facts["stage"] == stage
 
 
@@ -140,8 +144,12 @@ def _folder(run: Run) -> Path:
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    """What must be equal for a run to go on: everything but where the files are."""
-    return {"configuration": run.config.model_dump(exclude={"output": True, "data": {"file"}}, mode="json")}
+    """What must be equal for a run to go on: settings and data, wherever the files are now."""
+    problem, digest = run.problem, hashlib.sha256()
+    for array in (problem.counts[:: max(1, len(problem.counts) // 64)], problem.guess.positions, problem.guess.probe):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    settings = run.config.model_dump(exclude={"output": True, "data": {"file"}, "dgp": {"start_file"}}, mode="json")
+    return {"configuration": settings, "data": digest.hexdigest()}
 
 
 def _save(run: Run, stage: str, state: State, constants: Any) -> None:

@@ -46,6 +46,30 @@ def test_scan_survives_the_file(tmp_path):
     assert (back.shape, back.dtype) == ((3, 4, 24, 20), np.uint8)
 
 
+def test_scan_in_pixels_keeps_its_probe(tmp_path):
+    probe = np.random.default_rng(0).normal(size=(2, 24, 20)) + 1j
+    scan = from_arrays(counts(), Calibration(length_unit="px"), np.arange(24.0).reshape(12, 2), probe)
+    jptycho.write_scan(tmp_path / "scan.h5", scan)
+    back = jptycho.open_dataset(tmp_path / "scan.h5")
+    assert back.calibration.length_unit == "px"
+    np.testing.assert_array_equal(back.probe, probe)
+    with pytest.raises(ConfigError, match=r"data\.probe: has no effect"):
+        jptycho.open_dataset(tmp_path / "scan.h5", probe="other")
+
+
+@pytest.mark.parametrize("modes", [1, 2, 4, 12])
+def test_the_start_probe_has_unit_intensity(modes):
+    disk = np.zeros((3, 3, 32, 32))
+    disk[..., 10:23, 10:23] = 1
+    problem = prepare(from_arrays(disk, CALIBRATION), modes=modes)
+    assert float(jnp.sum(jnp.abs(problem.guess.probe) ** 2)) == pytest.approx(1, abs=1e-5)
+
+
+def test_big_endian_counts_are_read():
+    loaded = load_counts(from_arrays(counts().astype(">u2"), CALIBRATION))
+    assert loaded.dtype == np.dtype("=u2")
+
+
 def test_opening_reads_no_pattern(tmp_path, monkeypatch):
     jptycho.write_scan(tmp_path / "scan.h5", from_arrays(counts(), CALIBRATION))
     np.save(tmp_path / "scan.npy", counts())
@@ -146,11 +170,15 @@ def test_nothing_is_overwritten_silently(tmp_path):
         ({"scan_shape": (5, 5)}, ConfigError, ["data.scan_shape", "25 patterns", "12"]),
         ({"counts": "positions"}, FormatError, ["(12, 2)", "(slow, fast, y, x)"]),
         ({"counts": "dp", "positions": "few"}, ConfigError, ["5 positions for 12 patterns"]),
+        ({"counts": "dp", "positions": "across"}, FormatError, ["data.positions", "(2, 12)", "expected (scan, 2)"]),
+        ({"counts": "dp", "probe": "prob"}, FormatError, ["data.probe", "no dataset 'prob'"]),
+        ({"counts": "dp", "reciprocal_sampling": 0.1, "angular_sampling": 1.0}, ConfigError, ["Keep one"]),
     ],
 )
 def test_wrong_options_name_what_was_expected(tmp_path, options, error, words):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["dp"], file["positions"], file["few"] = counts(), np.ones((12, 2)), np.ones((5, 2))
+        file["across"] = np.ones((2, 12))
     with pytest.raises(error) as caught:
         jptycho.open_dataset(tmp_path / "a.h5", **options)
     assert all(word in str(caught.value) for word in words)

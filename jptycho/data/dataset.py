@@ -67,7 +67,8 @@ class Dataset4D:
         dtype: of the stored counts.
         read: gives the patterns as (scan, ky, kx), zero frequency in the centre.
         calibration: of the microscope.
-        positions: of the probe along the detector's axes (scan, 2) in Å or pixels; None for a raster of steps.
+        positions: along slow and fast axis (scan, 2) in Å or pixels, to which the calibration's rotation and transpose
+            are applied; None for a raster of steps.
         probe: amplitude to start from (modes, y, x), centred; or None.
         truth: of a simulated scan, or None.
         source: words that say where it came from.
@@ -102,20 +103,47 @@ def from_arrays(
     Returns:
         the scan.
 
+    Raises:
+        ConfigError: positions or a probe that do not fit the patterns.
+
     Example:
         >>> scan = from_arrays(np.ones((2, 3, 8, 8), np.uint8), Calibration(energy=3e5, step=(1.0, 1.0)))
         >>> scan.read().shape
         (6, 8, 8)
     """
-    return Dataset4D(
+    dataset = Dataset4D(
         counts.shape,
         counts.dtype,
         lambda: counts.reshape(-1, *counts.shape[-2:]),
         calibration,
         positions,
-        probe,
+        probe[None] if probe is not None and probe.ndim == 2 else probe,
         truth,
     )
+    check_arrays(dataset)
+    return dataset
+
+
+def check_arrays(dataset: Dataset4D) -> None:
+    """Refuse positions or a probe that do not fit the patterns.
+
+    Args:
+        dataset: the scan.
+
+    Raises:
+        ConfigError: their number, shape or values.
+    """
+    count, window = int(np.prod(dataset.shape[:-2])), dataset.shape[-2:]
+    if min(dataset.shape) < 1:
+        raise ConfigError(f"counts: have shape {dataset.shape}; expected at least one pattern of one pixel.")
+    positions, probe = dataset.positions, dataset.probe
+    if positions is not None and (positions.shape != (count, 2) or not np.isfinite(positions).all()):
+        raise ConfigError(
+            f"data.positions: {len(positions)} positions for {count} patterns; expected ({count}, 2) finite numbers. "
+            "Name the array that fits."
+        )
+    if probe is not None and (probe.ndim != 3 or probe.shape[1:] != window):
+        raise ConfigError(f"data.probe: has shape {probe.shape}; expected (modes, {window[0]}, {window[1]}).")
 
 
 def wavelength_of(calibration: Calibration) -> float:
@@ -178,6 +206,7 @@ def load_counts(dataset: Dataset4D) -> Shaped[np.ndarray, "scan ky kx"]:
         total += _checked_sum(part, start, dataset.source)
     if total == 0:
         raise FormatError(f"counts: {dataset.source} holds zeros only; expected electrons. Check data.counts.")
+    counts = counts.astype(counts.dtype.newbyteorder("="), copy=False)
     if counts.dtype.kind == "f":
         counts = counts.astype(np.float32)
     elif counts.dtype.kind == "i":

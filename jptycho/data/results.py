@@ -130,11 +130,12 @@ def write_result(path: str | Path, result: Result, overwrite: bool = False) -> N
     atomic_write(Path(path), write, overwrite)
 
 
-def read_result(path: str | Path) -> Result:
+def read_result(path: str | Path, name: str = "result") -> Result:
     """Read a result.
 
     Args:
         path: of the file.
+        name: of the argument that gave the path, for messages.
 
     Returns:
         the reconstruction.
@@ -143,9 +144,13 @@ def read_result(path: str | Path) -> Result:
         FormatError: missing, damaged, or not a result.
     """
     path = Path(path)
-    with open_hdf5(path, "result") as file:
-        if file.attrs.get("schema") != SCHEMA or int(file.attrs.get("schema_version", 0)) > VERSION:
-            raise FormatError(f"result: {str(path)!r} is no {SCHEMA} file of version {VERSION} or older.")
+    with open_hdf5(path, name) as file:
+        if (
+            file.attrs.get("schema") != SCHEMA
+            or "object" not in file
+            or int(file.attrs.get("schema_version", 0)) > VERSION
+        ):
+            raise FormatError(f"{name}: {str(path)!r} is no {SCHEMA} file of version {VERSION} or older.")
         attributes = {**dict(file.attrs), **dict(file["object"].attrs)}
         history = {
             name: column.asstr()[()] if h5py.check_string_dtype(column.dtype) else column[()]

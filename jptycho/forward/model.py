@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jptycho.forward.detector import far_field
 from jptycho.forward.multislice import multislice
-from jptycho.forward.patches import crop, shift_ramp
+from jptycho.forward.patches import crop, fourier_shift
 from jptycho.optics.propagation import fresnel_kernel
 from jptycho.types import Array, Complex, Float, Grid, pytree, static
 
@@ -21,7 +21,7 @@ class Fields:
         probe: complex modes (modes, y, x), centre at [0, 0]; intensities sum to about one.
         positions: of the probe's centre on the object canvas, in pixels (scan, 2).
         thickness: distance between slices in Å, scalar.
-        tilt: of the specimen about (y, x) in mrad, (2,).
+        tilt: of the specimen in mrad, (2,): slice by slice the beam walks along (y, x).
     """
 
     object: Complex[Array, "slices Y X"]
@@ -79,9 +79,8 @@ def predict(fields: Fields, setup: Setup, position: Float[Array, "2"]) -> Float[
     half = jnp.array([shape[0] // 2, shape[1] // 2])
     nearest = jax.lax.stop_gradient(jnp.round(position))
     patches = crop(fields.object, nearest.astype(int) - half, shape)
-    # The window's centre, where the probe belongs, is at n // 2: one ramp does both shifts.
-    ramp = shift_ramp(shape, position - nearest + half)
-    waves = jnp.fft.ifft2(jnp.fft.fft2(fields.probe, norm="ortho") * ramp, norm="ortho")
+    # The window's centre, where the probe belongs, is at n // 2: one shift does both.
+    waves = fourier_shift(fields.probe, position - nearest + half)
     kernel = fresnel_kernel(setup.grid, setup.wavelength, fields.thickness, fields.tilt, setup.band_limit)
     return far_field(multislice(waves, patches, kernel))
 

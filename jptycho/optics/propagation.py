@@ -23,7 +23,7 @@ def fresnel_kernel(
         grid: window that propagates.
         wavelength: Å.
         distance: Δz in Å.
-        tilt: θ of the specimen about y and x in mrad: the wave walks by Δz tan θ along (y, x).
+        tilt: θ of the specimen in mrad: the wave walks by Δz tan θ along (y, x).
         band_limit: fraction of the smaller Nyquist frequency beyond which H is zero, e.g. 2/3; None keeps all.
 
     Returns:

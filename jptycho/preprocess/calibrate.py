@@ -50,6 +50,7 @@ def smallest_count(counts: Shaped[np.ndarray, "scan ky kx"]) -> float:
         0.2
     """
     sample = np.asarray(counts[:: max(1, len(counts) // 16)])
+    sample = sample if sample.any() else np.asarray(counts)
     return float(sample[sample > 0].min())
 
 

@@ -28,7 +28,7 @@ class ObjectSpec:
         kind: one of ``OBJECT_KINDS``.
         slices: how many.
         thickness: Å between slices.
-        tilt: mrad about (y, x).
+        tilt: mrad towards (y, x).
         band_limit: of the propagation, a fraction of Nyquist, or None.
     """
 
@@ -134,8 +134,8 @@ def nominal_probe(
     if modes == first.shape[0]:
         return first
     more = incoherent_modes(first[0], modes - first.shape[0] + 1)
-    norm = jnp.linalg.norm(first[0]) / jnp.linalg.norm(more[0])
-    return jnp.concatenate([first, more[1:] * norm])
+    together = jnp.concatenate([first, more[1:]])
+    return together / jnp.linalg.norm(together)
 
 
 def illumination(

@@ -47,10 +47,8 @@ def spectral_weight(spec: Preconditioner, shape: tuple[int, int]) -> Float[Array
     return 1 + spec.amplitude / (1 + (ky**2 + kx**2) / spec.corner**2)
 
 
-def precondition(
-    spec: Preconditioner, phase: Float[Array, "slices Y X"], power: float = 1.0
-) -> Float[Array, "slices Y X"]:
-    """Filter the mean over slices by w(k)^power and leave what distinguishes the slices alone.
+def precondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Float[Array, "slices Y X"]:
+    """Filter the mean over slices by w(k) and leave what distinguishes the slices alone.
 
     Slow structure has no depth resolution: only its projection is determined, so only that is made to move faster.
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from jptycho.data.dataset import Calibration, Dataset4D, Truth, from_arrays
 from jptycho.errors import ConfigError
 from jptycho.optics.probe import Beam
-from jptycho.settings import NotNegative, Pair, Positive, Section, parse
+from jptycho.settings import Count, NotNegative, Positive, PositivePair, Section, parse
 from jptycho.simulate.acquire import Acquisition, record_gold
 
 LARGEST_SCAN = 2000.0  # Å: its slices would fill the memory
@@ -18,7 +18,9 @@ LARGEST_SCAN = 2000.0  # Å: its slices would fill the memory
 class GoldSettings(Section):
     """A simulated scan over a gold nanoparticle on amorphous carbon."""
 
-    dose: float = Field(500.0, gt=0, description="electrons a square Å; inf for the expectation itself")
+    dose: float = Field(
+        500.0, gt=0, allow_inf_nan=True, description="electrons a square Å; inf for the expectation itself"
+    )
     seed: int = Field(0, ge=0, description="of the counts and the position jitter")
     specimen_seed: int = Field(6, ge=0, description="of the film and the particle's orientation")
     diameter: Positive = Field(52.0, description="of the particle in Å")
@@ -27,11 +29,13 @@ class GoldSettings(Section):
     energy: Positive = Field(300e3, description="eV")
     semiangle_cutoff: Positive = Field(20.0, description="mrad")
     defocus: float = Field(200.0, description="Å at the middle of the specimen, positive for underfocus")
-    scan_shape: tuple[int, int] = Field((40, 40), description="slow and fast steps")
+    scan_shape: tuple[Count, Count] = Field((40, 40), description="slow and fast steps")
     step: Positive = Field(1.5, description="Å")
     jitter: NotNegative = Field(0.1, description="root mean square displacement of the positions, Å")
-    detector: tuple[int, int] = Field((64, 64), description="rows and columns")
-    sampling: Pair = Field((0.4, 0.4), description="Å an object pixel: wavelength over the detector's full angle")
+    detector: tuple[Count, Count] = Field((64, 64), description="rows and columns")
+    sampling: PositivePair = Field(
+        (0.4, 0.4), description="Å an object pixel: wavelength over the detector's full angle"
+    )
 
 
 def simulate_gold(settings: GoldSettings | None = None, **changes: Any) -> Dataset4D:

@@ -76,8 +76,8 @@ def distribute(counts: Shaped[np.ndarray, "scan ky kx"], setup: Setup, mesh: Mes
     """
     shards = mesh.size
     local = math.ceil(len(counts) / shards)
-    missing = shards * local - len(counts)
-    padded = np.concatenate([counts, counts[:missing]]) if missing else counts
+    # Patterns repeated in turn fill the last shards; they weigh nothing.
+    padded = counts[np.arange(shards * local) % len(counts)] if shards * local > len(counts) else counts
     weight = (np.arange(shards * local) < len(counts)).astype(setup.mask.dtype)
     return ScanData(
         shard(mesh, padded.reshape(shards, local, *counts.shape[1:])),
@@ -95,11 +95,10 @@ def split_positions(positions: Float[Array, "scan 2"], shards: int, local: int) 
         local: patterns of a part.
 
     Returns:
-        positions (shards, local, 2); what pads repeats the first.
+        positions (shards, local, 2); what pads repeats them in turn.
 
     Example:
         >>> split_positions(jnp.arange(6.0).reshape(3, 2), 2, 2).shape
         (2, 2, 2)
     """
-    missing = shards * local - positions.shape[0]
-    return jnp.concatenate([positions, positions[:missing]]).reshape(shards, local, 2)
+    return positions[jnp.arange(shards * local) % positions.shape[0]].reshape(shards, local, 2)

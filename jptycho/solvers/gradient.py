@@ -134,7 +134,8 @@ def epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, data
     after = State(params, opt, average, key, state.epoch + 1)
     # What comes out lies as what went in: else the next call would compile once more.
     after = jax.lax.with_sharding_constraint(after, NamedSharding(mesh, PartitionSpec()))
-    return after, Metrics(loss, error, jnp.isfinite(loss))
+    largest = jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(params)])
+    return after, Metrics(loss, error, jnp.isfinite(loss) & jnp.all(jnp.isfinite(largest)))
 
 
 def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Any:

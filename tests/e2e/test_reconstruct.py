@@ -220,6 +220,7 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path, small_scan, method):
     assert seen == [(method, 4), (method, 5), (method, 6)]
     np.testing.assert_array_equal(resumed.phase, whole.phase)
     np.testing.assert_allclose(resumed.history["loss"], whole.history["loss"])
+    assert (np.diff(resumed.history["seconds"]) > 0).all()
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path, small_scan):
@@ -232,6 +233,9 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path, small_scan):
         jptycho.reconstruct(
             small_scan, pixels={"epochs": 4}, output={"checkpoint_minutes": 0}, observe=cut, checkpoint=tmp_path / "c"
         )
+    other = dataclasses.replace(small_scan, read=lambda: small_scan.read()[::-1])
+    with pytest.raises(jptycho.ConfigError, match="other data"):
+        jptycho.reconstruct(other, pixels={"epochs": 4}, output={"checkpoint_minutes": 0}, checkpoint=tmp_path / "c")
     with pytest.raises(jptycho.ConfigError, match="other settings"):
         jptycho.reconstruct(
             small_scan, pixels={"epochs": 5}, output={"checkpoint_minutes": 0}, checkpoint=tmp_path / "c"

@@ -84,6 +84,10 @@ CASES = {
     ),
     "slices without thickness": ({"text": "---[object]\nslices = 3"}, ["object.slice_thickness", "3 slices"]),
     "result exists": ({"output": "occupied.h5"}, ["occupied.h5", "exists", "--overwrite"]),
+    "result over the data": ({"output": "good.npy"}, ["output.file", ".h5"]),
+    "zero step": ({"step": 0.0}, ["data.step", "greater than 0"]),
+    "batch of none": ({"text": "---[pixels]\nbatch = 0"}, ["pixels.batch: expected", "0"]),
+    "no defocus": ({"defocus": float("nan")}, ["data.defocus", "finite"]),
     "unknown format": ({"file": "run.toml"}, ["data.file", "'.toml'", ".npy"]),
 }
 

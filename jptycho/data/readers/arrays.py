@@ -28,12 +28,13 @@ def array_names(path: Path) -> dict[str, tuple[int, ...]]:
     return {name: shape for name, (shape, _) in _headers(path).items()}
 
 
-def shape_and_type(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
+def shape_and_type(path: Path, name: str, argument: str = "data.counts") -> tuple[tuple[int, ...], np.dtype]:
     """Shape and type of an array, without reading it.
 
     Args:
         path: of the file.
         name: of the array.
+        argument: that gave the name, for the message.
 
     Returns:
         both.
@@ -43,16 +44,17 @@ def shape_and_type(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """
     headers = _headers(path)
     if name not in headers:
-        raise FormatError(f"data.counts: {str(path)!r} holds no array {name!r}.{nearest_name(name, headers)}")
+        raise FormatError(f"{argument}: {str(path)!r} holds no array {name!r}.{nearest_name(name, headers)}")
     return headers[name]
 
 
-def read_array(path: Path, name: str) -> np.ndarray:
+def read_array(path: Path, name: str, argument: str = "data.counts") -> np.ndarray:
     """One array, whole (.npz) or mapped (.npy).
 
     Args:
         path: of the file.
         name: of the array.
+        argument: that gave the name, for the message.
 
     Returns:
         the array.
@@ -60,9 +62,9 @@ def read_array(path: Path, name: str) -> np.ndarray:
     Raises:
         FormatError: damaged.
     """
-    shape_and_type(path, name)
+    shape_and_type(path, name, argument)
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
         with np.load(path, allow_pickle=False) as archive:
             return archive[name]
@@ -76,7 +78,7 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     if not path.exists():
         raise FormatError(f"data.file: no file {str(path)!r}. Check the path; a relative one starts at the TOML file.")
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             array = np.load(path, mmap_mode="r", allow_pickle=False)
             return {SINGLE: (array.shape, array.dtype)}
         with zipfile.ZipFile(path) as archive:

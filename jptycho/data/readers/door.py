@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jptycho.data.dataset import Calibration, Dataset4D, wavelength_of
+from jptycho.data.dataset import Calibration, Dataset4D, check_arrays, wavelength_of
 from jptycho.data.readers import arrays, hdf5
 from jptycho.errors import ConfigError, FormatError
 
@@ -49,9 +49,17 @@ def open_dataset(path: str | Path, **options: Any) -> Dataset4D:
         raise FormatError(f"data.file: cannot read {path.suffix!r} files; known: {', '.join(sorted(READERS))}.")
     if reader is hdf5 and options.get("counts") is None and hdf5.is_scan(path):
         dataset = hdf5.read_scan(path)
+        without_effect = [name for name in ("positions", "probe") if options.get(name) is not None]
+        without_effect += ["step"] if dataset.positions is not None and options.get("step") is not None else []
+        if without_effect:
+            raise ConfigError(
+                f"data.{without_effect[0]}: has no effect: {str(path)!r} is a scan that describes itself. Remove it."
+            )
     else:
         dataset = _open_array(reader, path, options)
-    return _with_scan_shape(_override(dataset, options), options.get("scan_shape"))
+    dataset = _with_scan_shape(_override(dataset, options), options.get("scan_shape"))
+    check_arrays(dataset)
+    return dataset
 
 
 def _open_array(reader: ModuleType, path: Path, options: dict[str, Any]) -> Dataset4D:
@@ -64,12 +72,18 @@ def _open_array(reader: ModuleType, path: Path, options: dict[str, Any]) -> Data
         )
     positions, unit = None, options.get("positions_unit") or "A"
     if options.get("positions"):
-        positions = reader.read_array(path, options["positions"]).astype(float).reshape(-1, 2)
+        positions = reader.read_array(path, options["positions"], "data.positions").astype(float)
+        if positions.shape[-1] != 2 or not np.isfinite(positions).all():
+            raise FormatError(
+                f"data.positions: has shape {positions.shape}; expected (scan, 2) finite rows and columns. "
+                "Transpose or repair the array."
+            )
+        positions = positions.reshape(-1, 2)
     probe = None
     if options.get("probe"):
-        probe = np.atleast_3d(reader.read_array(path, options["probe"]))
-        probe = probe.transpose(2, 0, 1) if probe.shape[-1] == 1 else probe
-        if probe.shape[-2:] != tuple(shape[-2:]):
+        probe = reader.read_array(path, options["probe"], "data.probe")
+        probe = probe[None] if probe.ndim == 2 else probe
+        if probe.ndim != 3 or probe.shape[-2:] != tuple(shape[-2:]):
             raise FormatError(f"data.probe: has shape {probe.shape}; expected (modes, {shape[-2]}, {shape[-1]}).")
     return Dataset4D(
         tuple(shape),
@@ -103,6 +117,8 @@ def _override(dataset: Dataset4D, options: dict[str, Any]) -> Dataset4D:
         given["aberrations"] = tuple(options["aberrations"].items())
     calibration = dataclasses.replace(dataset.calibration, **given)
     angular = options.get("angular_sampling")
+    if angular is not None and options.get("reciprocal_sampling") is not None:
+        raise ConfigError("data.angular_sampling: given together with reciprocal_sampling. Keep one of them.")
     if angular is not None:
         if calibration.energy is None:
             raise ConfigError("data.energy: missing; angular_sampling needs it. Add it in eV to [data].")
@@ -123,8 +139,4 @@ def _with_scan_shape(dataset: Dataset4D, scan_shape: tuple[int, int] | None) -> 
                 f"{count} as {found}. Correct scan_shape or leave it out."
             )
         dataset = dataclasses.replace(dataset, shape=(*scan_shape, *dataset.shape[-2:]))
-    if dataset.positions is not None and len(dataset.positions) != count:
-        raise ConfigError(
-            f"data.positions: {len(dataset.positions)} positions for {count} patterns. Name the array that fits."
-        )
     return dataset

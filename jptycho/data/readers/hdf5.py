@@ -52,10 +52,13 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         overwrite: whether an existing file may be replaced.
 
     Raises:
-        FormatError: the file exists and may not be replaced.
+        FormatError: the file exists and may not be replaced, or its folder cannot be written to.
     """
     if path.exists() and not overwrite:
         raise FormatError(f"output: {str(path)!r} exists. Choose another name, or allow it with --overwrite.")
+    parent = next(p for p in path.resolve().parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise FormatError(f"output: {str(parent)!r} is no folder that can be written to. Choose another.")
 
 
 def atomic_write(path: Path, write: Callable[[h5py.File], None], overwrite: bool) -> None:
@@ -82,12 +85,13 @@ def atomic_write(path: Path, write: Callable[[h5py.File], None], overwrite: bool
         Path(temporary).unlink(missing_ok=True)
 
 
-def read_array(path: Path, name: str) -> np.ndarray:
+def read_array(path: Path, name: str, argument: str = "data.counts") -> np.ndarray:
     """One array of a file, whole.
 
     Args:
         path: of the file.
         name: of the dataset in it.
+        argument: that gave the name, for the message.
 
     Returns:
         the array.
@@ -96,7 +100,7 @@ def read_array(path: Path, name: str) -> np.ndarray:
         FormatError: no such dataset, or the file is damaged.
     """
     with open_hdf5(path, "data.file") as file:
-        dataset = find_dataset(file, name, path)
+        dataset = find_dataset(file, name, path, argument)
         try:
             return np.asarray(dataset[()])
         except OSError as error:
@@ -105,13 +109,14 @@ def read_array(path: Path, name: str) -> np.ndarray:
             ) from None
 
 
-def find_dataset(file: Any, name: str, path: Path) -> Any:
+def find_dataset(file: Any, name: str, path: Path, argument: str = "data.counts") -> Any:
     """A dataset by name.
 
     Args:
         file: open file.
         name: of the dataset.
         path: of the file, for the message.
+        argument: that gave the name, for the message.
 
     Returns:
         the dataset, unread.
@@ -124,7 +129,7 @@ def find_dataset(file: Any, name: str, path: Path) -> Any:
         return found
     names: list[str] = []
     file.visititems(lambda n, item: names.append(n) if isinstance(item, h5py.Dataset) else None)
-    raise FormatError(f"data.counts: {str(path)!r} holds no dataset {name!r}.{nearest_name(name, names)}")
+    raise FormatError(f"{argument}: {str(path)!r} holds no dataset {name!r}.{nearest_name(name, names)}")
 
 
 def array_names(path: Path) -> dict[str, tuple[int, ...]]:
@@ -206,8 +211,11 @@ def write_scan(
         counts = dataset.read().reshape(dataset.shape)
         chunk = (1,) * (counts.ndim - 2) + counts.shape[-2:]
         file.create_dataset("counts", data=counts, chunks=chunk, compression="gzip", compression_opts=1)
+        unit = dataset.calibration.length_unit.replace("A", "Å")
         if dataset.positions is not None:
-            file.create_dataset("positions", data=dataset.positions).attrs["unit"] = "Å"
+            file.create_dataset("positions", data=dataset.positions).attrs["unit"] = unit
+        if dataset.probe is not None:
+            file.create_dataset("probe", data=dataset.probe)
         calibration = file.create_group("calibration")
         for name, unit in CALIBRATION_UNITS.items():
             value = getattr(dataset.calibration, name)
@@ -235,6 +243,7 @@ CALIBRATION_UNITS = {
     "rotation": "degree",
     "transpose": "",
     "counts_per_electron": "",
+    "length_unit": "",
 }
 
 
@@ -256,12 +265,15 @@ def read_scan(path: Path) -> Dataset4D:
             raise FormatError(
                 f"data.file: {str(path)!r} has schema {version}; this version reads {VERSION}. Update jptycho."
             )
+        if "calibration" not in file:
+            raise FormatError(f"data.file: {str(path)!r} holds no calibration; it is damaged. Copy it again.")
         counts = find_dataset(file, "counts", path)
         shape, dtype = counts.shape, counts.dtype
         values = {k: _plain(file["calibration"].attrs[k]) for k in CALIBRATION_UNITS if k in file["calibration"].attrs}
         aberrations = file.get("calibration/aberrations")
         residual = () if aberrations is None else tuple((k, float(v)) for k, v in aberrations.attrs.items())
         positions = np.asarray(file["positions"][()]).reshape(-1, 2) if "positions" in file else None
+        probe = np.asarray(file["probe"][()]) if "probe" in file else None
         truth = None
         if "truth/phase" in file:
             image = file["truth/phase"]
@@ -272,12 +284,14 @@ def read_scan(path: Path) -> Dataset4D:
         lambda: read_array(path, "counts").reshape(-1, *shape[-2:]),
         Calibration(aberrations=residual, **values),
         positions,
-        None,
+        probe,
         truth,
         str(path),
     )
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy attribute as the Python number, or tuple of them, that it stands for."""
+    """An attribute as the Python number, text, or tuple of numbers that it stands for."""
+    if isinstance(value, str):
+        return value
     return tuple(value.tolist()) if np.ndim(value) else value.item()
