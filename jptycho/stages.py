@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from jptycho.data.checkpoints import load_checkpoint, load_facts, save_checkpoin
 from jptycho.errors import ConfigError
 from jptycho.parallel import replicate
 from jptycho.preprocess.prepare import Problem
-from jptycho.representations.base import Guess
+from jptycho.representations.base import Guess, Representation
 from jptycho.solvers.base import State, distribute
 from jptycho.solvers.gradient import GradientSolver, init_state
 from jptycho.solvers.loop import Record, Stage, run_epochs
@@ -94,7 +95,7 @@ def optimise(
             saved_at = time.perf_counter()
 
     state, status = run_epochs(stage, state, observe, run.stop)
-    probe = jax.jit(solver.model.probe.apply)(state.params["probe"], constants["probe"], None)
+    probe = _applied(solver.model.probe, state.params["probe"], constants["probe"])
     return dataclasses.replace(guess, object=object_channels(solver, state, constants), probe=probe), status
 
 
@@ -111,7 +112,13 @@ def object_channels(solver: GradientSolver, state: State, constants: Any) -> Arr
     """
     if state.average is not None:
         return state.average
-    return solver.model.object.apply(state.params["object"], constants["object"], None)
+    return _applied(solver.model.object, state.params["object"], constants["object"])
+
+
+@partial(jax.jit, static_argnames="representation")
+def _applied(representation: Representation, params: Any, constants: Any) -> Array:
+    """A representation without noise, compiled once for all runs of equal settings."""
+    return representation.apply(params, constants, None)
 
 
 def has_checkpoint(run: Run, stage: str) -> bool:

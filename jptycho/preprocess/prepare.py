@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -123,9 +125,10 @@ def nominal_probe(
     if dataset.probe is None:
         entrance = calibration.defocus + 0.5 * (spec.slices - 1) * spec.thickness
         aberrations = {**dict(calibration.aberrations), "C10": -entrance}
-        first = form_probe(
-            grid, wavelength_of(calibration), float(calibration.semiangle_cutoff or 0), aberrations, centre
-        )[None]
+        cutoff, wavelength = float(calibration.semiangle_cutoff or 0), wavelength_of(calibration)
+        # One compilation instead of one an operation.
+        form = jax.jit(partial(form_probe, grid, wavelength, cutoff, centre=centre))
+        first = form(aberrations)[None]
     else:
         given = np.fft.ifftshift(dataset.probe, axes=(-2, -1))
         first = jnp.asarray(given / np.linalg.norm(given), jnp.result_type(1j))
