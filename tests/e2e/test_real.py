@@ -34,7 +34,7 @@ def test_duck_shows_its_atoms(outside_data):
 
 
 def test_gold_is_positive_in_the_rotavirus_scan(outside_data):
-    result = reconstruct("rotavirus", outside_data, 4)
+    result = reconstruct("rotavirus", outside_data, 6)
     assert result.history["error"][-1] < 0.234
     phase = jptycho.projected_phase(result)
     inner = phase[60:-60, 60:-60]
