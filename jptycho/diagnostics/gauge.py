@@ -52,8 +52,8 @@ def same_gauge(
     Example:
         >>> truth = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(64, 64)), 3)
         >>> image, moved, shift = same_gauge(ndimage.shift(truth, (1, -0.5), mode="nearest") + 3, truth)
-        >>> shift.round(1).tolist()
-        [1.0, -0.5]
+        >>> bool(np.allclose(shift, (1, -0.5), atol=0.1))
+        True
     """
     flat, reference = remove_plane(image), remove_plane(truth)
     window = np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1]))
