@@ -87,8 +87,10 @@ def test_other_kinds_and_odd_sizes(kind, method):
     assert result.absorption is None if kind == "potential" else result.absorption.min() >= 0
     if kind == "potential":
         assert result.phase.min() >= 0
-    if method == "pixels":  # eight steps of a tiny network leave its probe's power short of the guess
-        assert np.isclose((np.abs(result.probe) ** 2).sum(), 1, atol=0.2)
+    power = float((np.abs(result.probe) ** 2).sum())
+    if method == "dgp" and not np.isclose(power, 1, atol=0.2):
+        pytest.xfail(f"known defect: nothing holds the generated probe's power to the guess; it is {power:.2f}")
+    assert np.isclose(power, 1, atol=0.2)
 
 
 def test_start_from_a_result(tmp_path, small_scan):
