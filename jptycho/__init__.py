@@ -23,8 +23,8 @@ from jptycho.representations.generators import GeneratedObject, GeneratedProbe
 from jptycho.representations.networks import PARITY, UNetSpec
 from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner
 from jptycho.simulate.scan import simulate_gold
-from jptycho.solvers.base import State, distribute
-from jptycho.solvers.gradient import GradientSolver, epoch, init_state
+from jptycho.solvers.base import State, distribute, epoch, init_state
+from jptycho.solvers.gradient import GradientSolver
 
 __all__ = [
     "PARITY",

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jptycho.config import AUTO, Config
+from jptycho.config import Config
+from jptycho.config_solvers import AUTO, GRADIENT
+from jptycho.constraints import check_constraints
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.readers.door import open_dataset
+from jptycho.engines import check_engine, takes_whole_scan
 from jptycho.errors import ConfigError
 from jptycho.preprocess.automatic import (
     choose_batch,
@@ -52,6 +55,8 @@ def check_config(config: Config) -> None:
     Raises:
         ConfigError: what contradicts what.
     """
+    check_engine(config)
+    check_constraints(config)
     dgp = config.dgp
     sources = {config.data.file, dgp.start_file or config.data.file}
     if config.data.file and Path(config.output.file).resolve() in {Path(source).resolve() for source in sources}:
@@ -113,21 +118,20 @@ def effective(config: Config, problem: Problem) -> Config:
         a configuration without ``auto``.
 
     Raises:
-        ConfigError: a batch larger than the scan.
+        ConfigError: a batch larger than the scan, a filter beyond what the detector holds, a loss that needs electrons.
     """
     patterns = len(problem.counts)
     pixels, chosen = config.pixels, choose_preconditioner(problem)
-    if pixels.batch != AUTO and pixels.batch > patterns:
-        raise ConfigError(
-            f"pixels.batch: {pixels.batch}, but the scan has {patterns} patterns. Use at most {patterns}."
-        )
+    _check_batch(config, patterns)
+    _check_frequencies(config, problem)
+    automatic = patterns if takes_whole_scan(config) else choose_batch(patterns)
     update = {
-        "batch": choose_batch(patterns) if pixels.batch == AUTO else pixels.batch,
+        "batch": automatic if pixels.batch == AUTO else pixels.batch,
         "object_rate": choose_object_rate(problem) if pixels.object_rate == AUTO else pixels.object_rate,
         "amplitude": chosen.amplitude if pixels.amplitude == AUTO else pixels.amplitude,
         "corner": chosen.corner if pixels.corner == AUTO else pixels.corner,
     }
-    loss = choose_loss(problem.dataset.calibration) if config.loss == AUTO else config.loss
+    loss = _loss(config, problem)
     noise = choose_input_noise(problem) if config.dgp.noise == AUTO else config.dgp.noise
     return config.model_copy(
         update={
@@ -136,6 +140,46 @@ def effective(config: Config, problem: Problem) -> Config:
             "dgp": config.dgp.model_copy(update={"noise": noise}),
         }
     )
+
+
+def _check_batch(config: Config, patterns: int) -> None:
+    batch = config.pixels.batch
+    if batch == AUTO:
+        return
+    if batch > patterns:
+        raise ConfigError(f"pixels.batch: {batch}, but the scan has {patterns} patterns. Use at most {patterns}.")
+    if batch < patterns and takes_whole_scan(config):
+        what = config.pixels.optimiser if config.pixels.solver == GRADIENT else config.pixels.solver
+        raise ConfigError(f"pixels.batch: {batch}, but {what} takes all {patterns} patterns a step. Leave it out.")
+
+
+def _check_frequencies(config: Config, problem: Problem) -> None:
+    nyquist = 0.5 / max(problem.setup.grid.sampling)
+    butterworth = config.projections.butterworth
+    for name, cutoff in (("low_pass", config.projections.low_pass), ("butterworth", butterworth and butterworth[0])):
+        if cutoff and cutoff > nyquist:
+            raise ConfigError(
+                f"projections.{name}: {cutoff:g} Å⁻¹ lies beyond the object's Nyquist frequency, {nyquist:.4g} Å⁻¹. "
+                "It would do nothing: lower or remove it."
+            )
+
+
+def _loss(config: Config, problem: Problem) -> str:
+    unit, read_noise = problem.unit, problem.dataset.calibration.read_noise
+    if config.loss == "mixed" and not read_noise:
+        raise ConfigError("data.read_noise: missing; the mixed loss needs the read-out noise in electrons. Add it.")
+    if config.loss in ("poisson", "anscombe") and problem.counts.min() < 0:
+        raise ConfigError(f'loss: "{config.loss}" on counts below zero. Use loss = "mixed".')
+    if config.loss in ("poisson", "anscombe", "mixed") and unit.source == "estimated":
+        raise ConfigError(
+            f'loss: "{config.loss}" needs electrons, but the counts are multiples of no unit and '
+            f"data.counts_per_electron is not given. From their variance an electron leaves about {unit.value:.3g} "
+            'counts: set data.counts_per_electron to what the detector is known for, or use loss = "amplitude".'
+        )
+    if config.loss != AUTO:
+        return config.loss
+    classical = config.method == "pixels" and config.pixels.solver != GRADIENT
+    return "amplitude" if classical else choose_loss(unit, read_noise)
 
 
 def effective_config(config: Config) -> Config:

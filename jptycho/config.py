@@ -7,11 +7,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from jptycho.config_solvers import AUTO, LSQMLConfig, PIEConfig, PixelsConfig, RefineConfig, SetsConfig
+from jptycho.constraints import PenaltiesConfig, ProjectionsConfig
 from jptycho.errors import nearest_name
 from jptycho.optics.aberrations import COEFFICIENTS
 from jptycho.settings import Count, NotNegative, Pair, Positive, PositivePair, Section, load_toml, parse
-
-AUTO: Literal["auto"] = "auto"
 
 
 class DataConfig(Section):
@@ -45,7 +45,13 @@ class DataConfig(Section):
         None, description="degrees: detector (row, column) = R(rotation) (slow, fast), R = [[cos, -sin], [sin, cos]]"
     )
     transpose: bool | None = Field(None, description="whether detector rows run along the fast scan axis")
-    counts_per_electron: Positive | None = Field(None, description="counts that one electron leaves; 1 by default")
+    counts_per_electron: Positive | None = Field(
+        None,
+        description="counts that one electron leaves; by default the smallest count if all are its multiples",
+    )
+    read_noise: NotNegative | None = Field(
+        None, description="electrons: standard deviation of a pixel's read-out; 0 for a counting detector"
+    )
     positions: str | None = Field(
         None, description="name of an array (scan, 2) along slow and fast axis, turned by rotation; instead of step"
     )
@@ -72,19 +78,6 @@ class ProbeConfig(Section):
 
     modes: int = Field(1, ge=1, le=12, description="mutually incoherent modes")
     fixed: bool = Field(False, description="keep the probe as it starts")
-
-
-class PixelsConfig(Section):
-    """``[pixels]``: the pixel reconstruction, which is also the start of the DGP."""
-
-    epochs: int = Field(20, ge=1, description="times that every pattern is seen")
-    batch: Count | Literal["auto"] = Field(AUTO, description="patterns an optimiser step")
-    object_rate: Positive | Literal["auto"] = Field(AUTO, description="learning rate in rad")
-    probe_rate: Positive = Field(3e-2, description="learning rate, relative to the probe's mean amplitude")
-    amplitude: NotNegative | Literal["auto"] = Field(
-        AUTO, description="of the spectral preconditioner: how much faster slow structure moves; 0 for none"
-    )
-    corner: Positive | Literal["auto"] = Field(AUTO, description="Å⁻¹ below which that holds")
 
 
 class DGPConfig(Section):
@@ -135,11 +128,19 @@ class Config(Section):
 
     data: DataConfig
     method: Literal["pixels", "dgp"] = Field("pixels", description="how object and probe are represented")
-    loss: Literal["auto", "amplitude", "poisson"] = Field(AUTO, description="auto: Poisson for electron counts")
+    loss: Literal["auto", "amplitude", "poisson", "anscombe", "intensity", "mixed"] = Field(
+        AUTO, description="auto: poisson for counted electrons, mixed with read-out noise, else amplitude"
+    )
     seed: int = Field(0, ge=0, description="of batches, networks and noise")
     object: ObjectConfig = ObjectConfig.model_validate({})
     probe: ProbeConfig = ProbeConfig.model_validate({})
     pixels: PixelsConfig = PixelsConfig.model_validate({})
+    pie: PIEConfig = PIEConfig.model_validate({})
+    lsqml: LSQMLConfig = LSQMLConfig.model_validate({})
+    sets: SetsConfig = SetsConfig.model_validate({})
+    refine: RefineConfig = RefineConfig.model_validate({})
+    penalties: PenaltiesConfig = PenaltiesConfig.model_validate({})
+    projections: ProjectionsConfig = ProjectionsConfig.model_validate({})
     dgp: DGPConfig = DGPConfig.model_validate({})
     output: OutputConfig = OutputConfig.model_validate({})
 

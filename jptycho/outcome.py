@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jptycho.data.results import Result
+from jptycho.engines import objective_in_words
 from jptycho.errors import ConfigError
-from jptycho.forward.model import Fields, predict_batch
+from jptycho.forward.model import Fields, predict
 from jptycho.preprocess.prepare import Problem, field_of_view
 from jptycho.representations.base import Guess, transmission
 from jptycho.settings import to_toml
@@ -42,7 +43,7 @@ def collect(run: Run, guess: Guess, status: str) -> Result:
         phase=channels[:, 0],
         absorption=channels[:, 1] if channels.shape[1] == 2 else None,
         probe=np.fft.fftshift(np.asarray(guess.probe), axes=(-2, -1)),
-        positions=np.asarray(problem.guess.positions, np.float64) * sampling + problem.origin,
+        positions=np.asarray(guess.positions, np.float64) * sampling + problem.origin,
         history={
             field.name: np.array([getattr(record, field.name) for record in run.history])
             for field in dataclasses.fields(Record)
@@ -63,20 +64,26 @@ def collect(run: Run, guess: Guess, status: str) -> Result:
             "dose": float(problem.setup.dose),
             "wavelength": problem.setup.wavelength,
             "energy": calibration.energy or 0.0,
+            "tilt": np.reshape(guess.tilt, (-1, 2)).mean(axis=0).tolist(),
+            "objective": "\n".join(objective_in_words(config)),
             "configuration": to_toml(config),
         },
     )
 
 
 def _mean_patterns(problem: Problem, guess: Guess) -> tuple[np.ndarray, np.ndarray]:
-    fields = Fields(transmission(guess.object), guess.probe, guess.positions, guess.thickness, guess.tilt)
+    tilts = jnp.broadcast_to(guess.tilt, guess.positions.shape)
+    fields = Fields(transmission(guess.object), guess.probe, guess.positions, guess.thickness, tilts[0])
     chosen = np.linspace(0, len(problem.counts) - 1, min(REPORT_PATTERNS, len(problem.counts))).astype(int)
 
     @jax.jit
-    def mean_over(positions: Array) -> Array:
-        return jnp.mean(jax.lax.map(lambda p: predict_batch(fields, problem.setup, p[None])[0], positions), axis=0)
+    def mean_over(places: tuple[Array, Array]) -> Array:
+        def one(place: tuple[Array, Array]) -> Array:
+            return predict(dataclasses.replace(fields, tilt=place[1]), problem.setup, place[0])
 
-    modelled = np.asarray(mean_over(jnp.asarray(guess.positions)[chosen])) * float(problem.setup.dose)
+        return jnp.mean(jax.lax.map(one, places), axis=0)
+
+    modelled = np.asarray(mean_over((guess.positions[chosen], tilts[chosen]))) * float(problem.setup.dose)
     measured = problem.counts[chosen].mean(axis=0, dtype=np.float64)
     return np.fft.fftshift(measured).astype(np.float32), np.fft.fftshift(modelled).astype(np.float32)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -72,7 +73,8 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
     Returns:
         fresh copies: donating them does not delete the caller's arrays.
     """
-    return jax.tree.map(lambda x: jax.device_put(x, NamedSharding(mesh, P()), may_alias=False), tree)
+    # Leaves that share a buffer must part here: a buffer cannot be donated twice.
+    return jax.tree.map(lambda x: jax.device_put(jnp.copy(x), NamedSharding(mesh, P()), may_alias=False), tree)
 
 
 def sum_over_shards(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,20 +11,22 @@ import jax
 
 from jptycho.choices import check_config, effective, prepare_from_config, with_changes
 from jptycho.config import Config
+from jptycho.constraints import penalties_of, projections_of
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result, read_result
+from jptycho.engines import objective_in_words, pixel_mesh, pixel_solver, refined
 from jptycho.errors import ConfigError
 from jptycho.outcome import collect, guess_from_result
 from jptycho.parallel import make_mesh
-from jptycho.preprocess.automatic import choose_micro_batches
 from jptycho.pretrain import Pretraining, pretrain
 from jptycho.representations.base import Guess, ModelSpec, initialise
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe
 from jptycho.representations.networks import UNetSpec
-from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner
-from jptycho.scan import steps_per_epoch
+from jptycho.representations.pixels import PixelProbe
+from jptycho.solvers.base import check_projections
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.loop import DONE, Record, interruptible
+from jptycho.solvers.optimisers import Optimiser
 from jptycho.stages import Observer, Run, Say, has_checkpoint, optimise
 from jptycho.types import Array
 
@@ -92,22 +94,9 @@ def run_pixels(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
     Returns:
         the estimate reached, and the status.
     """
-    settings, mesh = run.config.pixels, make_mesh()
-    batch, patterns = int(settings.batch), len(run.problem.counts)
-    steps = steps_per_epoch(patterns, batch, mesh.size)
-    sampling = run.problem.setup.grid.sampling
-    weight = Preconditioner(float(settings.amplitude), float(settings.corner), sampling)
-    model = ModelSpec(PixelObject(run.config.object.kind, weight), PixelProbe())
-    solver = GradientSolver(
-        model,
-        run.config.loss,
-        object_rate=float(settings.object_rate),
-        probe_rate=0.0 if run.config.probe.fixed else settings.probe_rate,
-        steps=steps,
-        micro_batches=choose_micro_batches(batch, mesh.size, jax.default_backend()),
-        decay_steps=steps * epochs,
-    )
-    params, constants = initialise(model, jax.random.key(run.config.seed), guess)
+    mesh = pixel_mesh(run.config)
+    solver = pixel_solver(run.config, run.problem, mesh, epochs)
+    params, constants = initialise(solver.model, jax.random.key(run.config.seed), guess)
     return optimise(run, "pixels", solver, mesh, guess, (params, constants), epochs)
 
 
@@ -131,7 +120,7 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
     generators: dict[str, Any] = {"object": GeneratedObject(kind, networks[0], float(settings.noise))}
     if not run.config.probe.fixed:
         generators["probe"] = GeneratedProbe(networks[1], settings.probe_noise)
-    model = ModelSpec(**{"probe": PixelProbe(), **generators})
+    model = ModelSpec(**{"probe": PixelProbe(), **generators, **refined(run.config)})
     patterns = len(run.problem.counts)
     steps = min(settings.steps, patterns)
     solver = GradientSolver(
@@ -141,9 +130,14 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
         probe_rate=0.0 if run.config.probe.fixed else settings.probe_rate,
         steps=steps,
         micro_batches=max(1, -(-patterns // steps // settings.micro_batch)),
-        warm_up=settings.warm_up,
+        optimiser=Optimiser(warm_up=settings.warm_up),
         average=settings.average,
+        position_rate=run.config.refine.position_rate,
+        tilt_rate=run.config.refine.tilt_rate,
+        penalties=penalties_of(run.config.penalties),
+        projections=projections_of(run.config.projections),
     )
+    check_projections(model, solver.projections)
     key, key_pretrain = jax.random.split(jax.random.key(run.config.seed + 1))
     guess = jax.device_put(guess, mesh.devices[0])
     params, constants = initialise(model, key, guess)
@@ -160,13 +154,14 @@ def _summary(run: Run) -> str:
     slices, _, rows, columns = problem.guess.object.shape
     sampling, unit = problem.setup.grid.sampling, problem.dataset.calibration.length_unit.replace("A", "Å")
     window = " x ".join(str(n) for n in problem.setup.grid.shape)
-    return (
-        f"{len(problem.counts)} patterns of {window}, {problem.electrons:.3g} electrons each\n"
-        f"object {config.object.kind}, {slices} slice{'s' if slices > 1 else ''} of {rows} x {columns} pixels of "
-        f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}\n"
-        f"{config.loss} loss; spectral preconditioner amplitude {config.pixels.amplitude:.3g}, "
-        f"corner {config.pixels.corner:.3g}/{unit}; batch {config.pixels.batch}; "
-        f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    return "\n".join(
+        [
+            f"{len(problem.counts)} patterns of {window}, {problem.electrons:.3g} electrons each",
+            f"object {config.object.kind}, {slices} slice{'s' if slices > 1 else ''} of {rows} x {columns} pixels of "
+            f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}",
+            *objective_in_words(config),
+            f"batch {config.pixels.batch}; {jax.device_count()} x {jax.devices()[0].device_kind}",
+        ]
     )
 
 

@@ -159,3 +159,49 @@ def batch_plan(
     index = jnp.pad(order, pad).reshape(shards, batch, steps)
     weight = jnp.pad(weight, pad).reshape(shards, batch, steps)
     return index.transpose(2, 0, 1), weight.transpose(2, 0, 1)
+
+
+def compact_plan(
+    key: Array,
+    weights: Float[Array, "shards local"],
+    positions: Float[Array, "shards local 2"],
+    steps: int,
+) -> tuple[Int[Array, "steps shards batch"], Float[Array, "steps shards batch"]]:
+    """Batches of neighbours: strips along y, each cut along x, from a random place and in random order.
+
+    Args:
+        key: random key.
+        weights: of each pattern; zero for padding.
+        positions: canvas pixels.
+        steps: batches an epoch (static).
+
+    Returns:
+        local indices and weights, both (steps, shards, batch); every pattern occurs once with its weight.
+
+    Example:
+        >>> y, x = jnp.meshgrid(jnp.arange(4.0), jnp.arange(4.0), indexing="ij")
+        >>> places = jnp.stack([y.ravel(), x.ravel()], 1)[None]
+        >>> index, _ = compact_plan(jax.random.key(0), jnp.ones((1, 16)), places, 4)
+        >>> index.shape
+        (4, 1, 4)
+    """
+    shards, local = weights.shape
+    # The largest divisor up to the root: as nearly square blocks as the number of steps allows.
+    strips = max(n for n in range(1, math.isqrt(steps) + 1) if steps % n == 0)
+    batch = math.ceil(local / steps)
+    spare = steps * batch - local
+    key_order, key_start = jax.random.split(key)
+
+    def one(place: Array, weight: Array, start: Array) -> tuple[Array, Array]:
+        order = jnp.roll(jnp.pad(jnp.argsort(place[:, 0]), (0, spare)), start)
+        kept = jnp.roll(jnp.pad(jnp.ones(local, weight.dtype), (0, spare)), start)
+        strip = order.reshape(strips, -1)
+        along = jnp.argsort(place[strip, 1], axis=1)
+        index = jnp.take_along_axis(strip, along, axis=1).reshape(steps, batch)
+        kept = jnp.take_along_axis(kept.reshape(strips, -1), along, axis=1).reshape(steps, batch)
+        return index, weight[index] * kept
+
+    offsets = jax.random.randint(key_start, (shards,), 0, steps * batch)
+    index, weight = jax.vmap(one, out_axes=1)(positions, weights, offsets)
+    order = jax.random.permutation(key_order, steps)
+    return index[order], weight[order]

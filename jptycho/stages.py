@@ -15,13 +15,16 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jptycho.config import Config
+from jptycho.config_solvers import AUTO
 from jptycho.data.checkpoints import load_checkpoint, load_facts, save_checkpoint
+from jptycho.engines import advice
 from jptycho.errors import ConfigError
+from jptycho.forward.model import Fields
 from jptycho.parallel import replicate
+from jptycho.preprocess.knowledge import known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Guess, Representation
-from jptycho.solvers.base import State, distribute
-from jptycho.solvers.gradient import GradientSolver, init_state
+from jptycho.solvers.base import Solver, State, distribute, init_state
 from jptycho.solvers.loop import Record, Stage, run_epochs
 from jptycho.types import Array
 
@@ -56,7 +59,7 @@ class Run:
 
 
 def optimise(
-    run: Run, name: str, solver: GradientSolver, mesh: Mesh, guess: Guess, start: tuple[Any, Any], epochs: int
+    run: Run, name: str, solver: Solver, mesh: Mesh, guess: Guess, start: tuple[Any, Any], epochs: int
 ) -> tuple[Guess, str]:
     """Run the epochs of a stage, from its checkpoint where there is one, saving checkpoints on the way.
 
@@ -74,7 +77,10 @@ def optimise(
     """
     params, constants = start
     constants = replicate(mesh, constants)
-    data = distribute(run.problem.counts, run.problem.setup, mesh)
+    penalties = run.config.penalties
+    radius = None if penalties.support_radius == AUTO else float(penalties.support_radius)
+    known = known_of(run.problem, radius, penalties.amorphous_corner)
+    data = distribute(run.problem.counts, run.problem.setup, mesh, known)
     state = init_state(solver, mesh, params, constants, jax.random.key(run.config.seed + 2))
     if has_checkpoint(run, name):
         saved = load_checkpoint(_folder(run), {"state": state, "constants": constants})
@@ -82,7 +88,7 @@ def optimise(
         run.history[:] = [Record(**record) for record in (load_facts(_folder(run)) or {})["history"]]
         run.started -= run.history[-1].seconds if run.history else 0.0
         run.say(f"goes on from the checkpoint after epoch {int(state.epoch)} of {name}")
-    stage = Stage(name, solver, mesh, constants, data, epochs, run.started)
+    stage = Stage(name, solver, mesh, constants, data, epochs, run.started, advice(run.config, name))
     saved_at = time.perf_counter()
 
     def observe(record: Record, now: State) -> None:
@@ -95,11 +101,17 @@ def optimise(
             saved_at = time.perf_counter()
 
     state, status = run_epochs(stage, state, observe, run.stop)
-    probe = _applied(solver.model.probe, state.params["probe"], constants["probe"])
-    return dataclasses.replace(guess, object=object_channels(solver, state, constants), probe=probe), status
+    fields = _fields(solver, state.params, constants)
+    return dataclasses.replace(
+        guess,
+        object=object_channels(solver, state, constants),
+        probe=fields.probe,
+        positions=fields.positions,
+        tilt=fields.tilt,
+    ), status
 
 
-def object_channels(solver: GradientSolver, state: State, constants: Any) -> Array:
+def object_channels(solver: Solver, state: State, constants: Any) -> Array:
     """The object that a state stands for: the running mean where there is one.
 
     Args:
@@ -113,6 +125,12 @@ def object_channels(solver: GradientSolver, state: State, constants: Any) -> Arr
     if state.average is not None:
         return state.average
     return _applied(solver.model.object, state.params["object"], constants["object"])
+
+
+@partial(jax.jit, static_argnames="solver")
+def _fields(solver: Solver, params: Any, constants: Any) -> Fields:
+    """Everything the physics sees, compiled once for all runs of equal settings."""
+    return solver.fields(params, constants)
 
 
 @partial(jax.jit, static_argnames="representation")

@@ -31,5 +31,6 @@ def random_fields(slices=3, modes=2, grid=GRID, canvas=(27, 33), positions=4, se
     )
 
 
-def setup_for(grid=GRID, dose=1.0, band_limit=None, dtype=float):
-    return Setup(jnp.ones(grid.shape, dtype), jnp.asarray(dose, dtype), grid, WAVELENGTH, band_limit)
+def setup_for(grid=GRID, dose=1.0, band_limit=None, dtype=float, noise=None, mask=None):
+    mask = jnp.ones(grid.shape, dtype) if mask is None else jnp.asarray(mask, dtype)
+    return Setup(mask, jnp.asarray(dose, dtype), grid, WAVELENGTH, band_limit, noise)

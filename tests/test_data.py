@@ -14,7 +14,8 @@ from jptycho.data import checkpoints
 from jptycho.data.dataset import Calibration, from_arrays, load_counts, sampling_of
 from jptycho.data.readers import hdf5
 from jptycho.errors import ConfigError, FormatError
-from jptycho.preprocess.calibrate import beam_centre, smallest_count
+from jptycho.preprocess.calibrate import beam_centre
+from jptycho.preprocess.gain import CountUnit, estimate_gain, smallest_count, unit_of
 from jptycho.preprocess.prepare import ObjectSpec, illumination, prepare
 
 CALIBRATION = Calibration(
@@ -122,8 +123,18 @@ def test_beam_centre_of_a_disk_off_centre():
     assert beam_centre(np.fft.ifftshift(disk)) == pytest.approx((1.7, -2.4), abs=0.1)
 
 
-def test_smallest_count_follows_the_unit():
-    assert smallest_count(counts((12, 24, 20)) * 440.0) == 440.0
+def test_unit_of_the_counts_is_seen_given_or_estimated():
+    whole = counts((12, 24, 20))
+    assert smallest_count(whole * 440.0) == 440.0
+    assert unit_of(whole * 0.25, None) == CountUnit(0.25, "seen")
+    assert unit_of(whole * 0.1, 0.2) == CountUnit(0.2, "given")
+    rng = np.random.default_rng(0)
+    level = 2 + np.arange(20.0)[None, None, :] * np.sin(np.arange(400.0) / 60)[:, None, None] ** 2
+    shot = rng.poisson(np.broadcast_to(level, (400, 24, 20))) * 3.7
+    read = shot + rng.normal(0, 0.2, shot.shape)
+    assert estimate_gain(shot) == pytest.approx(3.7, rel=0.1)
+    found = unit_of(read - read.min(), None)
+    assert found.source == "estimated"
 
 
 def test_illumination_is_the_sum_of_shifted_probes():

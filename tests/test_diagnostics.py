@@ -47,6 +47,16 @@ def test_high_pass_halves_its_period():
     assert passed[200, 100:300].std() / wave[200, 100:300].std() == pytest.approx(0.5, abs=0.02)
 
 
+def test_bulk_share_is_the_height_of_the_step_whatever_the_noise():
+    rng = np.random.default_rng(0)
+    y, x = np.meshgrid(np.arange(120) * 0.4, np.arange(140) * 0.4, indexing="ij")
+    disk = 1.5 / (1 + np.exp((np.hypot(y - 24, x - 28) - 14) / 0.8))
+    truth = disk + 0.1 * np.sin(2 * np.pi * x / 2)
+    for share in (1.0, 0.6, 0.0):
+        image = truth - (1 - share) * disk + rng.normal(size=disk.shape)
+        assert compare(image, truth, (0.4, 0.4)).bulk == pytest.approx(share, abs=0.1)
+
+
 def test_truth_is_found_by_its_position():
     truth = smooth(shape=(80, 80))
     inner = truth[10:60, 20:70]

@@ -28,6 +28,7 @@ class Calibration:
         rotation: degrees, see :func:`jptycho.scan.raster_positions`.
         transpose: whether detector rows run along the fast axis.
         counts_per_electron: what one electron leaves on the detector.
+        read_noise: standard deviation of a pixel's read-out in electrons; 0 for a counting detector.
         length_unit: ``"A"``, or ``"px"`` where only pixels are known.
     """
 
@@ -39,7 +40,8 @@ class Calibration:
     reciprocal_sampling: tuple[float, float] | None = None
     rotation: float = 0.0
     transpose: bool = False
-    counts_per_electron: float = 1.0
+    counts_per_electron: float | None = None
+    read_noise: float = 0.0
     length_unit: str = "A"
 
 
@@ -197,14 +199,14 @@ def load_counts(dataset: Dataset4D) -> Shaped[np.ndarray, "scan ky kx"]:
         counts in their stored type (floats as float32).
 
     Raises:
-        FormatError: values that are negative or not finite, or no counts at all.
+        FormatError: values that are negative (without read-out noise) or not finite, or no counts at all.
     """
     counts = dataset.read()
     total = 0.0
     for start in range(0, len(counts), CHUNK):
         part = counts[start : start + CHUNK]
-        total += _checked_sum(part, start, dataset.source)
-    if total == 0:
+        total += _checked_sum(part, start, dataset)
+    if total <= 0:
         raise FormatError(f"counts: {dataset.source} holds zeros only; expected electrons. Check data.counts.")
     counts = counts.astype(counts.dtype.newbyteorder("="), copy=False)
     if counts.dtype.kind == "f":
@@ -214,9 +216,10 @@ def load_counts(dataset: Dataset4D) -> Shaped[np.ndarray, "scan ky kx"]:
     return np.fft.ifftshift(counts, axes=(-2, -1))
 
 
-def _checked_sum(part: np.ndarray, start: int, source: str) -> float:
+def _checked_sum(part: np.ndarray, start: int, dataset: Dataset4D) -> float:
     total = float(part.sum(dtype=np.float64))
-    wrong = "not finite" if not np.isfinite(total) else "negative" if part.min() < 0 else None
+    allowed = dataset.calibration.read_noise > 0
+    wrong = "not finite" if not np.isfinite(total) else "negative" if part.min() < 0 and not allowed else None
     if wrong is None:
         return total
     bad = ~np.isfinite(part) if wrong == "not finite" else part < 0
@@ -225,8 +228,8 @@ def _checked_sum(part: np.ndarray, start: int, source: str) -> float:
     advice = (
         "Repair the file (a dead pixel may be set to zero)."
         if wrong == "not finite"
-        else "Subtract no dark reference below zero: clip at zero, or add the offset back."
+        else 'If the read-out adds noise, give data.read_noise in electrons and use loss = "mixed"; else clip at zero.'
     )
     raise FormatError(
-        f"counts: {source} holds {number} {wrong} values, first in pattern {first}; expected >= 0. {advice}"
+        f"counts: {dataset.source} holds {number} {wrong} values, first in pattern {first}; expected >= 0. {advice}"
     )

@@ -13,7 +13,8 @@ Schema ``jptycho-result``, version 1::
     /patterns/measured, /patterns/modelled  (ky, kx)  means over the scan, zero frequency in the centre, counts
 
 Root attributes: schema, schema_version, method, status, seed, dose (counts of an average pattern), wavelength (Å),
-energy (eV), configuration (TOML text), versions (JSON text).
+energy (eV), tilt (mrad, mean), objective (text: loss, penalties, projections, unknowns, solver), configuration (TOML
+text), versions (JSON text).
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Result:
         modelled: mean modelled pattern, likewise.
         field_of_view: first and last row, first and last column that the scan spans (last excluded).
         attributes: method, status, seed, kind, sampling, origin, slice_thickness, dose, wavelength, energy,
-            configuration.
+            tilt, objective, configuration.
     """
 
     phase: Float[np.ndarray, "slices Y X"]

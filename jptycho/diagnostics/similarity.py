@@ -12,6 +12,7 @@ from jptycho.diagnostics.gauge import same_gauge
 from jptycho.types import Float
 
 HIGH_PASS_PERIOD = 1.5  # Å
+BULK_PERIOD = 8.0  # Å: what is slower is the specimen's shape, not its atoms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,11 +23,13 @@ class Similarity:
         correlation: Pearson correlation of the phases.
         high_pass: the same after structure slower than ``HIGH_PASS_PERIOD`` is removed.
         ssim: structural similarity over the truth's range.
+        bulk: share of the bulk phase that has arrived, see :func:`bulk_share`.
     """
 
     correlation: float
     high_pass: float
     ssim: float
+    bulk: float
 
 
 def correlation(a: Float[np.ndarray, "Y X"], b: Float[np.ndarray, "Y X"]) -> float:
@@ -66,10 +69,37 @@ def high_pass(image: Float[np.ndarray, "Y X"], sampling: tuple[float, float], pe
     return image - ndimage.gaussian_filter(image, [sigma / s for s in sampling])
 
 
+def bulk_share(
+    image: Float[np.ndarray, "Y X"], truth: Float[np.ndarray, "Y X"], sampling: tuple[float, float]
+) -> float:
+    """The step from the thin to the thick part of a specimen, as a share of the true one.
+
+    Both parts are those of the truth without structure faster than ``BULK_PERIOD``: its lowest and highest fifth of the
+    range. Slow structure converges last, so this says how far a reconstruction has come.
+
+    Args:
+        image: in the truth's gauge.
+        truth: of the same shape.
+        sampling: Å a pixel.
+
+    Returns:
+        1 where all of it is there.
+
+    Example:
+        >>> step = np.repeat([0.0, 1.0], 200) * np.ones((50, 1))
+        >>> round(bulk_share(0.25 * step + 3, step, (0.5, 0.5)), 3)
+        0.25
+    """
+    slow = truth - high_pass(truth, sampling, BULK_PERIOD)
+    low, high = slow.min(), slow.max()
+    thin, thick = slow < low + 0.2 * (high - low), slow > high - 0.2 * (high - low)
+    return float((image[thick].mean() - image[thin].mean()) / (truth[thick].mean() - truth[thin].mean()))
+
+
 def compare(
     image: Float[np.ndarray, "Y X"], truth: Float[np.ndarray, "Y X"], sampling: tuple[float, float]
 ) -> Similarity:
-    """Correlation, high-pass correlation and SSIM of a phase image after shift, constant and ramp are removed.
+    """Correlation, high-pass correlation, SSIM and bulk share of a phase image; shift, constant and ramp are removed.
 
     Args:
         image: reconstructed phase in rad.
@@ -77,7 +107,7 @@ def compare(
         sampling: Å a pixel.
 
     Returns:
-        the three numbers.
+        the four numbers.
 
     Example:
         >>> truth = np.random.default_rng(0).normal(size=(32, 32))
@@ -91,4 +121,5 @@ def compare(
         correlation(fitted, truth),
         correlation(a, b),
         float(np.asarray(structural_similarity(fitted, truth, data_range=extent))),
+        bulk_share(fitted, truth, sampling),
     )

@@ -54,7 +54,7 @@ def compare_with_truth(
         truth: its phase, sampling and origin.
 
     Returns:
-        correlation, high-pass correlation and SSIM, gauges removed.
+        correlation, high-pass correlation, SSIM and bulk share, gauges removed.
     """
     top, bottom, left, right = field_of_view
     rows = np.arange(top, bottom) * sampling[0] + origin[0]

@@ -9,7 +9,7 @@ from jptycho.forward.detector import far_field
 from jptycho.forward.multislice import multislice
 from jptycho.forward.patches import crop, fourier_shift
 from jptycho.optics.propagation import fresnel_kernel
-from jptycho.types import Array, Complex, Float, Grid, pytree, static
+from jptycho.types import Array, Complex, Float, Grid, Int, pytree, static
 
 
 @pytree
@@ -21,14 +21,28 @@ class Fields:
         probe: complex modes (modes, y, x), centre at [0, 0]; intensities sum to about one.
         positions: of the probe's centre on the object canvas, in pixels (scan, 2).
         thickness: distance between slices in Å, scalar.
-        tilt: of the specimen in mrad, (2,): slice by slice the beam walks along (y, x).
+        tilt: of the specimen in mrad: slice by slice the beam walks along (y, x); (2,), or (scan, 2) where each
+            position has its own.
     """
 
     object: Complex[Array, "slices Y X"]
     probe: Complex[Array, "modes y x"]
     positions: Float[Array, "scan 2"]
     thickness: Float[Array, ""]
-    tilt: Float[Array, "2"]
+    tilt: Float[Array, "2"] | Float[Array, "scan 2"]
+
+
+@pytree
+class Noise:
+    """What a loss must know of the detector.
+
+    Attributes:
+        electrons: of an average pattern, scalar.
+        read_out: standard deviation of the read-out noise of a pixel in electrons, scalar.
+    """
+
+    electrons: Float[Array, ""]
+    read_out: Float[Array, ""]
 
 
 @pytree
@@ -41,6 +55,7 @@ class Setup:
         grid: window of probe and detector (static).
         wavelength: Å (static).
         band_limit: of the propagator, as a fraction of Nyquist, or None (static).
+        noise: of the detector; None where a count is an electron and the read-out adds none.
     """
 
     mask: Float[Array, "ky kx"]
@@ -48,6 +63,7 @@ class Setup:
     grid: Grid = static()
     wavelength: float = static()
     band_limit: float | None = static(default=None)
+    noise: Noise | None = None
 
 
 def predict(fields: Fields, setup: Setup, position: Float[Array, "2"]) -> Float[Array, "ky kx"]:
@@ -58,7 +74,7 @@ def predict(fields: Fields, setup: Setup, position: Float[Array, "2"]) -> Float[
     Differentiable with respect to every field and the position; ``vmap`` over positions.
 
     Args:
-        fields: object, probe, thickness, tilt (``fields.positions`` is not read here).
+        fields: object, probe, thickness, tilt (``fields.positions`` is not read here, and the tilt is one pair).
         setup: constants of the run.
         position: of the probe's centre on the canvas in pixels (y, x).
 
@@ -75,14 +91,44 @@ def predict(fields: Fields, setup: Setup, position: Float[Array, "2"]) -> Float[
         >>> round(float(predict(fields, setup, fields.positions[0]).sum()), 5)
         1.0
     """
-    shape = setup.grid.shape
-    half = jnp.array([shape[0] // 2, shape[1] // 2])
+    corner, shift = window_of(setup, position)
+    patches = crop(fields.object, corner, setup.grid.shape)
+    return far_field(multislice(fourier_shift(fields.probe, shift), patches, kernel_of(fields, setup)))
+
+
+def window_of(setup: Setup, position: Float[Array, "2"]) -> tuple[Int[Array, "2"], Float[Array, "2"]]:
+    """Which pixels of the canvas a position sees, and how far the probe moves from [0, 0] to its place among them.
+
+    Args:
+        setup: constants of the run.
+        position: of the probe's centre on the canvas in pixels (y, x).
+
+    Returns:
+        first row and column; shift in pixels.
+
+    Example:
+        >>> setup = Setup(jnp.ones((8, 8)), jnp.array(1.0), Grid((8, 8), (0.5, 0.5)), 0.02)
+        >>> corner, shift = window_of(setup, jnp.array([9.0, 9.25]))
+        >>> corner.tolist(), shift.tolist()
+        ([5, 5], [4.0, 4.25])
+    """
+    half = jnp.array([setup.grid.shape[0] // 2, setup.grid.shape[1] // 2])
     nearest = jax.lax.stop_gradient(jnp.round(position))
-    patches = crop(fields.object, nearest.astype(int) - half, shape)
     # The window's centre, where the probe belongs, is at n // 2: one shift does both.
-    waves = fourier_shift(fields.probe, position - nearest + half)
-    kernel = fresnel_kernel(setup.grid, setup.wavelength, fields.thickness, fields.tilt, setup.band_limit)
-    return far_field(multislice(waves, patches, kernel))
+    return nearest.astype(int) - half, position - nearest + half
+
+
+def kernel_of(fields: Fields, setup: Setup) -> Complex[Array, "y x"]:
+    """The propagator between slices.
+
+    Args:
+        fields: thickness and tilt.
+        setup: constants of the run.
+
+    Returns:
+        Fresnel kernel in FFT order.
+    """
+    return fresnel_kernel(setup.grid, setup.wavelength, fields.thickness, fields.tilt, setup.band_limit)
 
 
 def predict_batch(fields: Fields, setup: Setup, positions: Float[Array, "batch 2"]) -> Float[Array, "batch ky kx"]:

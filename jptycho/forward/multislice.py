@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 
 from jptycho.optics.propagation import propagate
 from jptycho.types import Array, Complex
@@ -19,7 +20,6 @@ def transmit(wave: Complex[Array, "*modes y x"], transmission: Complex[Array, "y
         the wave behind the slice.
 
     Example:
-        >>> import jax.numpy as jnp
         >>> transmit(jnp.ones((2, 3, 3), complex), 1j * jnp.ones((3, 3)))[0, 0, 0].item()
         1j
     """
@@ -45,15 +45,40 @@ def multislice(
         Cowley & Moodie, Acta Cryst. 10 (1957) 609; Maiden et al., JOSA A 29 (2012) 1606.
 
     Example:
-        >>> import jax.numpy as jnp
         >>> wave = jnp.ones((4, 4), complex)
         >>> multislice(wave, jnp.ones((3, 4, 4), complex), jnp.ones((4, 4), complex)).shape
         (4, 4)
     """
 
-    def through(psi: Array, t: Array) -> tuple[Array, None]:
-        return propagate(transmit(psi, t), kernel), None
-
     if slices.shape[0] > 1:
-        wave, _ = jax.lax.scan(through, wave, slices[:-1])
+        wave, _ = jax.lax.scan(lambda psi, t: (propagate(transmit(psi, t), kernel), None), wave, slices[:-1])
     return transmit(wave, slices[-1])
+
+
+def incident_waves(
+    wave: Complex[Array, "*modes y x"],
+    slices: Complex[Array, "slices y x"],
+    kernel: Complex[Array, "y x"],
+) -> tuple[Complex[Array, "*modes y x"], Complex[Array, "slices *modes y x"]]:
+    """:func:`multislice`, and the wave that meets each slice.
+
+    Args:
+        wave: incident wave (..., y, x).
+        slices: transmissions in the order in which the beam meets them.
+        kernel: Fresnel kernel of the distance between slices, in FFT order.
+
+    Returns:
+        exit wave (..., y, x); waves before each slice (slices, ..., y, x).
+
+    Source:
+        Maiden et al., JOSA A 29 (2012) 1606, eq. 2 to 4.
+
+    Example:
+        >>> _, before = incident_waves(jnp.ones((4, 4), complex), 2j * jnp.ones((2, 4, 4)), jnp.ones((4, 4), complex))
+        >>> before[:, 0, 0].round(5).tolist()
+        [(1+0j), 2j]
+    """
+    if slices.shape[0] == 1:
+        return transmit(wave, slices[0]), wave[None]
+    last, before = jax.lax.scan(lambda psi, t: (propagate(transmit(psi, t), kernel), psi), wave, slices[:-1])
+    return transmit(last, slices[-1]), jnp.concatenate([before, last[None]])

@@ -1,13 +1,33 @@
-"""The mean loss of a batch of patterns."""
+"""The mean loss of a batch of patterns: mask, unit and sum are applied here, for all losses."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 
-from jptycho.forward.model import Fields, Setup, predict
+from jptycho.forward.model import Fields, Noise, Setup, predict
 from jptycho.objective.losses import Loss
 from jptycho.types import Array, Float, Shaped
+
+
+def noise_of(setup: Setup) -> Noise:
+    """The detector's noise, where nothing else is said that of electron counts.
+
+    Args:
+        setup: constants of the run.
+
+    Returns:
+        its noise.
+
+    Example:
+        >>> from jptycho.types import Grid
+        >>> setup = Setup(jnp.ones((8, 8)), jnp.array(50.0), Grid((8, 8), (0.5, 0.5)), 0.02)
+        >>> float(noise_of(setup).electrons)
+        50.0
+    """
+    return Noise(setup.dose, jnp.zeros_like(setup.dose)) if setup.noise is None else setup.noise
 
 
 def batch_loss(
@@ -17,6 +37,7 @@ def batch_loss(
     counts: Shaped[Array, "batch ky kx"],
     positions: Float[Array, "batch 2"],
     weight: Float[Array, "batch"],
+    tilts: Float[Array, "batch 2"] | None = None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Weighted sums over a batch of the loss and of the squared amplitude error's denominator.
 
@@ -27,18 +48,21 @@ def batch_loss(
         counts: as stored; read as fractions of the average pattern.
         positions: of the patterns on the canvas, pixels.
         weight: of each pattern; zero for padding.
+        tilts: of the specimen at each pattern in mrad; None where all share that of the fields.
 
     Returns:
-        Σ weight · loss, and Σ weight · amplitude loss (for the report; no gradient).
+        Σ weight · loss, and Σ weight · amplitude error² (for the report; no gradient).
     """
+    noise = noise_of(setup)
 
-    def one(pattern: Array, position: Array) -> tuple[Array, Array]:
+    def one(pattern: Array, position: Array, tilt: Array | None) -> tuple[Array, Array]:
         measured = pattern.astype(setup.dose.dtype) / setup.dose
-        predicted = predict(fields, setup, position)
+        here = fields if tilt is None else dataclasses.replace(fields, tilt=tilt)
+        predicted = predict(here, setup, position)
         # (√I - √y)², with one root instead of two.
         seen = jax.lax.stop_gradient(predicted)
-        residual = seen + measured - 2 * jnp.sqrt(seen * measured)
-        return loss(predicted, measured, setup.mask), jnp.sum(setup.mask * residual)
+        residual = seen + measured - 2 * jnp.sqrt(seen * jnp.maximum(measured, 0.0))
+        return jnp.sum(setup.mask * loss(predicted, measured, noise)), jnp.sum(setup.mask * residual)
 
-    losses, residuals = jax.vmap(one)(counts, positions)
+    losses, residuals = jax.vmap(one, in_axes=(0, 0, None if tilts is None else 0))(counts, positions, tilts)
     return jnp.sum(weight * losses), jnp.sum(weight * residuals)

@@ -1,7 +1,9 @@
 """Data losses in scale-free units: the intensity of an average pattern sums to one.
 
-Each compares the predicted with the measured pattern, both as fractions of the average pattern's counts, and gives the
-sum over the detector. A count scale therefore drops out, and a rate or weight carries over to any data.
+Each compares the predicted with the measured pattern, both as fractions of the average pattern's electrons, pixel by
+pixel. All are normalised alike: times the electrons of an average pattern they are negative log-likelihoods, so near a
+good model they agree, and a rate or weight carries over from one to another, and to any count scale, batch or scan.
+Mask and sum are applied in :mod:`jptycho.objective.compose`, in one place.
 """
 
 from __future__ import annotations
@@ -9,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax.numpy as jnp
+from jax.scipy.special import xlogy
 
+from jptycho.forward.model import Noise
 from jptycho.types import Array, Float
 
-Loss = Callable[[Array, Array, Array], Array]
+Loss = Callable[[Array, Array, Noise], Array]
 
 FLOOR = 0.03
 """Added to both intensities, as a fraction of the mean over the detector.
@@ -22,56 +26,144 @@ no bound and one stray electron would outweigh the bright disk. A perfect model 
 
 
 def amplitude_loss(
-    predicted: Float[Array, "ky kx"], measured: Float[Array, "ky kx"], mask: Float[Array, "ky kx"]
-) -> Float[Array, ""]:
-    """Σ m (√(I + ε) - √(y + ε))²: Gaussian noise after the square root.
+    predicted: Float[Array, "ky kx"], measured: Float[Array, "ky kx"], noise: Noise
+) -> Float[Array, "ky kx"]:
+    """2 (√(I + ε) - √(y + ε))²: Gaussian noise of variance 1/4 electron after the square root.
 
     Args:
         predicted: I, intensity as a fraction of the average pattern.
         measured: y, likewise.
-        mask: m, weight of each detector pixel.
+        noise: not used.
 
     Returns:
-        the loss; its square root is the usual amplitude error.
+        the loss of each pixel.
 
     Source:
         Godard et al., Opt. Express 20 (2012) 25914.
 
     Example:
         >>> one = jnp.ones((2, 2))
-        >>> float(amplitude_loss(one, one, one))
-        0.0
+        >>> float(amplitude_loss(4 * one, one, Noise(one[0, 0], one[0, 0])).mean().round(1))
+        2.0
     """
+    del noise
     floor = FLOOR / predicted.size
-    return jnp.sum(mask * (jnp.sqrt(predicted + floor) - jnp.sqrt(measured + floor)) ** 2)
+    return 2 * (jnp.sqrt(predicted + floor) - jnp.sqrt(_not_negative(measured) + floor)) ** 2
 
 
 def poisson_loss(
-    predicted: Float[Array, "ky kx"], measured: Float[Array, "ky kx"], mask: Float[Array, "ky kx"]
-) -> Float[Array, ""]:
-    """Half the Poisson deviance, Σ m (I - y + y log(y / I)), with I and y raised by the floor.
-
-    Times the counts of an average pattern it is the negative log-likelihood above that of a perfect model.
+    predicted: Float[Array, "ky kx"], measured: Float[Array, "ky kx"], noise: Noise
+) -> Float[Array, "ky kx"]:
+    """Half the Poisson deviance, I - y + y log(y / I), with I and y raised by the floor.
 
     Args:
         predicted: I, intensity as a fraction of the average pattern.
-        measured: y, likewise.
-        mask: m, weight of each detector pixel.
+        measured: y, likewise; not negative.
+        noise: not used.
 
     Returns:
-        the loss.
+        the loss of each pixel.
 
     Source:
         Thibault & Guizar-Sicairos, New J. Phys. 14 (2012) 063004, eq. 5.
 
     Example:
         >>> one = jnp.ones((2, 2))
-        >>> float(poisson_loss(one, one, one))
+        >>> float(poisson_loss(one, one, Noise(one[0, 0], one[0, 0])).sum())
         0.0
     """
-    floor = FLOOR / predicted.size
-    model, data = predicted + floor, measured + floor
-    return jnp.sum(mask * (model - data + data * jnp.log(data / model)))
+    del noise
+    return _deviance(predicted, measured, FLOOR / predicted.size)
 
 
-LOSSES: dict[str, Loss] = {"amplitude": amplitude_loss, "poisson": poisson_loss}
+def anscombe_loss(
+    predicted: Float[Array, "ky kx"], measured: Float[Array, "ky kx"], noise: Noise
+) -> Float[Array, "ky kx"]:
+    """2 (√(I + 3/8 D) - √(y + 3/8 D))²: the root that makes the variance of D y electrons a quarter down to about four.
+
+    Args:
+        predicted: I, intensity as a fraction of the average pattern.
+        measured: y, likewise.
+        noise: its electrons are D.
+
+    Returns:
+        the loss of each pixel.
+
+    Source:
+        Anscombe, Biometrika 35 (1948) 246, eq. 1.
+
+    Example:
+        >>> one = jnp.ones((2, 2))
+        >>> float(anscombe_loss(one, one, Noise(one[0, 0], one[0, 0])).sum())
+        0.0
+    """
+    shift = 3 / (8 * noise.electrons) + FLOOR / predicted.size
+    return 2 * (jnp.sqrt(predicted + shift) - jnp.sqrt(_not_negative(measured) + shift)) ** 2
+
+
+def intensity_loss(
+    predicted: Float[Array, "ky kx"], measured: Float[Array, "ky kx"], noise: Noise
+) -> Float[Array, "ky kx"]:
+    """N/2 (I - y)²: Gaussian noise, in each of N pixels of the variance that the mean pixel has.
+
+    Args:
+        predicted: I, intensity as a fraction of the average pattern.
+        measured: y, likewise.
+        noise: not used.
+
+    Returns:
+        the loss of each pixel.
+
+    Source:
+        Godard et al., Opt. Express 20 (2012) 25914, for the comparison of noise models.
+
+    Example:
+        >>> one = jnp.ones((2, 2))
+        >>> float(intensity_loss(2 * one, one, Noise(one[0, 0], one[0, 0])).sum())
+        8.0
+    """
+    del noise
+    return 0.5 * predicted.size * (predicted - measured) ** 2
+
+
+def mixed_loss(
+    predicted: Float[Array, "ky kx"], measured: Float[Array, "ky kx"], noise: Noise
+) -> Float[Array, "ky kx"]:
+    """Poisson and Gaussian read-out noise: n + σ² is nearly Poisson of mean λ + σ², so both are raised by σ².
+
+    Args:
+        predicted: I, intensity as a fraction of the average pattern.
+        measured: y, likewise; may be negative.
+        noise: electrons of an average pattern and σ.
+
+    Returns:
+        the loss of each pixel.
+
+    Source:
+        Snyder, Helstrom, Lanterman, Faisal & White, J. Opt. Soc. Am. A 12 (1995) 272.
+
+    Example:
+        >>> one = jnp.ones((2, 2))
+        >>> float(mixed_loss(one, one, Noise(one[0, 0], 3 * one[0, 0])).sum())
+        0.0
+    """
+    return _deviance(predicted, measured, noise.read_out**2 / noise.electrons + FLOOR / predicted.size)
+
+
+def _deviance(predicted: Array, measured: Array, shift: Array | float) -> Array:
+    model, data = predicted + shift, _not_negative(measured + shift)
+    return model - data + xlogy(data, data) - data * jnp.log(model)
+
+
+def _not_negative(measured: Array) -> Array:
+    """Read-out noise below zero has no root and no logarithm."""
+    return jnp.maximum(measured, 0.0)
+
+
+LOSSES: dict[str, Loss] = {
+    "amplitude": amplitude_loss,
+    "poisson": poisson_loss,
+    "anscombe": anscombe_loss,
+    "intensity": intensity_loss,
+    "mixed": mixed_loss,
+}

@@ -111,6 +111,22 @@ def beam_probe(grid: Grid, beam: Beam, centre: tuple[float, float] = (0.0, 0.0))
     return form_probe(grid, electron.wavelength(beam.energy), beam.semiangle_cutoff, dict(beam.aberrations), centre)
 
 
+def probe_power(modes: Complex[Array, "modes y x"]) -> Float[Array, ""]:
+    """The incident intensity: Σ |ψ|² over modes and pixels.
+
+    Args:
+        modes: of the probe.
+
+    Returns:
+        the power; that of a probe of unit intensity is 1.
+
+    Example:
+        >>> float(probe_power(jnp.ones((2, 3, 3), complex)))
+        18.0
+    """
+    return jnp.sum(modes.real**2 + modes.imag**2)
+
+
 def incoherent_modes(probe: Complex[Array, "y x"], modes: int, share: float = 0.05) -> Complex[Array, "modes y x"]:
     """A start for ``modes`` mutually incoherent modes: the probe times 1, y, x, y², xy, x², ..., made orthogonal.
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from jptycho.data.dataset import Calibration
+from jptycho.preprocess.gain import CountUnit
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.pixels import Preconditioner
 
@@ -15,20 +15,25 @@ STEPS = 26  # an epoch, where the batch is free
 OBJECT_RATE = 2e-2  # rad a step at one electron a detector pixel and above
 
 
-def choose_loss(calibration: Calibration) -> str:
-    """Poisson for electrons, amplitude where a count is no electron.
+def choose_loss(unit: CountUnit, read_noise: float) -> str:
+    """Poisson for counted electrons, amplitude where a count is no electron, mixed where the read-out adds noise.
 
     Args:
-        calibration: of the scan.
+        unit: counts that one electron leaves.
+        read_noise: electrons a pixel.
 
     Returns:
         name of the loss.
 
     Example:
-        >>> choose_loss(Calibration()), choose_loss(Calibration(counts_per_electron=5.0))
+        >>> choose_loss(CountUnit(1.0, "seen"), 0.0), choose_loss(CountUnit(5.0, "given"), 0.0)
         ('poisson', 'amplitude')
+        >>> choose_loss(CountUnit(40.0, "given"), 0.7)
+        'mixed'
     """
-    return "poisson" if calibration.counts_per_electron == 1 else "amplitude"
+    if read_noise > 0:
+        return "mixed"
+    return "poisson" if unit.source == "seen" or unit.value == 1 else "amplitude"
 
 
 def choose_micro_batches(batch: int, devices: int, platform: str) -> int:

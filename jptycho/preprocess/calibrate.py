@@ -1,4 +1,4 @@
-"""What the patterns themselves say: beam centre, size of a count; and checks that the calibration is possible."""
+"""What the patterns themselves say of the beam's centre; and checks that the calibration is possible."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from jptycho.data.dataset import Calibration, Dataset4D, sampling_of, wavelength_of
 from jptycho.errors import ConfigError
-from jptycho.types import Float, Shaped
+from jptycho.types import Float
 
 LOWEST_ENERGY = 10e3  # eV: below it, a number was meant in keV
 HIGHEST_ENERGY = 5e6
@@ -34,24 +34,6 @@ def beam_centre(mean_pattern: Float[np.ndarray, "ky kx"]) -> tuple[float, float]
     rows, columns = (np.arange(n) - n // 2 for n in centred.shape)
     total = weight.sum()
     return float((weight.sum(axis=1) @ rows) / total), float((weight.sum(axis=0) @ columns) / total)
-
-
-def smallest_count(counts: Shaped[np.ndarray, "scan ky kx"]) -> float:
-    """The unit in which counts come: the smallest that is not zero, in a sample of patterns.
-
-    Args:
-        counts: of the scan.
-
-    Returns:
-        the unit; 1 for electrons as a counting detector stores them.
-
-    Example:
-        >>> smallest_count(np.array([[[0.0, 0.4], [0.2, 0.6]]]))
-        0.2
-    """
-    sample = np.asarray(counts[:: max(1, len(counts) // 16)])
-    sample = sample if sample.any() else np.asarray(counts)
-    return float(sample[sample > 0].min())
 
 
 def probe_diameter(calibration: Calibration) -> float:

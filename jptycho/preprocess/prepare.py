@@ -11,9 +11,10 @@ import numpy as np
 
 from jptycho.data.dataset import Dataset4D, load_counts, sampling_of, wavelength_of
 from jptycho.errors import ConfigError
-from jptycho.forward.model import Setup
+from jptycho.forward.model import Noise, Setup
 from jptycho.optics.probe import form_probe, incoherent_modes
-from jptycho.preprocess.calibrate import beam_centre, check_calibration, smallest_count
+from jptycho.preprocess.calibrate import beam_centre, check_calibration
+from jptycho.preprocess.gain import CountUnit, unit_of
 from jptycho.representations.base import OBJECT_KINDS, Guess
 from jptycho.representations.kinds import channels_of
 from jptycho.scan import orient, place_on_canvas, raster_positions
@@ -52,6 +53,7 @@ class Problem:
         origin: position in Å of the canvas's pixel [0, 0].
         electrons: in an average pattern, as far as the counts tell.
         dataset: where it came from.
+        unit: counts that one electron leaves.
     """
 
     counts: Shaped[np.ndarray, "scan ky kx"]
@@ -60,6 +62,7 @@ class Problem:
     origin: tuple[float, float]
     electrons: float
     dataset: Dataset4D
+    unit: CountUnit
 
 
 def scan_positions(dataset: Dataset4D) -> Float[np.ndarray, "scan 2"]:
@@ -200,12 +203,15 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
     total = counts.sum(dtype=np.float64)
     mean_pattern = counts.mean(axis=0, dtype=np.float64)
     probe = nominal_probe(dataset, grid, spec, beam_centre(mean_pattern), modes)
+    unit = unit_of(counts, dataset.calibration.counts_per_electron)
+    electrons = float(total / len(counts) / unit.value)
     setup = Setup(
         mask=jnp.ones(window),
         dose=jnp.asarray(total / len(counts), jnp.float32),
         grid=grid,
         wavelength=wavelength_of(dataset.calibration),
         band_limit=spec.band_limit,
+        noise=Noise(jnp.asarray(electrons, jnp.float32), jnp.asarray(dataset.calibration.read_noise, jnp.float32)),
     )
     guess = Guess(
         object=jnp.zeros((spec.slices, channels_of(spec.kind), *canvas)),
@@ -216,8 +222,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
         coverage=jnp.asarray(illumination(np.asarray(probe), pixels, canvas), jnp.float32),
     )
     origin = positions[0] - pixels[0] * np.asarray(grid.sampling)
-    unit = smallest_count(counts) * dataset.calibration.counts_per_electron
-    return Problem(counts, setup, guess, (float(origin[0]), float(origin[1])), total / len(counts) / unit, dataset)
+    return Problem(counts, setup, guess, (float(origin[0]), float(origin[1])), electrons, dataset, unit)
 
 
 def field_of_view(problem: Problem) -> tuple[slice, slice]:

@@ -114,8 +114,13 @@ def write_report(path: Path, results: dict[str, Result], title: str, tables: lis
         resources.files("jptycho.report").joinpath("page.html").read_text(encoding="utf-8")
     )
     configurations = {name: str(result.attributes["configuration"]) for name, result in results.items()}
+    objectives = {name: str(result.attributes["objective"]).splitlines() for name, result in results.items()}
     page = template.render(
-        title=title, tables=[*(tables or []), run_table(results)], figures=entries, configurations=configurations
+        title=title,
+        tables=[*(tables or []), run_table(results)],
+        objectives=objectives,
+        figures=entries,
+        configurations=configurations,
     )
     path.write_text(page, encoding="utf-8")
     return written

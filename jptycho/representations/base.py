@@ -25,7 +25,7 @@ class Guess:
         probe: complex modes (modes, y, x), centre at [0, 0].
         positions: canvas pixels (scan, 2).
         thickness: Å between slices, scalar.
-        tilt: mrad (2,).
+        tilt: mrad (2,), or (scan, 2) where each position has its own.
         coverage: how much each canvas pixel is illuminated, (Y, X), mean one over the canvas.
     """
 
@@ -33,7 +33,7 @@ class Guess:
     probe: Complex[Array, "modes y x"]
     positions: Float[Array, "scan 2"]
     thickness: Float[Array, ""]
-    tilt: Float[Array, "2"]
+    tilt: Float[Array, "2"] | Float[Array, "scan 2"]
     coverage: Float[Array, "Y X"]
 
 
@@ -50,17 +50,42 @@ class Representation(Protocol):
         ...
 
 
+@runtime_checkable
+class Assignable(Representation, Protocol):
+    """A representation whose value can be set, so that projections apply to it."""
+
+    def assign(self, params: Any, constants: Any, value: Array) -> Any:
+        """Parameters that give a value."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
-    """Which representation stands for object and probe; hashable.
+    """Which representation stands for each unknown; hashable.
 
     Attributes:
         object: gives real channels (slices, channels, Y, X).
         probe: gives complex modes (modes, y, x).
+        positions: gives canvas pixels (scan, 2); None keeps the guess.
+        tilt: gives mrad, (2,) or (scan, 2); None keeps the guess.
     """
 
     object: Representation
     probe: Representation
+    positions: Representation | None = None
+    tilt: Representation | None = None
+
+
+def unknowns_of(spec: ModelSpec) -> dict[str, Representation]:
+    """The representations that have parameters, by the name of their unknown.
+
+    Args:
+        spec: the representations.
+
+    Returns:
+        ``object``, ``probe`` and whatever else is refined.
+    """
+    return {f.name: r for f in dataclasses.fields(spec) if (r := getattr(spec, f.name)) is not None}
 
 
 def transmission(channels: Float[Array, "slices channels Y X"]) -> Complex[Array, "slices Y X"]:
@@ -89,16 +114,14 @@ def initialise(spec: ModelSpec, key: Array, guess: Guess) -> tuple[Any, Any]:
         guess: where to start.
 
     Returns:
-        params ``{"object": ..., "probe": ...}`` and constants of the same keys plus ``"guess"``.
+        params and constants by the name of the unknown; the constants also hold what is ``"fixed"``.
     """
-    key_object, key_probe = jax.random.split(key)
-    object_params, object_constants = spec.object.init(key_object, guess)
-    probe_params, probe_constants = spec.probe.init(key_probe, guess)
-    fixed = {"positions": guess.positions, "thickness": guess.thickness, "tilt": guess.tilt}
-    return (
-        {"object": object_params, "probe": probe_params},
-        {"object": object_constants, "probe": probe_constants, "fixed": fixed},
-    )
+    # Object and probe first: what else is refined does not change their random numbers.
+    keys = iter([*jax.random.split(key), *jax.random.split(jax.random.fold_in(key, 1))])
+    started = {name: r.init(next(keys), guess) for name, r in unknowns_of(spec).items()}
+    fixed = {name: getattr(guess, name) for name in ("positions", "thickness", "tilt") if name not in started}
+    params = {name: pair[0] for name, pair in started.items()}
+    return params, {**{name: pair[1] for name, pair in started.items()}, "fixed": fixed}
 
 
 def render_channels(
@@ -115,10 +138,15 @@ def render_channels(
     Returns:
         the fields; phase in rad and absorption.
     """
-    key_object, key_probe = (None, None) if key is None else jax.random.split(key)
-    channels = spec.object.apply(params["object"], constants["object"], key_object)
-    probe = spec.probe.apply(params["probe"], constants["probe"], key_probe)
-    return Fields(transmission(channels), probe, **constants["fixed"]), channels
+    keys: list[Array | None] = [None] * 4
+    if key is not None:
+        keys = [*jax.random.split(key), None, None]
+    values = {
+        name: r.apply(params[name], constants[name], k)
+        for (name, r), k in zip(unknowns_of(spec).items(), keys, strict=False)
+    }
+    channels = values.pop("object")
+    return Fields(object=transmission(channels), **values, **constants["fixed"]), channels
 
 
 def render(spec: ModelSpec, params: Any, constants: Any, key: Array | None = None) -> Fields:

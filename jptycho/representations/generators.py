@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jptycho.optics.probe import probe_power
 from jptycho.representations.base import Guess
 from jptycho.representations.kinds import constrain, unconstrain
 from jptycho.representations.networks import UNet, UNetSpec, initial_weights
@@ -115,6 +116,9 @@ class GeneratedObject:
 class GeneratedProbe:
     """A probe that a CNN renders from the guess itself; real parts, then imaginary parts of the modes are its channels.
 
+    The network gives the shape; the power is a parameter of its own, for the patterns determine it at once and a
+    network's scale drifts.
+
     Attributes:
         network: the U-Net's shape.
         noise: standard deviation of fresh input noise, relative to the input's.
@@ -127,19 +131,21 @@ class GeneratedProbe:
         """Random weights; the constants hold the guess as input and target."""
         parts = jnp.concatenate([guess.probe.real, guess.probe.imag])
         constants = standardise_modes(parts.transpose(1, 2, 0), 2**self.network.levels)
-        return initial_weights(self._network(constants), key, constants.image), (constants, guess.probe)
+        weights = initial_weights(self._network(constants), key, constants.image)
+        return {"network": weights, "log_power": jnp.log(probe_power(guess.probe))}, (constants, guess.probe)
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Complex[Array, "modes y x"]:
-        """Complex modes."""
+        """Complex modes of the power that is learned."""
         inputs, guess = constants
         image = self.raw(params, constants, key) * inputs.scale
         image = image[: guess.shape[-2], : guess.shape[-1]].transpose(2, 0, 1)
         modes = guess.shape[0]
-        return image[:modes] + 1j * image[modes:]
+        wave = image[:modes] + 1j * image[modes:]
+        return wave * jnp.sqrt(jnp.exp(params["log_power"]) / probe_power(wave))
 
     def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "y x channels"]:
         """The network's own output, which pre-training brings to the standardised guess."""
-        return _run(self._network(constants[0]), self.noise, params, constants[0], key)
+        return _run(self._network(constants[0]), self.noise, params["network"], constants[0], key)
 
     def target(self, constants: Any) -> Float[Array, "y x channels"]:
         """What pre-training makes :meth:`raw` reproduce."""

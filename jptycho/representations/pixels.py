@@ -70,6 +70,54 @@ def precondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Flo
     return phase + jnp.fft.irfft2(spectrum * (weight - 1), s=phase.shape[1:])
 
 
+def uncondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Float[Array, "slices Y X"]:
+    """The inverse of :func:`precondition`.
+
+    Args:
+        spec: constants of w.
+        phase: of each slice.
+
+    Returns:
+        θ of each slice.
+
+    Example:
+        >>> spec = Preconditioner(30.0, 0.02, (0.3, 0.3))
+        >>> uncondition(spec, 31 * jnp.ones((1, 8, 8))).mean().round(4).item()
+        1.0
+    """
+    if spec.amplitude == 0:
+        return phase
+    weight = spectral_weight(spec, (phase.shape[1], phase.shape[2])).astype(phase.dtype)
+    spectrum = jnp.fft.rfft2(jnp.mean(phase, axis=0))
+    return phase + jnp.fft.irfft2(spectrum * (1 / weight - 1), s=phase.shape[1:])
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelObject:
+    """An object whose channels are the parameters themselves, as the classical solvers change them.
+
+    Attributes:
+        kind: one of ``OBJECT_KINDS``.
+    """
+
+    kind: str
+
+    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+        """The guess."""
+        del key
+        return guess.object, None
+
+    def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
+        """Phase in rad and absorption."""
+        del constants, key
+        return params
+
+    def assign(self, params: Any, constants: Any, value: Array) -> Any:
+        """Parameters that give these channels."""
+        del params, constants
+        return value
+
+
 @dataclasses.dataclass(frozen=True)
 class PixelObject:
     """An object of pixels.
@@ -77,10 +125,12 @@ class PixelObject:
     Attributes:
         kind: one of ``OBJECT_KINDS``.
         preconditioner: of the phase; amplitude 0 for plain pixels.
+        even: whether a pixel moves less the fewer electrons it sees, by :func:`visibility`.
     """
 
     kind: str
     preconditioner: Preconditioner
+    even: bool = True
 
     def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
         """Steps away from the guess, all zero; the constants are the guess and the coverage."""
@@ -91,9 +141,22 @@ class PixelObject:
         """Phase in rad and absorption: guess + F⁻¹[w F[visibility · θ]]."""
         del key
         start, coverage = constants
-        steps = params * visibility(coverage)
+        steps = params * visibility(coverage) if self.even else params
         phase = precondition(self.preconditioner, steps[:, 0])
         return constrain(self.kind, start + steps.at[:, 0].set(phase), coverage)
+
+    def assign(self, params: Any, constants: Any, value: Float[Array, "slices channels Y X"]) -> Any:
+        """Parameters that give these channels, up to gauges, wherever the object is seen at all."""
+        del params
+        start, coverage = constants
+        steps = unconstrain(self.kind, value) - start
+        steps = steps.at[:, 0].set(uncondition(self.preconditioner, steps[:, 0]))
+        seen = visibility(coverage) if self.even else jnp.ones_like(coverage)
+        return jnp.where(seen > LEAST_SEEN, steps / jnp.maximum(seen, LEAST_SEEN), 0.0)
+
+
+LEAST_SEEN = 1e-3
+"""Visibility below which a pixel stays as the guess has it."""
 
 
 def visibility(coverage: Float[Array, "Y X"]) -> Float[Array, "Y X"]:
@@ -130,6 +193,11 @@ class PixelProbe:
         """Complex modes."""
         del constants, key
         return (params[0] + 1j * params[1]) / probe_scale(params.shape)
+
+    def assign(self, params: Any, constants: Any, value: Complex[Array, "modes y x"]) -> Any:
+        """Pixels that give this probe."""
+        del params, constants
+        return jnp.stack([value.real, value.imag]) * probe_scale(value.shape)
 
 
 def probe_scale(shape: tuple[int, ...]) -> float:

@@ -1,16 +1,23 @@
-"""What a solver is given, what it carries from epoch to epoch and what it reports."""
+"""The protocol of a solver: what it is given, what it carries from epoch to epoch and what it reports."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jptycho.forward.model import Setup
+from jptycho.errors import ConfigError
+from jptycho.forward.model import Fields, Setup
+from jptycho.objective.known import Known
+from jptycho.objective.projections import SOFT_EQUIVALENT, Projection, project, touched_by
 from jptycho.parallel import replicate, shard
+from jptycho.representations.base import Assignable, ModelSpec, render, render_channels
 from jptycho.types import Array, Float, Shaped, pytree
 
 
@@ -20,7 +27,7 @@ class State:
 
     Attributes:
         params: of the representations, real leaves.
-        optimiser: Optax state.
+        optimiser: what the solver remembers, such as an Optax state.
         average: running mean of the rendered object channels, or None.
         key: random key.
         epoch: epochs done, scalar.
@@ -41,11 +48,13 @@ class ScanData:
         counts: as stored (shards, local, ky, kx), zero frequency at [0, 0].
         weight: of each pattern (shards, local); zero for what pads the scan.
         setup: constants of the run.
+        known: what penalties and projections compare the unknowns with; None where there are none.
     """
 
     counts: Shaped[Array, "shards local ky kx"]
     weight: Float[Array, "shards local"]
     setup: Setup
+    known: Known | None = None
 
 
 @pytree
@@ -63,13 +72,146 @@ class Metrics:
     finite: Array
 
 
-def distribute(counts: Shaped[np.ndarray, "scan ky kx"], setup: Setup, mesh: Mesh) -> ScanData:
+@runtime_checkable
+class Solver(Protocol):
+    """A frozen, hashable dataclass of settings, so that equal solvers share one compilation."""
+
+    @property
+    def model(self) -> ModelSpec:
+        """Representations of the unknowns."""
+        ...
+
+    @property
+    def projections(self) -> tuple[Projection, ...]:
+        """Applied after each epoch."""
+        ...
+
+    def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
+        """What the solver remembers before the first epoch, and the running mean of the object or None."""
+        ...
+
+    def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+        """See every pattern once: a pure function, compiled by :func:`epoch`."""
+        ...
+
+    def fields(self, params: Any, constants: Any) -> Fields:
+        """Everything the physics sees."""
+        ...
+
+
+def check_projections(model: ModelSpec, projections: tuple[Projection, ...]) -> None:
+    """Refuse projections that a representation cannot honour.
+
+    Args:
+        model: representations of object and probe.
+        projections: that are wanted.
+
+    Raises:
+        ConfigError: the projection, and the penalty or setting that does the same softly.
+    """
+    for projection in projections:
+        for name in touched_by(projection.name):
+            representation = getattr(model, name)
+            if not isinstance(representation, Assignable):
+                raise ConfigError(
+                    f"projections.{projection.name}: the {name} is a {type(representation).__name__}, whose values "
+                    f"cannot be set. Remove it, or use the soft equivalent: {SOFT_EQUIVALENT[projection.name]}."
+                )
+
+
+def init_state(solver: Solver, mesh: Mesh, params: Any, constants: Any, key: Array) -> State:
+    """State before the first epoch.
+
+    Args:
+        solver: the settings.
+        mesh: on whose devices the state lives.
+        params: of :func:`jptycho.representations.base.initialise`.
+        constants: likewise.
+        key: random key of batches and noise.
+
+    Returns:
+        the state; it holds copies.
+
+    Raises:
+        ConfigError: a projection that the representation cannot honour.
+    """
+    check_projections(solver.model, solver.projections)
+    memory, average = solver.init(params, constants)
+    return replicate(mesh, State(params, memory, average, key, jnp.zeros((), int)))
+
+
+@partial(jax.jit, static_argnames=("solver", "mesh"), donate_argnames="state")
+def epoch(solver: Solver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+    """See every pattern once, then apply the projections.
+
+    Args:
+        solver: the settings (static).
+        mesh: over scan positions (static).
+        state: before; its arrays are donated.
+        constants: of the representations.
+        data: the scan.
+
+    Returns:
+        the state after, and the epoch's metrics.
+    """
+    after, metrics = solver.epoch(mesh, state, constants, data)
+    if solver.projections and data.known is not None:
+        after = dataclasses.replace(after, params=projected(solver, after.params, constants, data.known))
+    # What comes out lies as what went in: else the next call would compile once more.
+    after = jax.lax.with_sharding_constraint(after, NamedSharding(mesh, PartitionSpec()))
+    largest = jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(after.params)])
+    finite = jnp.isfinite(metrics.loss) & jnp.all(jnp.isfinite(largest))
+    return after, dataclasses.replace(metrics, finite=finite)
+
+
+def projected(solver: Solver, params: Any, constants: Any, known: Known) -> Any:
+    """Parameters of the nearest object and probe that obey the solver's projections.
+
+    Args:
+        solver: the settings.
+        params: of its representations.
+        constants: likewise.
+        known: coverage, sampling, thickness.
+
+    Returns:
+        parameters.
+    """
+    model = solver.model
+    fields, channels = render_channels(model, params, constants)
+    channels, probe = project(solver.projections, channels, fields.probe, known)
+    values = {"object": channels, "probe": probe}
+    found = dict(params)
+    for name in sorted({name for p in solver.projections for name in touched_by(p.name)}):
+        representation = getattr(model, name)
+        if isinstance(representation, Assignable):
+            found[name] = representation.assign(params[name], constants[name], values[name])
+    return found
+
+
+def rendered(solver: Solver, params: Any, constants: Any) -> Fields:
+    """The ``fields`` of every solver whose unknowns are those of its representations.
+
+    Args:
+        solver: the settings.
+        params: of its representations.
+        constants: likewise.
+
+    Returns:
+        the fields.
+    """
+    return render(solver.model, params, constants)
+
+
+def distribute(
+    counts: Shaped[np.ndarray, "scan ky kx"], setup: Setup, mesh: Mesh, known: Known | None = None
+) -> ScanData:
     """Share a scan out over devices, padding with patterns of weight zero.
 
     Args:
         counts: as stored, zero frequency at [0, 0].
         setup: constants of the run.
         mesh: of :func:`jptycho.parallel.make_mesh`.
+        known: what penalties and projections need.
 
     Returns:
         the scan; pattern i is on shard i // local.
@@ -83,22 +225,23 @@ def distribute(counts: Shaped[np.ndarray, "scan ky kx"], setup: Setup, mesh: Mes
         shard(mesh, padded.reshape(shards, local, *counts.shape[1:])),
         shard(mesh, weight.reshape(shards, local)),
         replicate(mesh, setup),
+        replicate(mesh, known),
     )
 
 
-def split_positions(positions: Float[Array, "scan 2"], shards: int, local: int) -> Float[Array, "shards local 2"]:
-    """Positions laid out as :func:`distribute` lays out the patterns.
+def split_scan(values: Float[Array, "scan 2"], shards: int, local: int) -> Float[Array, "shards local 2"]:
+    """Positions or tilts laid out as :func:`distribute` lays out the patterns.
 
     Args:
-        positions: (scan, 2).
+        values: of each pattern (scan, 2).
         shards: parts of the scan.
         local: patterns of a part.
 
     Returns:
-        positions (shards, local, 2); what pads repeats them in turn.
+        (shards, local, 2); what pads repeats them in turn.
 
     Example:
-        >>> split_positions(jnp.arange(6.0).reshape(3, 2), 2, 2).shape
+        >>> split_scan(jnp.arange(6.0).reshape(3, 2), 2, 2).shape
         (2, 2, 2)
     """
-    return positions[jnp.arange(shards * local) % positions.shape[0]].reshape(shards, local, 2)
+    return values[jnp.arange(shards * local) % values.shape[0]].reshape(shards, local, 2)

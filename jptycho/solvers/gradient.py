@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from jptycho.forward.model import Fields
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import LOSSES
-from jptycho.parallel import replicate, sum_over_shards
+from jptycho.objective.penalties import Penalty, total_penalty
+from jptycho.objective.projections import Projection
+from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec, render_channels
 from jptycho.scan import batch_plan
-from jptycho.solvers.base import Metrics, ScanData, State, split_positions
+from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan
+from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, build
 from jptycho.types import Array
+
+ADAM = Optimiser()
 
 
 @dataclasses.dataclass(frozen=True)
 class GradientSolver:
-    """Adam on the parameters of object and probe; hashable, so equal settings share one compilation.
+    """An Optax optimiser on the parameters of every unknown; hashable, so equal settings share one compilation.
 
     Attributes:
-        model: representations of object and probe.
-        loss: ``"amplitude"`` or ``"poisson"``.
+        model: representations of the unknowns.
+        loss: one of ``LOSSES``.
         object_rate: learning rate of the object's parameters.
         probe_rate: learning rate of the probe's parameters; 0 holds the probe.
         steps: optimiser steps an epoch.
         micro_batches: parts of a step whose gradients are accumulated before the representation sees them.
-        warm_up: steps over which the rates rise from zero.
-        decay_steps: steps over which the rates then fall on a cosine; 0 keeps them.
+        optimiser: Adam by default.
         average: weight of the past in the running mean of the object over steps; 0 keeps none.
+        position_rate: learning rate of the positions in pixels, where they are refined.
+        tilt_rate: learning rate of the tilt in mrad, likewise.
+        penalties: beside the loss.
+        projections: after each epoch.
     """
 
     model: ModelSpec
@@ -44,84 +50,62 @@ class GradientSolver:
     probe_rate: float
     steps: int
     micro_batches: int = 1
-    warm_up: int = 0
-    decay_steps: int = 0
+    optimiser: Optimiser = ADAM
     average: float = 0.0
+    position_rate: float = 0.0
+    tilt_rate: float = 0.0
+    penalties: tuple[Penalty, ...] = ()
+    projections: tuple[Projection, ...] = ()
+
+    def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
+        """The Optax state, and the running mean of the object."""
+        average = None
+        if self.average:
+            average = self.model.object.apply(params["object"], constants["object"], None)
+        return transformation(self, params).init(params), average
+
+    def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+        """Optimiser steps over the batches of a plan."""
+        return _epoch(self, mesh, state, constants, data)
+
+    def fields(self, params: Any, constants: Any) -> Fields:
+        """Everything the physics sees."""
+        return rendered(self, params, constants)
 
 
-def optimiser(solver: GradientSolver) -> optax.GradientTransformation:
-    """Adam with separate rates for object and probe.
+def transformation(solver: GradientSolver, params: Any) -> optax.GradientTransformationExtraArgs:
+    """The Optax transformation of a solver's parameters.
 
     Args:
         solver: the settings.
+        params: whose names say which unknowns there are.
 
     Returns:
-        the Optax transformation of ``{"object": ..., "probe": ...}``.
+        the transformation.
     """
-
-    def rate(peak: float) -> optax.Schedule:
-        if solver.decay_steps:
-            return optax.warmup_cosine_decay_schedule(
-                0.0 if solver.warm_up else peak, peak, solver.warm_up, solver.warm_up + solver.decay_steps, 0.1 * peak
-            )
-        return optax.linear_schedule(0.0, peak, solver.warm_up) if solver.warm_up else optax.constant_schedule(peak)
-
-    adam: dict[Hashable, optax.GradientTransformation] = {
-        "object": optax.adam(rate(solver.object_rate), eps=1e-12),
-        "probe": optax.adam(rate(solver.probe_rate), eps=1e-12) if solver.probe_rate else optax.set_to_zero(),
+    rates = {
+        "object": solver.object_rate,
+        "probe": solver.probe_rate,
+        "positions": solver.position_rate,
+        "tilt": solver.tilt_rate,
     }
-    return optax.partition(adam, {"object": "object", "probe": "probe"})
+    return build(solver.optimiser, {name: rates[name] for name in params}, solver.steps)
 
 
-def init_state(solver: GradientSolver, mesh: Mesh, params: Any, constants: Any, key: Array) -> State:
-    """State before the first epoch.
-
-    Args:
-        solver: the settings.
-        mesh: on whose devices the state lives.
-        params: of :func:`jptycho.representations.base.initialise`.
-        constants: likewise.
-        key: random key of batches and noise.
-
-    Returns:
-        the state; it holds copies.
-    """
-    average = None
-    if solver.average:
-        average = solver.model.object.apply(params["object"], constants["object"], None)
-    state = State(params, optimiser(solver).init(params), average, key, jnp.zeros((), int))
-    return replicate(mesh, state)
-
-
-@partial(jax.jit, static_argnames=("solver", "mesh"), donate_argnames="state")
-def epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
-    """See every pattern once.
-
-    Args:
-        solver: the settings (static).
-        mesh: over scan positions (static).
-        state: before; its arrays are donated.
-        constants: of the representations.
-        data: the scan.
-
-    Returns:
-        the state after, and the epoch's metrics.
-    """
+def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
     key, key_plan, key_noise = jax.random.split(state.key, 3)
     plan = batch_plan(key_plan, data.weight, solver.steps)
     noise_keys = jax.random.split(key_noise, solver.steps)
-    objective = _sharded_gradient(solver, mesh, data)
-    transform = optimiser(solver)
+    objective = _objective(solver, mesh, constants, data)
+    transform = transformation(solver, state.params)
 
     def step(carry: tuple[Any, Any, Any], batch: Any) -> tuple[tuple[Any, Any, Any], Any]:
         params, opt, average = carry
-        index, weight, noise_key = batch
-        fields, pull_back, channels = jax.vjp(
-            lambda p: render_channels(solver.model, p, constants, noise_key), params, has_aux=True
-        )
-        (loss, error), cotangent = objective(fields, index, weight)
-        (gradient,) = pull_back(cotangent)
-        updates, opt = transform.update(gradient, opt, params)
+        value, gradient, (loss, error), channels = objective(params, *batch)
+        extra = {"value": value}
+        if solver.optimiser.name in LINE_SEARCH:
+            extra |= {"grad": gradient, "value_fn": _value_of(objective, batch)}
+        updates, opt = transform.update(gradient, opt, params, **extra)
         params = optax.apply_updates(params, updates)
         if solver.average:
             average = solver.average * average + (1 - solver.average) * channels
@@ -130,12 +114,47 @@ def epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, data
     carry = (state.params, state.optimiser, state.average)
     (params, opt, average), (losses, errors) = jax.lax.scan(step, carry, (*plan, noise_keys))
     total = jnp.sum(data.weight)
-    loss, error = jnp.sum(losses) / total, jnp.sqrt(jnp.sum(errors) / total)
-    after = State(params, opt, average, key, state.epoch + 1)
-    # What comes out lies as what went in: else the next call would compile once more.
-    after = jax.lax.with_sharding_constraint(after, NamedSharding(mesh, PartitionSpec()))
-    largest = jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(params)])
-    return after, Metrics(loss, error, jnp.isfinite(loss) & jnp.all(jnp.isfinite(largest)))
+    metrics = Metrics(jnp.sum(losses) / total, jnp.sqrt(jnp.sum(errors) / total), jnp.array(True))
+    return State(params, opt, average, key, state.epoch + 1), metrics
+
+
+def _value_of(objective: Any, batch: Any) -> Any:
+    """The value alone, whose gradient is the one that the objective computes anyway."""
+
+    @jax.custom_vjp
+    def value(params: Any) -> Array:
+        return objective(params, *batch)[0]
+
+    value.defvjp(
+        lambda params: objective(params, *batch)[:2],
+        lambda gradient, cotangent: (jax.tree.map(lambda g: cotangent * g, gradient),),
+    )
+    return value
+
+
+def _objective(solver: GradientSolver, mesh: Mesh, constants: Any, data: ScanData) -> Any:
+    """A function (params, index, weight, key) -> (value, gradient, (Σ loss, Σ residual), channels).
+
+    The representation is evaluated once: the gradient with respect to the fields is gathered over all patterns first,
+    and that of the penalties is added, before either goes back through it.
+    """
+    data_gradient = _sharded_gradient(solver, mesh, data)
+
+    def evaluate(params: Any, index: Array, weight: Array, key: Array) -> Any:
+        (fields, channels), pull_back = jax.vjp(lambda p: render_channels(solver.model, p, constants, key), params)
+        sums, cotangent = data_gradient(fields, index, weight)
+        value, slope = sums[0] / jnp.sum(weight), jnp.zeros_like(channels)
+        if solver.penalties and data.known is not None:
+            extra, (more, slope) = jax.value_and_grad(total_penalty, argnums=(1, 2))(
+                solver.penalties, fields, channels, data.known
+            )
+            value, cotangent = value + extra, jax.tree.map(jnp.add, cotangent, more)
+        (gradient,) = pull_back((cotangent, slope))
+        if solver.probe_rate == 0:
+            gradient = gradient | {"probe": jax.tree.map(jnp.zeros_like, gradient["probe"])}
+        return value, gradient, sums, channels
+
+    return evaluate
 
 
 def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Any:
@@ -143,15 +162,18 @@ def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Any
     loss = LOSSES[solver.loss]
     shards, local = data.weight.shape
 
-    def local_sums(shared: Any, positions: Array, counts: Array, index: Array, weight: Array) -> Any:
+    def local_sums(shared: Any, places: Any, counts: Array, index: Array, weight: Array) -> Any:
         fields, setup = shared
-        return batch_loss(loss, fields, setup, counts[index], positions[index], weight)
+        positions, tilts = places
+        here = None if tilts is None else tilts[index]
+        return batch_loss(loss, fields, setup, counts[index], positions[index], weight, here)
 
     sums = sum_over_shards(mesh, local_sums)
 
     def objective(fields: Fields, index: Array, weight: Array) -> tuple[Array, Array]:
-        positions = split_positions(fields.positions, shards, local)
-        return sums((fields, data.setup), positions, data.counts, index, weight)
+        tilts = split_scan(fields.tilt, shards, local) if fields.tilt.ndim == 2 else None
+        places = (split_scan(fields.positions, shards, local), tilts)
+        return sums((fields, data.setup), places, data.counts, index, weight)
 
     gradient = jax.value_and_grad(objective, has_aux=True)
 

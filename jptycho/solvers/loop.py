@@ -14,8 +14,7 @@ import jax
 from jax.sharding import Mesh
 
 from jptycho.errors import DivergenceError
-from jptycho.solvers.base import ScanData, State
-from jptycho.solvers.gradient import GradientSolver, epoch
+from jptycho.solvers.base import ScanData, Solver, State, epoch
 
 DONE, INTERRUPTED = "done", "interrupted"
 
@@ -81,15 +80,17 @@ class Stage:
         data: the scan on its devices.
         epochs: in all.
         started: clock reading at the run's start.
+        advice: what to do where it diverges.
     """
 
     name: str
-    solver: GradientSolver
+    solver: Solver
     mesh: Mesh
     constants: Any
     data: ScanData
     epochs: int
     started: float
+    advice: str = "Lower its rates."
 
 
 def run_epochs(stage: Stage, state: State, observe: Watch, stop: Callable[[], bool]) -> tuple[State, str]:
@@ -112,10 +113,7 @@ def run_epochs(stage: Stage, state: State, observe: Watch, stop: Callable[[], bo
         metrics = jax.device_get(metrics)
         loss, error = float(metrics.loss), float(metrics.error)
         if not metrics.finite:
-            raise DivergenceError(
-                f"loss: not finite in epoch {number} of {stage.name}. Lower {stage.name}.object_rate "
-                f"(now {stage.solver.object_rate:g}) or {stage.name}.probe_rate (now {stage.solver.probe_rate:g})."
-            )
+            raise DivergenceError(f"loss: not finite in epoch {number} of {stage.name}. {stage.advice}")
         observe(Record(stage.name, number, stage.epochs, loss, error, time.perf_counter() - stage.started), state)
         if stop() and number < stage.epochs:
             return state, INTERRUPTED

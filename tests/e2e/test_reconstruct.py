@@ -62,7 +62,11 @@ def test_the_unit_of_the_counts_does_not_matter(small_scan, method):
         phases[factor] = phase_of(jptycho.reconstruct(scan, method=method, pixels={"epochs": 3}, dgp=settings))
     assert phases[1.0].std() > 0.05
     for factor, phase in phases.items():
-        assert np.abs(phase - phases[1.0]).max() < SCALED_RUNS * (1 if method == "pixels" else 10), factor
+        change = phase - phases[1.0]
+        if method == "pixels":
+            assert np.abs(change).max() < SCALED_RUNS, factor
+        else:  # Adam on many weights amplifies the rounding of single pixels
+            assert np.sqrt(np.mean(change**2)) < 0.05 * phases[1.0].std(), factor
 
 
 @pytest.mark.parametrize("kind", ["potential", "complex"])
@@ -87,10 +91,7 @@ def test_other_kinds_and_odd_sizes(kind, method):
     assert result.absorption is None if kind == "potential" else result.absorption.min() >= 0
     if kind == "potential":
         assert result.phase.min() >= 0
-    power = float((np.abs(result.probe) ** 2).sum())
-    if method == "dgp" and not np.isclose(power, 1, atol=0.2):
-        pytest.xfail(f"known defect: nothing holds the generated probe's power to the guess; it is {power:.2f}")
-    assert np.isclose(power, 1, atol=0.2)
+    assert np.isclose((np.abs(result.probe) ** 2).sum(), 1, atol=0.1)
 
 
 def test_start_from_a_result(tmp_path, small_scan):

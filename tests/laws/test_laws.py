@@ -29,7 +29,21 @@ LAYERS = [
     {"solvers", "pretrain"},
     {"data"},
     {"preprocess", "simulate", "diagnostics"},
-    {"config", "choices", "stages", "outcome", "pipeline", "report", "progress", "demo", "cli", "__init__"},
+    {
+        "config",
+        "config_solvers",
+        "constraints",
+        "engines",
+        "choices",
+        "stages",
+        "outcome",
+        "pipeline",
+        "report",
+        "progress",
+        "demo",
+        "cli",
+        "__init__",
+    },
 ]
 ONLY_IN = {"flax": {"representations"}, "h5py": {"data"}, "orbax": {"data"}, "matplotlib": {"report"}}
 

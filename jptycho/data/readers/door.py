@@ -26,6 +26,7 @@ OVERRIDES = (
     "rotation",
     "transpose",
     "counts_per_electron",
+    "read_noise",
 )
 
 

@@ -243,6 +243,7 @@ CALIBRATION_UNITS = {
     "rotation": "degree",
     "transpose": "",
     "counts_per_electron": "",
+    "read_noise": "electrons",
     "length_unit": "",
 }
 

@@ -1,0 +1,86 @@
+"""What the benchmarks share: recordings of one specimen at several doses, and runs scored epoch by epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from typing import Any
+
+
+def recordings(doses: tuple[float, ...], seeds: tuple[int, ...], **settings: Any) -> dict[tuple[float, int], Any]:
+    """One specimen and one set of positions, recorded at every dose with every seed."""
+    import numpy as np
+
+    import jptycho
+
+    ideal = jptycho.simulate_gold(dose=float("inf"), **settings)
+    expected = ideal.read().astype(np.float64)
+    step = settings.get("step", 1.5)
+    scans = {}
+    for dose in doses:
+        for seed in seeds:
+            counts = np.random.default_rng([int(dose), seed]).poisson(expected * dose * step**2)
+            counts = counts.astype(np.min_scalar_type(int(counts.max()))).reshape(ideal.shape)
+            scan = jptycho.from_arrays(counts, ideal.calibration, ideal.positions, truth=ideal.truth)
+            scans[dose, seed] = dataclasses.replace(scan, source=f"gold at {dose:g} e/Å², seed {seed}")
+    return scans
+
+
+def scored(scan: Any, fresh: bool = True, **settings: Any) -> list[dict[str, Any]]:
+    """Every epoch of a reconstruction against the truth; scoring is outside wall and CPU seconds.
+
+    ``fresh`` throws earlier compilations away, so that the run pays for its own.
+    """
+    import jax
+    import numpy as np
+    from record import cpu_seconds
+
+    import jptycho
+    from jptycho.config import Config
+    from jptycho.demo import score
+    from jptycho.settings import parse
+
+    if fresh:
+        jax.clear_caches()
+    config = parse(Config, {"data": {"file": "-"}, **settings})
+    seen: list[tuple[Any, float, np.ndarray]] = []
+    start, aside = cpu_seconds(), 0.0
+
+    def observe(record: Any, channels: Any) -> None:
+        nonlocal aside
+        cpu = cpu_seconds() - start - aside
+        seen.append((record, cpu, np.asarray(channels())[:, 0]))
+        aside += cpu_seconds() - start - aside - cpu
+
+    result = jptycho.reconstruct(scan, config, observe=observe)
+    rows = []
+    for total, (record, cpu, phase) in enumerate(seen, start=1):
+        q = score(result, phase, scan.truth)
+        rows.append(
+            {
+                "stage": record.stage,
+                "epoch": total,
+                "seconds": round(record.seconds, 2),
+                "cpu": round(cpu, 2),
+                "loss": round(record.loss, 6),
+                "correlation": round(q.correlation, 4),
+                "high_pass": round(q.high_pass, 4),
+                "ssim": round(q.ssim, 4),
+                "bulk": round(q.bulk, 4),
+            }
+        )
+    return rows
+
+
+def first(rows: list[dict[str, Any]], key: str, level: float) -> dict[str, Any] | None:
+    """The first epoch whose score reaches a level, and reaches it at the next epoch as well."""
+    for row, following in zip(rows, [*rows[1:], rows[-1]], strict=True):
+        if min(row[key], following[key]) >= level:
+            return {name: row[name] for name in ("epoch", "cpu", "seconds")}
+    return None
+
+
+def per_epoch(rows: list[dict[str, Any]], key: str) -> float:
+    """Median cost of an epoch after the first."""
+    steps = sorted(b[key] - a[key] for a, b in itertools.pairwise(rows))
+    return round(steps[len(steps) // 2], 3) if steps else 0.0

@@ -1,0 +1,49 @@
+"""What is known of a scan besides its patterns: the arrays that penalties and projections compare the unknowns with."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from jptycho.types import Array, Complex, Float, Int, pytree, static
+
+Channels = Float[Array, "slices channels Y X"]
+Modes = Complex[Array, "modes y x"]
+
+
+@pytree
+class Known:
+    """What penalties and projections compare the unknowns with.
+
+    Attributes:
+        coverage: illumination of each canvas pixel, of mean one.
+        positions: nominal, canvas pixels (scan, 2).
+        neighbours: pairs of patterns that were recorded side by side (pairs, 2).
+        outside_support: of the probe in real space: 1 where it should be dark, centre at [0, 0].
+        outside_aperture: likewise on the detector.
+        sampling: Å a canvas pixel (static).
+        thickness: Å between slices (static).
+        amorphous_corner: Å⁻¹ at which the spectrum of amorphous material falls (static).
+    """
+
+    coverage: Float[Array, "Y X"]
+    positions: Float[Array, "scan 2"]
+    neighbours: Int[Array, "pairs 2"]
+    outside_support: Float[Array, "y x"]
+    outside_aperture: Float[Array, "ky kx"]
+    sampling: tuple[float, float] = static()
+    thickness: float = static(default=0.0)
+    amorphous_corner: float = static(default=0.35)
+
+
+def illuminated_mean(image: Float[Array, "*slices Y X"], known: Known) -> Float[Array, "*slices"]:
+    """Mean over the canvas, weighted by c / (c + 0.1): what no electron saw does not count.
+
+    Args:
+        image: (..., Y, X).
+        known: holds the coverage c.
+
+    Returns:
+        the means (...).
+    """
+    weight = known.coverage / (known.coverage + 0.1)
+    return jnp.sum(weight * image, axis=(-2, -1)) / jnp.sum(weight)

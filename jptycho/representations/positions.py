@@ -1,0 +1,48 @@
+"""Positions and tilts that are refined: steps away from where the scan says they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+
+from jptycho.representations.base import Guess
+from jptycho.types import Array, Float
+
+
+@dataclasses.dataclass(frozen=True)
+class FreePositions:
+    """Every position moves by itself; their mean stays, for it is the object's place on the canvas."""
+
+    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+        """No displacement; the constants are the nominal positions."""
+        del key
+        return jnp.zeros_like(guess.positions), guess.positions
+
+    def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "scan 2"]:
+        """Canvas pixels."""
+        del key
+        return constants + params - jnp.mean(params, axis=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class FreeTilt:
+    """The specimen's tilt.
+
+    Attributes:
+        local: whether each position has its own.
+    """
+
+    local: bool = False
+
+    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+        """The guess, for every position where tilts are local."""
+        del key
+        shape = (len(guess.positions), 2) if self.local else (2,)
+        return jnp.broadcast_to(guess.tilt, shape), None
+
+    def apply(self, params: Any, constants: Any, key: Array | None) -> Array:
+        """mrad."""
+        del constants, key
+        return params

@@ -1,0 +1,137 @@
+"""From settings that can be hashed to an Optax transformation: optimiser, rates, schedule, plateau."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Hashable
+from typing import Any
+
+import optax
+
+from jptycho.errors import ConfigError, nearest_name
+
+SMALLEST = 1e-12
+"""Adam's ε: gradients are of the order of one over the number of pixels, and the usual 1e-8 would stop them."""
+LINE_SEARCH = frozenset({"lbfgs"})
+"""Optimisers that evaluate the whole objective along their direction, so they want all patterns in one step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimiser:
+    """An Optax optimiser by name; hashable.
+
+    Attributes:
+        name: of a function of :mod:`optax` whose first argument is the learning rate.
+        options: its further arguments, pairs of name and value.
+        warm_up: steps over which the rates rise from zero.
+        decay_steps: steps over which the rates then fall on a cosine to a tenth; 0 keeps them.
+        plateau: (factor, patience in epochs) by which the rates fall where the loss stays; None for never.
+    """
+
+    name: str = "adam"
+    options: tuple[tuple[str, float], ...] = ()
+    warm_up: int = 0
+    decay_steps: int = 0
+    plateau: tuple[float, int] | None = None
+
+
+def check_optimiser(optimiser: Optimiser) -> None:
+    """Refuse a name or an option that Optax does not know.
+
+    Args:
+        optimiser: the settings.
+
+    Raises:
+        ConfigError: what is unknown, and what is known.
+
+    Example:
+        >>> check_optimiser(Optimiser("adma"))
+        Traceback (most recent call last):
+        jptycho.errors.ConfigError: pixels.optimiser: optax has no optimiser 'adma'. Did you mean 'adam'?
+    """
+    known = known_optimisers()
+    if optimiser.name not in known:
+        hint = nearest_name(optimiser.name, known)
+        raise ConfigError(f"pixels.optimiser: optax has no optimiser {optimiser.name!r}.{hint}")
+    accepted = set(inspect.signature(getattr(optax, optimiser.name)).parameters) - {"learning_rate"}
+    for option, _ in optimiser.options:
+        if option not in accepted:
+            hint = nearest_name(option, accepted)
+            raise ConfigError(f"pixels.optimiser_options: {optimiser.name} has no argument {option!r}.{hint}")
+
+
+def known_optimisers() -> list[str]:
+    """Functions of Optax that make an optimiser from a learning rate.
+
+    Returns:
+        their names.
+
+    Example:
+        >>> {"adam", "sgd", "lbfgs"} <= set(known_optimisers())
+        True
+    """
+    return [
+        name
+        for name, found in vars(optax).items()
+        if inspect.isfunction(found) and next(iter(inspect.signature(found).parameters), None) == "learning_rate"
+    ]
+
+
+def schedule_of(optimiser: Optimiser, peak: float) -> optax.Schedule:
+    """Warm-up, then constant or a cosine.
+
+    Args:
+        optimiser: its numbers of steps.
+        peak: learning rate after the warm-up.
+
+    Returns:
+        learning rate by step.
+
+    Example:
+        >>> schedule = schedule_of(Optimiser(warm_up=2, decay_steps=8), 1.0)
+        >>> [round(float(schedule(step)), 2) for step in (0, 1, 2, 10)]
+        [0.0, 0.5, 1.0, 0.1]
+    """
+    warm_up = optimiser.warm_up
+    if optimiser.decay_steps:
+        start, end = 0.0 if warm_up else peak, 0.1 * peak
+        return optax.warmup_cosine_decay_schedule(start, peak, warm_up, warm_up + optimiser.decay_steps, end)
+    return optax.linear_schedule(0.0, peak, warm_up) if warm_up else optax.constant_schedule(peak)
+
+
+def build(optimiser: Optimiser, rates: dict[str, float], steps: int) -> optax.GradientTransformationExtraArgs:
+    """The transformation of a dictionary of parameters, each unknown with its own rate; rate 0 holds it.
+
+    Args:
+        optimiser: the settings.
+        rates: by unknown.
+        steps: an epoch, for the plateau.
+
+    Returns:
+        an Optax transformation.
+
+    Raises:
+        ConfigError: an unknown name or option.
+    """
+    check_optimiser(optimiser)
+    make, options = getattr(optax, optimiser.name), dict(optimiser.options)
+    if "eps" in inspect.signature(make).parameters:
+        options.setdefault("eps", SMALLEST)
+    if optimiser.name in LINE_SEARCH:
+        # The line search finds the step; parts of the parameters cannot have their own.
+        return optax.with_extra_args_support(make(**options))
+
+    def one(rate: float) -> optax.GradientTransformation:
+        return make(schedule_of(optimiser, rate), **options) if rate else optax.set_to_zero()
+
+    parts: dict[Hashable, optax.GradientTransformation] = {name: one(rate) for name, rate in rates.items()}
+    labels: Any = {name: name for name in rates}
+    whole = optax.partition(parts, labels)
+    if optimiser.plateau is not None:
+        factor, patience = optimiser.plateau
+        plateau = optax.contrib.reduce_on_plateau(
+            factor=factor, patience=patience, rtol=1e-3, accumulation_size=steps, min_scale=1e-3
+        )
+        whole = optax.chain(whole, plateau)
+    return optax.with_extra_args_support(whole)

@@ -1,0 +1,177 @@
+"""The ptychographic iterative engines: ePIE, rPIE and momentum PIE, for one slice or several, one mode or several."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from jptycho.forward.detector import intensity
+from jptycho.forward.model import Fields
+from jptycho.forward.patches import fourier_shift
+from jptycho.objective.projections import Projection
+from jptycho.parallel import sum_over_shards
+from jptycho.representations.base import ModelSpec
+from jptycho.representations.pixels import ChannelObject
+from jptycho.scan import batch_plan
+from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan
+from jptycho.solvers.waves import Sight, add_windows, corrected, in_parts, lifted, look, misfit, of_kind, with_probe
+from jptycho.types import Array
+
+
+@dataclasses.dataclass(frozen=True)
+class PIESolver:
+    """O += β_O P* χ / ((1 - α_O) |P|² + α_O max |P|²), and P likewise; hashable.
+
+    With several patterns a step, numerators and |P|² are summed over the object and the probe's updates averaged; with
+    one, this is the published engine. α = 1 is ePIE, α < 1 rPIE, momentum > 0 mPIE.
+
+    Attributes:
+        model: its object is a :class:`jptycho.representations.pixels.ChannelObject`.
+        steps: an epoch; as many as there are patterns for the published engine.
+        object_step: β_O.
+        probe_step: β_P; 0 holds the probe.
+        object_alpha: α_O.
+        probe_alpha: α_P.
+        momentum: η of v ← η v + (O - O_T), O ← O + η v, and the probe likewise; 0 for none.
+        period: T, steps between these.
+        micro_batches: parts of a step.
+        projections: after each epoch.
+
+    Source:
+        Maiden & Rodenburg, Ultramicroscopy 109 (2009) 1256 (ePIE); Maiden, Johnson & Li, Optica 4 (2017) 736 (rPIE,
+        mPIE); Maiden, Humphry & Rodenburg, JOSA A 29 (2012) 1606 (several slices).
+    """
+
+    model: ModelSpec
+    steps: int
+    object_step: float = 1.0
+    probe_step: float = 1.0
+    object_alpha: float = 1.0
+    probe_alpha: float = 1.0
+    momentum: float = 0.0
+    period: int = 20
+    micro_batches: int = 1
+    projections: tuple[Projection, ...] = ()
+
+    def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
+        """Velocities, and object and probe at the last momentum step."""
+        if not self.momentum:
+            return None, None
+        fields = rendered(self, params, constants)
+        unknowns = (fields.object, fields.probe)
+        return {"velocity": jax.tree.map(jnp.zeros_like, unknowns), "last": unknowns}, None
+
+    def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+        """Every batch of a plan corrects object and probe in turn."""
+        return _epoch(self, mesh, state, constants, data)
+
+    def fields(self, params: Any, constants: Any) -> Fields:
+        """Everything the physics sees."""
+        return rendered(self, params, constants)
+
+
+def kind_of(model: ModelSpec) -> str:
+    """The object's kind, of the one representation that the classical solvers can change.
+
+    Args:
+        model: representations.
+
+    Returns:
+        one of ``OBJECT_KINDS``.
+    """
+    assert isinstance(model.object, ChannelObject), "classical solvers change a ChannelObject"
+    return model.object.kind
+
+
+def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+    key, key_plan = jax.random.split(state.key)
+    plan = batch_plan(key_plan, data.weight, solver.steps)
+    start = rendered(solver, state.params, constants)
+    correct = _sharded_corrections(solver, mesh, data)
+    kind = kind_of(solver.model)
+
+    def step(carry: Any, batch: Any) -> tuple[Any, Any]:
+        (transmission, probe), memory, number = carry
+        fields = with_probe(start, transmission, probe)
+        to_object, seen, to_probe, weight, metrics = correct(fields, *batch)
+        most = jnp.max(seen, axis=(1, 2), keepdims=True)
+        alpha = solver.object_alpha
+        transmission = of_kind(
+            kind, transmission + solver.object_step * to_object / ((1 - alpha) * seen + alpha * most + 1e-30)
+        )
+        probe = probe + solver.probe_step * to_probe / jnp.maximum(weight, 1.0)
+        unknowns = (transmission, probe)
+        if solver.momentum:
+            unknowns, memory = _accelerate(solver, unknowns, memory, number + 1)
+        return (unknowns, memory, number + 1), metrics
+
+    done = state.epoch * solver.steps
+    carry = ((start.object, start.probe), state.optimiser, done)
+    ((transmission, probe), memory, _), (losses, errors) = jax.lax.scan(step, carry, plan)
+    params = state.params | {
+        "object": lifted(kind, state.params["object"], transmission),
+        "probe": solver.model.probe.assign(state.params["probe"], constants["probe"], probe),  # type: ignore[attr-defined]
+    }
+    total = jnp.sum(data.weight)
+    metrics = Metrics(jnp.sum(losses) / total, jnp.sqrt(jnp.sum(errors) / total), jnp.array(True))
+    return State(params, memory, None, key, state.epoch + 1), metrics
+
+
+def _accelerate(solver: PIESolver, unknowns: Any, memory: Any, number: Array) -> tuple[Any, Any]:
+    """Every T steps, add what momentum says; between them leave all as it is."""
+    eta = solver.momentum
+
+    def push(memory: Any) -> tuple[Any, Any]:
+        velocity = jax.tree.map(lambda v, now, last: eta * v + now - last, memory["velocity"], unknowns, memory["last"])
+        moved = jax.tree.map(lambda now, v: now + eta * v, unknowns, velocity)
+        return moved, {"velocity": velocity, "last": moved}
+
+    return jax.lax.cond(number % solver.period == 0, push, lambda memory: (unknowns, memory), memory)
+
+
+def _sharded_corrections(solver: PIESolver, mesh: Mesh, data: ScanData) -> Any:
+    """(fields, index, weight) -> Σ P* χ and Σ |P|² on the canvas, Σ probe update, Σ weight, (Σ loss, Σ error)."""
+    shards, local = data.weight.shape
+
+    def local_sums(shared: Any, positions: Array, counts: Array, index: Array, weight: Array) -> Any:
+        fields, setup = shared
+
+        def one(item: Any, w: Array) -> Any:
+            pattern, position = item
+            measured = pattern.astype(setup.dose.dtype) / setup.dose
+            sight = look(fields, setup, position)
+            to_waves, to_patches = sight.back(corrected(sight.exit, measured, setup.mask) - sight.exit)
+            seen = jnp.sum(intensity(sight.before), axis=1)
+            update = _probe_update(solver, sight, to_waves)
+            sums = jax.tree.map(lambda x: w * x, (to_patches, seen, update, misfit(sight, measured, setup)))
+            return sums, sight.corner
+
+        def gather(total: Any, part: Any) -> Any:
+            (to_patches, seen, update, metrics), corners = jax.vmap(one)(*part)
+            numerator, denominator, *rest = total
+            rest = jax.tree.map(lambda a, b: a + jnp.sum(b, axis=0), rest, [update, metrics])
+            return [add_windows(numerator, to_patches, corners), add_windows(denominator, seen, corners), *rest]
+
+        zero = jnp.zeros(())
+        start = [fields.object * 0, jnp.zeros(fields.object.shape), fields.probe * 0, (zero, zero)]
+        items = (counts[index], positions[index])
+        numerator, denominator, update, metrics = in_parts(gather, start, items, weight, solver.micro_batches)
+        return numerator, denominator, update, jnp.sum(weight), metrics
+
+    sums = sum_over_shards(mesh, local_sums)
+
+    def correct(fields: Fields, index: Array, weight: Array) -> Any:
+        return sums((fields, data.setup), split_scan(fields.positions, shards, local), data.counts, index, weight)
+
+    return correct
+
+
+def _probe_update(solver: PIESolver, sight: Sight, to_waves: Array) -> Array:
+    """O* χ / ((1 - α) |O|² + α max |O|²), with O the product of the slices, moved back to the probe's own frame."""
+    through = jnp.prod(intensity(sight.patches), axis=0)
+    alpha = solver.probe_alpha
+    return fourier_shift(to_waves / ((1 - alpha) * through + alpha * jnp.max(through)), -sight.shift)

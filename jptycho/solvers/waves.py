@@ -1,0 +1,230 @@
+"""What the classical solvers share: exit waves corrected by the patterns, and their way back to object and probe.
+
+Multislice and mixed states are those of the one forward model: a correction χ of the exit waves is carried back by the
+adjoint of its derivative, which for a single slice is χ times the conjugate probe or object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jptycho.forward.detector import intensity
+from jptycho.forward.model import Fields, Setup, kernel_of, window_of
+from jptycho.forward.multislice import incident_waves
+from jptycho.forward.patches import crop, fourier_shift
+from jptycho.objective.compose import noise_of
+from jptycho.objective.losses import amplitude_loss
+from jptycho.representations.base import COMPLEX, POTENTIAL
+from jptycho.types import Array, Complex, Float, Int, Shaped, pytree
+
+LEAST_AMPLITUDE = 1e-6
+"""Transmission below which an absorption is not followed further."""
+
+
+@pytree
+class Sight:
+    """One position as the physics sees it.
+
+    Attributes:
+        corner: of its window on the canvas.
+        shift: of the probe into the window, pixels.
+        patches: transmission in the window (slices, y, x).
+        before: waves that meet each slice (slices, modes, y, x).
+        exit: exit waves (modes, y, x).
+        back: carries a change of the exit waves to (incident waves, patches), by the adjoint derivative.
+    """
+
+    corner: Int[Array, "2"]
+    shift: Float[Array, "2"]
+    patches: Complex[Array, "slices y x"]
+    before: Complex[Array, "slices modes y x"]
+    exit: Complex[Array, "modes y x"]
+    back: Callable[[Array], tuple[Array, Array]]
+
+
+def look(fields: Fields, setup: Setup, position: Float[Array, "2"]) -> Sight:
+    """Propagate the probe through the object at one position.
+
+    Args:
+        fields: the unknowns.
+        setup: constants of the run.
+        position: canvas pixels.
+
+    Returns:
+        what it sees.
+    """
+    corner, shift = window_of(setup, position)
+    patches = crop(fields.object, corner, setup.grid.shape)
+    waves = fourier_shift(fields.probe, shift)
+    kernel = kernel_of(fields, setup)
+    leave, back, before = jax.vjp(lambda w, o: incident_waves(w, o, kernel), waves, patches, has_aux=True)
+
+    def adjoint(change: Array) -> tuple[Array, Array]:
+        # The transpose that JAX gives is made the adjoint by conjugating before and after.
+        to_waves, to_patches = back(jnp.conj(change))
+        return jnp.conj(to_waves), jnp.conj(to_patches)
+
+    return Sight(corner, shift, patches, before, leave, adjoint)
+
+
+def corrected(
+    exit_waves: Complex[Array, "modes y x"], measured: Float[Array, "ky kx"], mask: Float[Array, "ky kx"]
+) -> Complex[Array, "modes y x"]:
+    """The nearest exit waves that give a pattern: Ψ' = Ψ √(y / I) where the detector sees.
+
+    Args:
+        exit_waves: ψ of each mode.
+        measured: y, as a fraction of the average pattern.
+        mask: of the detector; where it is zero Ψ stays.
+
+    Returns:
+        ψ' of each mode.
+
+    Source:
+        Maiden & Rodenburg, Ultramicroscopy 109 (2009) 1256, eq. 4; Thibault & Menzel, Nature 494 (2013) 68, for modes.
+
+    Example:
+        >>> corrected(jnp.ones((1, 2, 2), complex), 4 * jnp.ones((2, 2)) * jnp.eye(2), jnp.ones((2, 2)))[0].shape
+        (2, 2)
+    """
+    waves = jnp.fft.fft2(exit_waves, norm="ortho")
+    predicted = jnp.sum(intensity(waves), axis=0)
+    ratio = jnp.sqrt(jnp.maximum(measured, 0.0) / jnp.maximum(predicted, TINY))
+    return jnp.fft.ifft2(waves * (1 + mask * (ratio - 1)), norm="ortho")
+
+
+TINY = 1e-20
+"""Predicted intensity below which a detector pixel counts as dark."""
+
+
+def misfit(sight: Sight, measured: Float[Array, "ky kx"], setup: Setup) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Amplitude loss, and the squared amplitude error, of one pattern.
+
+    Args:
+        sight: of its position.
+        measured: as a fraction of the average pattern.
+        setup: constants of the run.
+
+    Returns:
+        both, summed over the detector.
+    """
+    predicted = jnp.sum(intensity(jnp.fft.fft2(sight.exit, norm="ortho")), axis=0)
+    residual = predicted + measured - 2 * jnp.sqrt(predicted * jnp.maximum(measured, 0.0))
+    loss = amplitude_loss(predicted, measured, noise_of(setup))
+    return jnp.sum(setup.mask * loss), jnp.sum(setup.mask * residual)
+
+
+def add_windows(
+    canvas: Shaped[Array, "slices Y X"], windows: Shaped[Array, "batch slices y x"], corners: Int[Array, "batch 2"]
+) -> Shaped[Array, "slices Y X"]:
+    """Add windows to a canvas, the adjoint of cropping them.
+
+    Args:
+        canvas: to which they are added.
+        windows: one a position.
+        corners: their first rows and columns.
+
+    Returns:
+        the sum.
+
+    Example:
+        >>> add_windows(jnp.zeros((1, 3, 3)), jnp.ones((2, 1, 2, 2)), jnp.array([[0, 0], [1, 1]]))[0].tolist()
+        [[1.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 1.0]]
+    """
+
+    def add(total: Array, one: tuple[Array, Array]) -> tuple[Array, None]:
+        window, corner = one
+        start = (0, corner[0], corner[1])
+        old = jax.lax.dynamic_slice(total, start, window.shape)
+        return jax.lax.dynamic_update_slice(total, old + window, start), None
+
+    return jax.lax.scan(add, canvas, (windows, corners))[0]
+
+
+def in_parts(
+    gather: Callable[[Any, Any], Any], start: Any, items: Any, weight: Float[Array, "batch"], parts: int
+) -> Any:
+    """Fold a batch part by part, so that a part stays in the cache.
+
+    Args:
+        gather: (total, (items, weight) of a part) -> total.
+        start: what it begins with.
+        items: arrays whose first axis is the batch.
+        weight: of each pattern; what pads the last part has none.
+        parts: how many.
+
+    Returns:
+        the last total.
+    """
+    size = -(-len(weight) // parts)
+    spare = parts * size - len(weight)
+
+    def split(array: Array) -> Array:
+        return jnp.pad(array, [(0, spare)] + [(0, 0)] * (array.ndim - 1)).reshape(parts, size, *array.shape[1:])
+
+    folded = (jax.tree.map(split, items), split(weight))
+    # On several devices the totals differ from the start: add a zero that does, so that the types agree.
+    own = 0 * jnp.sum(weight)
+    start = jax.tree.map(lambda x: x + own.astype(x.dtype), start)
+    return jax.lax.scan(lambda total, part: (gather(total, part), None), start, folded)[0]
+
+
+def of_kind(kind: str, transmission: Complex[Array, "slices Y X"]) -> Complex[Array, "slices Y X"]:
+    """A transmission as its kind allows it: of modulus one unless it may absorb.
+
+    Args:
+        kind: one of ``OBJECT_KINDS`` (static).
+        transmission: of each slice.
+
+    Returns:
+        the same, or its phase alone.
+
+    Example:
+        >>> of_kind("phase", jnp.array([[[2j]]])).tolist()
+        [[[1j]]]
+    """
+    return transmission if kind == COMPLEX else transmission / jnp.maximum(jnp.abs(transmission), LEAST_AMPLITUDE)
+
+
+def lifted(
+    kind: str, channels: Float[Array, "slices channels Y X"], after: Complex[Array, "slices Y X"]
+) -> Float[Array, "slices channels Y X"]:
+    """Channels of a transmission, its phase continued from where it was, so that it does not wrap.
+
+    Args:
+        kind: one of ``OBJECT_KINDS`` (static).
+        channels: before.
+        after: the transmission now, less than half a turn away.
+
+    Returns:
+        phase in rad and absorption.
+
+    Example:
+        >>> lifted("phase", jnp.full((1, 1, 1, 1), 3.0), jnp.exp(4j) * jnp.ones((1, 1, 1))).item()
+        4.0
+    """
+    phase = channels[:, 0] + jnp.angle(after * jnp.exp(-1j * channels[:, 0]))
+    if kind == POTENTIAL:
+        phase = jnp.maximum(phase, 0.0)
+    if kind != COMPLEX:
+        return phase[:, None]
+    return jnp.stack([phase, -jnp.log(jnp.maximum(jnp.abs(after), LEAST_AMPLITUDE))], axis=1)
+
+
+def with_probe(fields: Fields, transmission: Array, probe: Array) -> Fields:
+    """Fields of another object and probe.
+
+    Args:
+        fields: positions, thickness and tilt.
+        transmission: (slices, Y, X).
+        probe: (modes, y, x).
+
+    Returns:
+        the fields.
+    """
+    return dataclasses.replace(fields, object=transmission, probe=probe)
