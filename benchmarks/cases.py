@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from typing import Any
 
 
@@ -63,6 +64,7 @@ def scored(scan: Any, fresh: bool = True, **settings: Any) -> list[dict[str, Any
                 "seconds": round(record.seconds, 2),
                 "cpu": round(cpu, 2),
                 "loss": round(record.loss, 6),
+                "held_out": None if math.isnan(record.held_out) else round(record.held_out, 7),
                 "correlation": round(q.correlation, 4),
                 "high_pass": round(q.high_pass, 4),
                 "ssim": round(q.ssim, 4),

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from jptycho.config_solvers import AUTO, LSQMLConfig, PIEConfig, PixelsConfig, RefineConfig, SetsConfig
+from jptycho.config_solvers import AUTO, LSQMLConfig, PIEConfig, PixelsConfig, RefineConfig, SetsConfig, StopConfig
 from jptycho.constraints import PenaltiesConfig, ProjectionsConfig
 from jptycho.errors import nearest_name
 from jptycho.optics.aberrations import COEFFICIENTS
@@ -138,6 +138,7 @@ class Config(Section):
     pie: PIEConfig = PIEConfig.model_validate({})
     lsqml: LSQMLConfig = LSQMLConfig.model_validate({})
     sets: SetsConfig = SetsConfig.model_validate({})
+    stop: StopConfig = StopConfig.model_validate({})
     refine: RefineConfig = RefineConfig.model_validate({})
     penalties: PenaltiesConfig = PenaltiesConfig.model_validate({})
     projections: ProjectionsConfig = ProjectionsConfig.model_validate({})

@@ -58,6 +58,13 @@ class SetsConfig(Section):
     passes: Count = Field(1, description="alternations of object and probe in the overlap projection")
 
 
+class StopConfig(Section):
+    """``[stop]``: judge every epoch by electrons that the reconstruction does not see, and keep the best."""
+
+    held_out: float = Field(0.0, ge=0, le=0.5, description="share of the electrons that judge; 0 for no judging")
+    patience: Count = Field(5, description="epochs without improvement after which a stage ends")
+
+
 class RefineConfig(Section):
     """``[refine]``: what else is unknown; gradient only."""
 

@@ -18,6 +18,7 @@ from jptycho.engines import objective_in_words, pixel_mesh, pixel_solver, refine
 from jptycho.errors import ConfigError
 from jptycho.outcome import collect, guess_from_result
 from jptycho.parallel import make_mesh
+from jptycho.preprocess.thin import hold_out
 from jptycho.pretrain import Pretraining, pretrain
 from jptycho.representations.base import Guess, ModelSpec, initialise
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe
@@ -67,8 +68,11 @@ def reconstruct(
     check_config(config)
     problem = prepare_from_config(config, dataset)
     config = effective(config, problem)
+    held = None
+    if config.stop.held_out:
+        problem, held = hold_out(problem, config.stop.held_out, config.seed)
     with interruptible() as stop:
-        run = Run(config, problem, say or _silent, observe or _unobserved, stop, checkpoint, started)
+        run = Run(config, problem, say or _silent, observe or _unobserved, stop, checkpoint, started, held)
         run.say(_summary(run))
         guess, status = problem.guess, DONE
         if config.method == "pixels":

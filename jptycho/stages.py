@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -26,6 +28,7 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Guess, Representation
 from jptycho.solvers.base import Solver, State, distribute, init_state
 from jptycho.solvers.loop import Record, Stage, run_epochs
+from jptycho.solvers.validation import held_out_loss
 from jptycho.types import Array
 
 Say = Callable[[str], None]
@@ -45,6 +48,7 @@ class Run:
         stop: asked after each epoch.
         checkpoint: folder, or None for none.
         started: clock reading.
+        held: the same scan by the electrons that are held out, or None.
         history: of every epoch so far.
     """
 
@@ -55,6 +59,7 @@ class Run:
     stop: Callable[[], bool]
     checkpoint: Path | None
     started: float
+    held: Problem | None = None
     history: list[Record] = dataclasses.field(default_factory=list)
 
 
@@ -82,25 +87,38 @@ def optimise(
     known = known_of(run.problem, radius, penalties.amorphous_corner)
     data = distribute(run.problem.counts, run.problem.setup, mesh, known)
     state = init_state(solver, mesh, params, constants, jax.random.key(run.config.seed + 2))
+    best = Best(state) if run.held is not None else None
     if has_checkpoint(run, name):
-        saved = load_checkpoint(_folder(run), {"state": state, "constants": constants})
+        saved = load_checkpoint(_folder(run), _tree(state, constants, best))
         state, constants = saved["state"], saved["constants"]
-        run.history[:] = [Record(**record) for record in (load_facts(_folder(run)) or {})["history"]]
+        facts = load_facts(_folder(run)) or {}
+        best = None if best is None else Best(saved["best"], *facts["best"])
+        run.history[:] = [Record(**record) for record in facts["history"]]
         run.started -= run.history[-1].seconds if run.history else 0.0
         run.say(f"goes on from the checkpoint after epoch {int(state.epoch)} of {name}")
-    stage = Stage(name, solver, mesh, constants, data, epochs, run.started, advice(run.config, name))
+    judge = _judge(run, solver, mesh, constants)
+    stage = Stage(name, solver, mesh, constants, data, epochs, run.started, advice(run.config, name), judge)
     saved_at = time.perf_counter()
 
     def observe(record: Record, now: State) -> None:
         nonlocal saved_at
         run.history.append(record)
         run.observe(record, lambda: object_channels(solver, now, constants))
+        if best is not None and record.held_out < best.value:
+            # The next epoch takes the state's arrays.
+            best.state, best.value, best.epoch = jax.tree.map(jnp.copy, now), record.held_out, record.epoch
         due = time.perf_counter() - saved_at >= 60 * run.config.output.checkpoint_minutes
         if run.checkpoint is not None and (due or run.stop()):
-            _save(run, name, now, constants)
+            _save(run, name, _tree(now, constants, best), best)
             saved_at = time.perf_counter()
 
-    state, status = run_epochs(stage, state, observe, run.stop)
+    def enough() -> bool:
+        return best is not None and run.history[-1].epoch - best.epoch >= run.config.stop.patience
+
+    state, status = run_epochs(stage, state, observe, run.stop, enough)
+    if best is not None and best.epoch:
+        state = best.state
+        run.say(f"{name}: epoch {best.epoch} predicts the held-out electrons best, {best.value:.6g}; it is kept")
     fields = _fields(solver, state.params, constants)
     return dataclasses.replace(
         guess,
@@ -109,6 +127,29 @@ def optimise(
         positions=fields.positions,
         tilt=fields.tilt,
     ), status
+
+
+@dataclasses.dataclass
+class Best:
+    """The best epoch of a stage so far.
+
+    Attributes:
+        state: then.
+        value: its held-out loss.
+        epoch: its number; 0 for none yet.
+    """
+
+    state: State
+    value: float = math.inf
+    epoch: int = 0
+
+
+def _judge(run: Run, solver: Solver, mesh: Mesh, constants: Any) -> Callable[[State], Array] | None:
+    """The held-out loss of a state, where electrons are held out."""
+    if run.held is None:
+        return None
+    held = distribute(run.held.counts, run.held.setup, mesh)
+    return lambda state: held_out_loss(solver, mesh, run.config.loss, state, constants, held)
 
 
 def object_channels(solver: Solver, state: State, constants: Any) -> Array:
@@ -177,8 +218,11 @@ def _facts(run: Run) -> dict[str, Any]:
     return {"configuration": settings, "data": digest.hexdigest()}
 
 
-def _save(run: Run, stage: str, state: State, constants: Any) -> None:
+def _tree(state: State, constants: Any, best: Best | None) -> dict[str, Any]:
+    return {"state": state, "constants": constants} | ({} if best is None else {"best": best.state})
+
+
+def _save(run: Run, stage: str, tree: dict[str, Any], best: Best | None) -> None:
     history = [dataclasses.asdict(record) for record in run.history]
-    save_checkpoint(
-        _folder(run), {"state": state, "constants": constants}, {**_facts(run), "stage": stage, "history": history}
-    )
+    facts = {**_facts(run), "stage": stage, "history": history}
+    save_checkpoint(_folder(run), tree, facts | ({} if best is None else {"best": [best.value, best.epoch]}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import signal
 import threading
 import time
@@ -11,10 +12,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jptycho.errors import DivergenceError
 from jptycho.solvers.base import ScanData, Solver, State, epoch
+from jptycho.types import Array
 
 DONE, INTERRUPTED = "done", "interrupted"
 
@@ -30,6 +33,7 @@ class Record:
         loss: mean over patterns.
         error: amplitude error.
         seconds: since the run began, compilation and earlier stages included.
+        held_out: mean loss over held-out electrons; not a number where none are.
     """
 
     stage: str
@@ -38,6 +42,7 @@ class Record:
     loss: float
     error: float
     seconds: float
+    held_out: float = math.nan
 
 
 Watch = Callable[[Record, State], None]
@@ -81,6 +86,7 @@ class Stage:
         epochs: in all.
         started: clock reading at the run's start.
         advice: what to do where it diverges.
+        judge: gives the held-out loss of a state, or None.
     """
 
     name: str
@@ -91,16 +97,22 @@ class Stage:
     epochs: int
     started: float
     advice: str = "Lower its rates."
+    judge: Callable[[State], Array] | None = None
 
 
-def run_epochs(stage: Stage, state: State, observe: Watch, stop: Callable[[], bool]) -> tuple[State, str]:
-    """Run epochs until the stage's number is reached or a stop is asked for; one host sync an epoch.
+def run_epochs(
+    stage: Stage, state: State, observe: Watch, stop: Callable[[], bool], enough: Callable[[], bool] = lambda: False
+) -> tuple[State, str]:
+    """Run epochs until the stage's number is reached, a stop is asked for or more would not help.
+
+    There is one host sync an epoch.
 
     Args:
         stage: what to run.
         state: to start from; its arrays are donated.
         observe: called after each epoch.
         stop: asked after each epoch.
+        enough: asked after each epoch; ends the stage as done.
 
     Returns:
         the last state and ``"done"`` or ``"interrupted"``.
@@ -110,11 +122,15 @@ def run_epochs(stage: Stage, state: State, observe: Watch, stop: Callable[[], bo
     """
     for number in range(int(state.epoch) + 1, stage.epochs + 1):
         state, metrics = epoch(stage.solver, stage.mesh, state, stage.constants, stage.data)
-        metrics = jax.device_get(metrics)
+        judged = jnp.nan if stage.judge is None else stage.judge(state)
+        metrics, judged = jax.device_get((metrics, judged))
         loss, error = float(metrics.loss), float(metrics.error)
         if not metrics.finite:
             raise DivergenceError(f"loss: not finite in epoch {number} of {stage.name}. {stage.advice}")
-        observe(Record(stage.name, number, stage.epochs, loss, error, time.perf_counter() - stage.started), state)
+        seconds = time.perf_counter() - stage.started
+        observe(Record(stage.name, number, stage.epochs, loss, error, seconds, float(judged)), state)
+        if enough():
+            return state, DONE
         if stop() and number < stage.epochs:
             return state, INTERRUPTED
     return state, DONE
