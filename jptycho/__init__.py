@@ -13,22 +13,30 @@ from jptycho.data.results import Result, projected_phase, read_result, write_res
 from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.errors import ConfigError, DivergenceError, FormatError
 from jptycho.forward.model import Fields, Setup, predict, predict_batch
+from jptycho.objective.penalties import Penalty
+from jptycho.objective.projections import Projection
 from jptycho.parallel import make_mesh, replicate, use_cpu_cores
 from jptycho.pipeline import reconstruct
 from jptycho.preprocess.automatic import choose_preconditioner
+from jptycho.preprocess.knowledge import known_of
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
 from jptycho.pretrain import Pretraining, pretrain
 from jptycho.representations.base import Guess, ModelSpec, initialise, render
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe
 from jptycho.representations.networks import PARITY, UNetSpec
-from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner
+from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
 from jptycho.simulate.scan import simulate_gold
-from jptycho.solvers.base import State, distribute, epoch, init_state
+from jptycho.solvers.base import Solver, State, distribute, epoch, init_state
 from jptycho.solvers.gradient import GradientSolver
+from jptycho.solvers.lsqml import LSQMLSolver
+from jptycho.solvers.optimisers import Optimiser
+from jptycho.solvers.pie import PIESolver
+from jptycho.solvers.sets import SetSolver, difference_map, raar
 
 __all__ = [
     "PARITY",
     "Calibration",
+    "ChannelObject",
     "Config",
     "ConfigError",
     "Dataset4D",
@@ -39,24 +47,33 @@ __all__ = [
     "GeneratedProbe",
     "GradientSolver",
     "Guess",
+    "LSQMLSolver",
     "ModelSpec",
     "ObjectSpec",
+    "Optimiser",
+    "PIESolver",
+    "Penalty",
     "PixelObject",
     "PixelProbe",
     "Preconditioner",
     "Pretraining",
     "Problem",
+    "Projection",
     "Result",
+    "SetSolver",
     "Setup",
+    "Solver",
     "State",
     "UNetSpec",
     "choose_preconditioner",
     "compare_with_truth",
+    "difference_map",
     "distribute",
     "epoch",
     "from_arrays",
     "init_state",
     "initialise",
+    "known_of",
     "load_config",
     "make_mesh",
     "open_dataset",
@@ -65,6 +82,7 @@ __all__ = [
     "prepare",
     "pretrain",
     "projected_phase",
+    "raar",
     "read_result",
     "reconstruct",
     "render",

@@ -154,32 +154,32 @@ def _check_batch(config: Config, patterns: int) -> None:
 
 
 def _check_frequencies(config: Config, problem: Problem) -> None:
-    nyquist = 0.5 / max(problem.setup.grid.sampling)
+    nyquist = 0.5 / min(problem.setup.grid.sampling)
     butterworth = config.projections.butterworth
     for name, cutoff in (("low_pass", config.projections.low_pass), ("butterworth", butterworth and butterworth[0])):
         if cutoff and cutoff > nyquist:
             raise ConfigError(
                 f"projections.{name}: {cutoff:g} Å⁻¹ lies beyond the object's Nyquist frequency, {nyquist:.4g} Å⁻¹. "
-                "It would do nothing: lower or remove it."
+                "It would cut the spectrum's corners at most: lower or remove it."
             )
 
 
 def _loss(config: Config, problem: Problem) -> str:
     unit, read_noise = problem.unit, problem.dataset.calibration.read_noise
-    if config.loss == "mixed" and not read_noise:
+    classical = config.method == "pixels" and config.pixels.solver != GRADIENT
+    automatic = "amplitude" if classical else choose_loss(unit, read_noise)
+    loss = automatic if config.loss == AUTO else config.loss
+    if loss == "mixed" and not read_noise:
         raise ConfigError("data.read_noise: missing; the mixed loss needs the read-out noise in electrons. Add it.")
-    if config.loss in ("poisson", "anscombe") and problem.counts.min() < 0:
-        raise ConfigError(f'loss: "{config.loss}" on counts below zero. Use loss = "mixed".')
-    if config.loss in ("poisson", "anscombe", "mixed") and unit.source == "estimated":
+    if loss in ("poisson", "anscombe") and problem.counts.min() < 0:
+        raise ConfigError(f'loss: "{loss}" on counts below zero. Use loss = "mixed".')
+    if loss in ("poisson", "anscombe", "mixed") and unit.source == "estimated":
         raise ConfigError(
-            f'loss: "{config.loss}" needs electrons, but the counts are multiples of no unit and '
+            f'loss: "{loss}" needs electrons, but the counts are multiples of no unit and '
             f"data.counts_per_electron is not given. From their variance an electron leaves about {unit.value:.3g} "
             'counts: set data.counts_per_electron to what the detector is known for, or use loss = "amplitude".'
         )
-    if config.loss != AUTO:
-        return config.loss
-    classical = config.method == "pixels" and config.pixels.solver != GRADIENT
-    return "amplitude" if classical else choose_loss(unit, read_noise)
+    return loss
 
 
 def effective_config(config: Config) -> Config:

@@ -58,6 +58,7 @@ class DataConfig(Section):
     positions_unit: Literal["A", "px"] = Field(
         "A", description="of that array; px: pixels of the object, of unknown size"
     )
+    mask: str | None = Field(None, description="name of an array (y, x): weight of each detector pixel, 0 for dead")
     probe: str | None = Field(None, description="name of a complex array (y, x) or (modes, y, x) to start from")
 
 

@@ -27,7 +27,9 @@ class PixelsConfig(Section):
     corner: Positive | Literal["auto"] = Field(AUTO, description="Å⁻¹ below which that holds")
     even: bool = Field(True, description="gradient: smaller steps where few electrons fall, at the border")
     optimiser: str = Field("adam", description="gradient: any of Optax by name; lbfgs takes all patterns in one step")
-    optimiser_options: dict[str, float] = Field(default_factory=dict, description="its arguments besides the rate")
+    optimiser_options: dict[str, int | float | bool] = Field(
+        default_factory=dict, description="its arguments besides the rate"
+    )
     schedule: Literal["cosine", "constant", "plateau"] = Field(
         "cosine", description="of the rates: to a tenth over the run; kept; halved where the loss stays for 3 epochs"
     )

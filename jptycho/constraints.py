@@ -9,7 +9,7 @@ from pydantic import Field
 from jptycho.config_solvers import AUTO
 from jptycho.errors import ConfigError
 from jptycho.objective.penalties import PENALTIES, Penalty
-from jptycho.objective.projections import PROJECTIONS, Projection
+from jptycho.objective.projections import PROJECTIONS, SOFT_EQUIVALENT, Projection, touched_by
 from jptycho.settings import NotNegative, Positive, Section
 
 WEIGHT = "weight; 0 for none"
@@ -47,7 +47,7 @@ class ProjectionsConfig(Section):
     """``[projections]``: hard constraints after every epoch. Pixels honour them; a generator cannot."""
 
     positivity: bool = Field(False, description="phase and absorption are not negative; classical solvers")
-    phase_only: bool = Field(False, description="no absorption")
+    phase_only: bool = Field(False, description="no absorption; classical solvers")
     low_pass: Positive | None = Field(None, description="Å⁻¹ beyond which there is nothing")
     butterworth: tuple[Positive, Positive] | None = Field(None, description="cutoff in Å⁻¹ and order")
     missing_wedge: Positive | None = Field(None, description="β of 1 - 2/π atan(β² kz² / kr²), physical units")
@@ -56,12 +56,12 @@ class ProjectionsConfig(Section):
     )
     identical_slices: bool = Field(False, description="every slice is the mean of all")
     depth_blur: Positive | None = Field(None, description="Å, standard deviation of a Gaussian along depth")
-    vacuum_amplitude: bool = Field(False, description="the most transparent place absorbs nothing")
+    vacuum_amplitude: bool = Field(False, description="the most transparent place absorbs nothing; classical solvers")
     field_of_view: float | None = Field(
         None, gt=0, lt=1, description="what is illuminated less than this share of the mean is vacuum"
     )
     probe_centring: bool = Field(False, description="probe and object move until the probe is at its window's centre")
-    probe_power: bool = Field(False, description="the modes' intensities sum to that of the beam")
+    probe_power: bool = Field(False, description="the modes' intensities sum to the average pattern")
 
 
 def penalties_of(config: PenaltiesConfig) -> tuple[Penalty, ...]:
@@ -115,6 +115,13 @@ NEED_SLICES = frozenset({"missing_wedge", "missing_wedge_ptychoshelves", "identi
 NEED_ABSORPTION = frozenset({"phase_only", "vacuum_amplitude"})
 
 
+NOT_FOR_GRADIENT = {
+    "positivity": 'a phase has no zero of its own there; use object.kind = "potential"',
+    "phase_only": 'its absorption is never exactly zero; use object.kind = "phase"',
+    "vacuum_amplitude": "its absorption is never negative anyway; use penalties.weak_phase",
+}
+
+
 def check_constraints(config: Any) -> None:
     """Refuse penalties and projections that contradict each other or the object.
 
@@ -132,18 +139,38 @@ def _check_projections(config: Any, on: set[str]) -> None:
     for one, other, why in CONTRADICTIONS:
         if {one, other} <= on:
             raise ConfigError(f"projections.{one}: contradicts projections.{other}: {why}. Keep one of them.")
-    kind = config.object.kind
     for name in sorted(on):
-        if name in NEED_SLICES and config.object.slices == 1:
-            raise ConfigError(f"projections.{name}: has no meaning for one slice. Remove it, or raise object.slices.")
-        if name in NEED_ABSORPTION and kind != "complex":
-            raise ConfigError(f'projections.{name}: an object of kind "{kind}" has no absorption. Remove it.')
-        if name.startswith("probe_") and config.probe.fixed:
-            raise ConfigError(f"projections.{name}: probe.fixed keeps the probe as it is. Remove one of them.")
-    if "positivity" in on and config.pixels.solver == "gradient" and kind != "potential":
+        _check_unknowns(config, name)
+        _check_solver(config, name)
+
+
+def _check_unknowns(config: Any, name: str) -> None:
+    """Whether object and probe are such that a projection has a meaning."""
+    kind, touched = config.object.kind, touched_by(name)
+    if name in NEED_SLICES and config.object.slices == 1:
+        raise ConfigError(f"projections.{name}: has no meaning for one slice. Remove it, or raise object.slices.")
+    if name in NEED_ABSORPTION and kind != "complex":
+        raise ConfigError(f'projections.{name}: an object of kind "{kind}" has no absorption. Remove it.')
+    if config.probe.fixed and "probe" in touched:
+        raise ConfigError(f"projections.{name}: probe.fixed keeps the probe as it is. Remove one of them.")
+    if config.method == "dgp":
         raise ConfigError(
-            f'projections.positivity: a gradient on an object of kind "{kind}" knows no zero of the phase. '
-            'Use object.kind = "potential", or a classical solver.'
+            f"projections.{name}: the {touched[0]} is generated, and its values cannot be set. "
+            f"Remove it, or use the soft equivalent: {SOFT_EQUIVALENT[name]}."
+        )
+
+
+def _check_solver(config: Any, name: str) -> None:
+    """Whether the solver can honour a projection."""
+    solver = config.pixels.solver
+    if solver == "gradient" and name in NOT_FOR_GRADIENT and (name, config.object.kind) != ("positivity", "potential"):
+        raise ConfigError(
+            f"projections.{name}: not with solver gradient: {NOT_FOR_GRADIENT[name]}, or a classical solver."
+        )
+    if solver in ("mpie", "dm", "raar") and name == "probe_centring":
+        raise ConfigError(
+            f'projections.probe_centring: solver "{solver}" remembers waves that would not move along. '
+            "Remove it, or use another solver."
         )
 
 

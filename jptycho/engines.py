@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 
 from jptycho.config import Config
 from jptycho.config_solvers import AUTO, GRADIENT
-from jptycho.constraints import in_words, penalties_of, projections_of
+from jptycho.constraints import penalties_of, projections_of
 from jptycho.errors import ConfigError
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.automatic import choose_micro_batches
@@ -43,7 +43,7 @@ def takes_whole_scan(config: Config) -> bool:
 
 
 def check_engine(config: Config) -> None:
-    """Refuse what the pixels' solver cannot do.
+    """Refuse what the pixels' solver cannot do, and settings that it does not read.
 
     Args:
         config: as given.
@@ -52,16 +52,17 @@ def check_engine(config: Config) -> None:
         ConfigError: the setting, and what to use instead.
     """
     pixels, refine = config.pixels, config.refine
-    if pixels.solver == GRADIENT:
-        check_optimiser(Optimiser(pixels.optimiser, tuple(pixels.optimiser_options.items())))
-        return
-    for name, wanted in (("position_rate", bool(refine.position_rate)), ("tilt", refine.tilt != "none")):
-        if wanted:
-            raise ConfigError(
-                f'refine.{name}: solver "{pixels.solver}" optimises object and probe only. '
-                'Use pixels.solver = "gradient", or remove it.'
-            )
-    if config.loss not in (AUTO, "amplitude"):
+    wanted = [name for name, on in (("position_rate", refine.position_rate), ("tilt", refine.tilt != "none")) if on]
+    classical = config.method == "pixels" and pixels.solver != GRADIENT
+    if wanted and classical:
+        raise ConfigError(
+            f'refine.{wanted[0]}: solver "{pixels.solver}" optimises object and probe only. '
+            'Use pixels.solver = "gradient", or remove it.'
+        )
+    for name, tilted in (("refine.tilt", refine.tilt != "none"), ("object.tilt", any(config.object.tilt))):
+        if tilted and config.object.slices == 1:
+            raise ConfigError(f"{name}: has no effect on one slice. Remove it, or raise object.slices.")
+    if classical and config.loss not in (AUTO, "amplitude"):
         raise ConfigError(
             f'loss: solver "{pixels.solver}" corrects amplitudes, found "{config.loss}". '
             'Use loss = "amplitude", or pixels.solver = "gradient".'
@@ -71,6 +72,48 @@ def check_engine(config: Config) -> None:
             f'pixels.solver: "{pixels.solver}" knows one slice, found object.slices = {config.object.slices}. '
             'Use "gradient", "lsqml" or "epie".'
         )
+    if pixels.solver == GRADIENT:
+        _check_gradient(config, wanted)
+    _check_tables(config)
+
+
+def _check_gradient(config: Config, refine: list[str]) -> None:
+    pixels = config.pixels
+    check_optimiser(Optimiser(pixels.optimiser, tuple(pixels.optimiser_options.items())))
+    if pixels.optimiser not in LINE_SEARCH:
+        return
+    for name, given in (
+        ("pixels.object_rate", pixels.object_rate != AUTO),
+        ("pixels.schedule", pixels.schedule == "plateau"),
+        (f"refine.{refine[0]}" if refine else "", bool(refine)),
+    ):
+        if given:
+            raise ConfigError(
+                f"{name}: {pixels.optimiser} finds one step for all unknowns by itself. Remove it, or use adam."
+            )
+
+
+USED = {
+    "epie": {"pie": {"object_step", "probe_step"}},
+    "rpie": {"pie": {"object_step", "probe_step", "alpha"}},
+    "mpie": {"pie": {"object_step", "probe_step", "alpha", "momentum", "period"}},
+    "lsqml": {"lsqml": {"damping", "beta", "compact"}},
+    "dm": {"sets": {"beta", "passes"}},
+    "raar": {"sets": {"beta", "passes"}},
+}
+"""Keys of the solvers' own tables that each reads."""
+
+
+def _check_tables(config: Config) -> None:
+    """Refuse settings of a solver that is not the one."""
+    used = USED.get(config.pixels.solver, {})
+    for table in ("pie", "lsqml", "sets"):
+        section = getattr(config, table)
+        for key, field in type(section).model_fields.items():
+            if getattr(section, key) != field.default and key not in used.get(table, ()):
+                raise ConfigError(
+                    f'{table}.{key}: has no effect with pixels.solver = "{config.pixels.solver}". Remove it.'
+                )
 
 
 def refined(config: Config) -> dict[str, Representation]:
@@ -181,45 +224,3 @@ def _gradient(config: Config, problem: Problem, epochs: int, shared: dict[str, A
         penalties=penalties_of(config.penalties),
         **shared,
     )
-
-
-def objective_in_words(config: Config) -> list[str]:
-    """What a run minimises, with what, and under which constraints: everything that is on.
-
-    Args:
-        config: without ``auto``.
-
-    Returns:
-        lines.
-    """
-    pixels, refine = config.pixels, config.refine
-    solver = pixels.solver
-    if solver == GRADIENT:
-        solver = f"{pixels.optimiser}, spectral preconditioner amplitude {pixels.amplitude:.3g}, "
-        solver += f"corner {pixels.corner:.3g}"
-    free = ["object", *([] if config.probe.fixed else ["probe"])]
-    free += [f"positions (rate {refine.position_rate:g} px)"] if refine.position_rate else []
-    free += [f"{refine.tilt} tilt (rate {refine.tilt_rate:g} mrad)"] if refine.tilt != "none" else []
-    return [
-        f"loss: {config.loss}",
-        *in_words(penalties_of(config.penalties), projections_of(config.projections)),
-        f"optimised: {', '.join(free)}",
-        f"pixels by {solver}",
-    ]
-
-
-def advice(config: Config, stage: str) -> str:
-    """What to do where a stage diverges.
-
-    Args:
-        config: of the run.
-        stage: ``"pixels"`` or ``"dgp"``.
-
-    Returns:
-        a sentence.
-    """
-    if stage == "dgp" or config.pixels.solver == GRADIENT:
-        return f"Lower {stage}.object_rate or {stage}.probe_rate, and any weight of [penalties]."
-    if config.pixels.solver == "lsqml":
-        return "Lower lsqml.beta, or raise lsqml.damping."
-    return "Lower sets.beta." if config.pixels.solver in WHOLE_SCAN else "Lower pie.object_step or pie.probe_step."

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jptycho.data.results import Result
-from jptycho.engines import objective_in_words
 from jptycho.errors import ConfigError
 from jptycho.forward.model import Fields, predict
 from jptycho.preprocess.prepare import Problem, field_of_view
@@ -18,6 +17,7 @@ from jptycho.settings import to_toml
 from jptycho.solvers.loop import Record
 from jptycho.stages import Run
 from jptycho.types import Array
+from jptycho.words import objective_in_words
 
 REPORT_PATTERNS = 256  # of the scan, that the modelled mean pattern is taken over
 
@@ -105,10 +105,14 @@ def guess_from_result(problem: Problem, result: Result) -> Guess:
     wanted = problem.guess.object.shape
     stack = np.stack(channels[: wanted[1]], axis=1)
     stack = np.concatenate([stack, np.zeros((len(stack), wanted[1] - stack.shape[1], *stack.shape[2:]))], axis=1)
-    if stack.shape != wanted or result.probe.shape != problem.guess.probe.shape:
+    shapes = (result.probe.shape, result.positions.shape)
+    if stack.shape != wanted or shapes != (problem.guess.probe.shape, problem.guess.positions.shape):
         raise ConfigError(
             f"dgp.start_file: object {stack.shape} and probe {result.probe.shape}; expected {wanted} and "
             f"{problem.guess.probe.shape}. Name a result of the same scan, slices and modes."
         )
     probe = jnp.asarray(np.fft.ifftshift(result.probe, axes=(-2, -1)))
-    return dataclasses.replace(problem.guess, object=jnp.asarray(stack, jnp.float32), probe=probe)
+    sampling = np.asarray(problem.setup.grid.sampling)
+    positions = jnp.asarray((result.positions - np.asarray(problem.origin)) / sampling, jnp.float32)
+    channels = jnp.asarray(stack, jnp.float32)
+    return dataclasses.replace(problem.guess, object=channels, probe=probe, positions=positions)

@@ -14,7 +14,7 @@ from jptycho.config import Config
 from jptycho.constraints import penalties_of, projections_of
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result, read_result
-from jptycho.engines import objective_in_words, pixel_mesh, pixel_solver, refined
+from jptycho.engines import pixel_mesh, pixel_solver, refined
 from jptycho.errors import ConfigError
 from jptycho.outcome import collect, guess_from_result
 from jptycho.parallel import make_mesh
@@ -30,6 +30,7 @@ from jptycho.solvers.loop import DONE, Record, interruptible
 from jptycho.solvers.optimisers import Optimiser
 from jptycho.stages import Observer, Run, Say, has_checkpoint, optimise
 from jptycho.types import Array
+from jptycho.words import objective_in_words
 
 
 def reconstruct(

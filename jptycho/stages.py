@@ -18,18 +18,19 @@ from jax.sharding import Mesh
 
 from jptycho.config import Config
 from jptycho.config_solvers import AUTO
+from jptycho.constraints import penalties_of
 from jptycho.data.checkpoints import load_checkpoint, load_facts, save_checkpoint
-from jptycho.engines import advice
 from jptycho.errors import ConfigError
 from jptycho.forward.model import Fields
 from jptycho.parallel import replicate
-from jptycho.preprocess.knowledge import known_of
+from jptycho.preprocess.knowledge import check_known, known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Guess, Representation
 from jptycho.solvers.base import Solver, State, distribute, init_state
 from jptycho.solvers.loop import Record, Stage, run_epochs
 from jptycho.solvers.validation import held_out_loss
 from jptycho.types import Array
+from jptycho.words import advice
 
 Say = Callable[[str], None]
 Observer = Callable[[Record, Callable[[], Array]], None]
@@ -85,6 +86,7 @@ def optimise(
     penalties = run.config.penalties
     radius = None if penalties.support_radius == AUTO else float(penalties.support_radius)
     known = known_of(run.problem, radius, penalties.amorphous_corner)
+    check_known(known, penalties_of(penalties))
     data = distribute(run.problem.counts, run.problem.setup, mesh, known)
     state = init_state(solver, mesh, params, constants, jax.random.key(run.config.seed + 2))
     best = Best(state) if run.held is not None else None
@@ -113,7 +115,9 @@ def optimise(
             saved_at = time.perf_counter()
 
     def enough() -> bool:
-        return best is not None and run.history[-1].epoch - best.epoch >= run.config.stop.patience
+        if best is None or not best.epoch:
+            return False
+        return run.history[-1].epoch - best.epoch >= run.config.stop.patience
 
     state, status = run_epochs(stage, state, observe, run.stop, enough)
     if best is not None and best.epoch:
@@ -212,7 +216,12 @@ def _folder(run: Run) -> Path:
 def _facts(run: Run) -> dict[str, Any]:
     """What must be equal for a run to go on: settings and data, wherever the files are now."""
     problem, digest = run.problem, hashlib.sha256()
-    for array in (problem.counts[:: max(1, len(problem.counts) // 64)], problem.guess.positions, problem.guess.probe):
+    for array in (
+        problem.counts[:: max(1, len(problem.counts) // 64)],
+        problem.guess.positions,
+        problem.guess.probe,
+        problem.setup.mask,
+    ):
         digest.update(np.ascontiguousarray(array).tobytes())
     settings = run.config.model_dump(exclude={"output": True, "data": {"file"}, "dgp": {"start_file"}}, mode="json")
     return {"configuration": settings, "data": digest.hexdigest()}

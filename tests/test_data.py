@@ -113,8 +113,33 @@ def test_zero_frequency_goes_to_the_corner():
     np.testing.assert_array_equal(loaded[:, 0, 0], 5)
 
 
+def test_a_hot_pixel_is_masked(tmp_path, small_scan):
+    """With it masked, a reconstruction is that of the scan without it."""
+    patterns = small_scan.read().reshape(16, 16, 32, 32).astype(np.uint16)
+    mask = np.ones((32, 32), np.uint8)
+    mask[3, 20] = 0
+    phases = []
+    patterns = patterns.astype(np.float32)
+    for value in (0, np.nan):
+        patterns[..., 3, 20] = value
+        np.savez(tmp_path / f"{value}.npz", dp=patterns, mask=mask)
+        scan = jptycho.open_dataset(tmp_path / f"{value}.npz", counts="dp", mask="mask")
+        scan = dataclasses.replace(scan, calibration=small_scan.calibration, positions=small_scan.positions)
+        phases.append(jptycho.reconstruct(scan, pixels={"epochs": 2}).phase)
+    np.testing.assert_array_equal(*phases)
+    with pytest.raises(ConfigError, match=r"data\.mask: has shape"):
+        jptycho.open_dataset(tmp_path / "0.npz", counts="dp", mask="dp")
+
+
 def test_signed_counts_are_kept_as_unsigned():
     assert load_counts(from_arrays(counts().astype(np.int64), CALIBRATION)).dtype == np.uint8
+
+
+def test_negative_integers_stay_negative():
+    data = counts().astype(np.int32)
+    data[0, 0, 3, 3] = -3
+    calibration = dataclasses.replace(CALIBRATION, read_noise=0.5)
+    assert load_counts(from_arrays(data, calibration)).min() == -3
 
 
 def test_beam_centre_of_a_disk_off_centre():
@@ -135,6 +160,9 @@ def test_unit_of_the_counts_is_seen_given_or_estimated():
     assert estimate_gain(shot) == pytest.approx(3.7, rel=0.1)
     found = unit_of(read - read.min(), None)
     assert found.source == "estimated"
+    sparse = np.zeros((50, 60, 60))
+    sparse.flat[:: 60 * 60 // 3] = rng.uniform(0.3, 2.0, sparse.flat[:: 60 * 60 // 3].shape)
+    assert unit_of(sparse, None).source == "estimated"
 
 
 def test_illumination_is_the_sum_of_shifted_probes():

@@ -1,5 +1,7 @@
 """The forward model against slow NumPy, by its gradients and by its invariants."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,3 +135,20 @@ def test_jit_and_vmap_change_nothing():
     np.testing.assert_allclose(
         jax.jit(predict_batch)(fields, setup, fields.positions), one_by_one, rtol=1e-9, atol=1e-16
     )
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("edge", ["low", "high"])
+def test_a_window_that_would_leave_the_canvas_stays_at_its_edge(edge):
+    """The probe, dark where its window ends, moves within it: the pattern is that of a larger canvas."""
+    grid, canvas = Grid((30, 36), (0.31, 0.47)), (60, 69)
+    fields, setup = random_fields(1, grid=grid, canvas=canvas), setup_for(grid)
+    y, x = (np.minimum(np.arange(n), n - np.arange(n)) for n in grid.shape)
+    spot = jnp.asarray(np.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / 4))[None] * (1 + 0j)
+    fields = dataclasses.replace(fields, probe=spot)
+    position, cut = (jnp.array([17.3, 30.2]), 4) if edge == "low" else (jnp.array([43.4, 30.2]), 0)
+    rows = slice(cut, None) if edge == "low" else slice(0, 56)
+    small = dataclasses.replace(fields, object=fields.object[:, rows])
+    found = predict(small, setup, position - jnp.array([cut, 0.0]))
+    # The Fourier ramp of a fraction of a pixel leaves a little at the edge.
+    np.testing.assert_allclose(found, predict(fields, setup, position), atol=1e-5 * float(found.max()))

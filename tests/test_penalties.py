@@ -55,8 +55,8 @@ def weights(coverage):
     return w / w.sum()
 
 
-def soft(x):
-    return np.sqrt(x**2 + SMOOTH**2) - SMOOTH
+def soft(x, width=SMOOTH):
+    return np.sqrt(x**2 + width**2) - width
 
 
 def slow_gradients(image):
@@ -74,14 +74,14 @@ def slow(name, channels, w):
     kind = name.rsplit("_", 1)[0]
     slices = len(u)
     if kind == "tv":
-        return sum((w * soft(np.hypot(*slow_gradients(s)))).sum() for s in u)
+        return sum((w * soft(np.hypot(*slow_gradients(s)), SMOOTH / slices)).sum() for s in u)
     if kind == "tikhonov":
         return slices * sum((w * sum(g**2 for g in slow_gradients(s))).sum() for s in u)
     if kind == "tv_depth":
-        return slices * sum((w * soft(b - a)).sum() for a, b in itertools.pairwise(u))
+        return slices * sum((w * soft(b - a, SMOOTH / slices**2)).sum() for a, b in itertools.pairwise(u))
     if kind == "tikhonov_depth":
         return slices**3 * sum((w * (b - a) ** 2).sum() for a, b in itertools.pairwise(u))
-    return sum((w * soft(s)).sum() for s in u)
+    return sum((w * soft(s, SMOOTH / slices)).sum() for s in u)
 
 
 @pytest.mark.parametrize("what", ["phase", "absorption"])
@@ -109,12 +109,12 @@ def test_other_object_penalties_equal_their_formulas():
         for j in range(CANVAS[1]):
             p = padded[:, i : i + 3, j : j + 3]
             charge[:, i, j] = 4 * p[:, 1, 1] - p[:, 0, 1] - p[:, 2, 1] - p[:, 1, 0] - p[:, 1, 2]
-    expected["charge_density"] = (w * soft(charge)).sum()
+    expected["charge_density"] = (w * soft(charge, SMOOTH / 3)).sum()
     shown = (phase - (w * phase).sum((1, 2))[:, None, None]) * np.sqrt(coverage / (coverage + 0.1))
     ky, kx = np.meshgrid(np.fft.fftfreq(12, 0.3), np.fft.fftfreq(15, 0.5), indexing="ij")
     rise = (1 + (ky**2 + kx**2) / 0.35**2) ** 2
     power = np.abs(np.fft.fft2(shown)) ** 2 / shown[0].size
-    expected["amorphous"] = 3 * sum((p * rise).mean() for p in power)
+    expected["amorphous"] = 3 * sum((p * rise).sum() for p in power) / (coverage / (coverage + 0.1)).sum()
     for name, value in expected.items():
         assert float(PENALTIES[name](fields, channels, known(coverage))) == pytest.approx(value, rel=1e-9), name
 
@@ -146,8 +146,8 @@ def test_finer_slices_of_the_same_object_change_nothing(name):
     for slices in (2, 6):
         small = jnp.broadcast_to(channels / slices, (slices, *channels.shape[1:])) * 1e-1
         values.append(float(PENALTIES[name](fields, small, known())))
-    # |x| is rounded off below a milliradian, and |t| = 1 is quadratic in the absorption for thin slices only.
-    assert values[1] == pytest.approx(values[0], rel=0.25)
+    # |t| = 1 is quadratic in the absorption for thin slices only.
+    assert values[1] == pytest.approx(values[0], rel=0.05 if name == "weak_phase" else 1e-9)
 
 
 @pytest.mark.parametrize("name", ["tv_depth_phase", "tikhonov_depth_phase", "similar_slices"])

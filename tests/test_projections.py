@@ -16,7 +16,7 @@ from jptycho.representations.base import Guess, ModelSpec, initialise, render_ch
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe
 from jptycho.representations.networks import UNetSpec
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
-from jptycho.solvers.base import check_projections, projected
+from jptycho.solvers.base import ScanData, check_projections, known_in, projected
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.types import Grid
 
@@ -173,6 +173,11 @@ def test_pixels_take_the_projected_value(representation):
     np.testing.assert_allclose(channels[:, 0] - channels[:, 0].mean(), wanted[:, 0] - wanted[:, 0].mean(), atol=2e-2)
     assert float(channels[:, 0].std(axis=0).max()) < 1e-3
     assert float(jnp.sum(jnp.abs(fields.probe) ** 2)) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_scan_without_what_is_known_is_refused():
+    with pytest.raises(ConfigError, match="known_of"):
+        known_in(ScanData(jnp.zeros((1, 4, 9, 14)), jnp.ones((1, 4)), setup_for()))
 
 
 @pytest.mark.parametrize("name", PROJECTIONS)

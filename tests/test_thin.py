@@ -1,5 +1,7 @@
 """Thinning: two independent Poisson processes that add up; the best epoch is kept."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,14 @@ def test_a_scan_becomes_two_of_fewer_electrons(small_scan):
     scan = from_arrays(smeared.reshape(16, 16, 32, 32), small_scan.calibration, small_scan.positions)
     with pytest.raises(jptycho.ConfigError, match=r"stop\.held_out: electrons can be divided only where"):
         hold_out(prepare(scan), 0.1, 0)
+
+
+def test_read_out_noise_cannot_be_divided(small_scan):
+    counts = small_scan.read().astype(np.int32).reshape(16, 16, 32, 32)
+    counts[0, 0, 0, 0] = -1
+    known = dataclasses.replace(small_scan.calibration, read_noise=0.5)
+    with pytest.raises(jptycho.ConfigError, match=r"stop\.held_out: .*counted"):
+        hold_out(prepare(from_arrays(counts, known, small_scan.positions)), 0.1, 0)
 
 
 def test_the_epoch_that_predicts_best_is_kept():

@@ -74,6 +74,7 @@ class Dataset4D:
         probe: amplitude to start from (modes, y, x), centred; or None.
         truth: of a simulated scan, or None.
         source: words that say where it came from.
+        mask: weight of each detector pixel (ky, kx), zero frequency in the centre, zero for a dead one; None for all 1.
     """
 
     shape: tuple[int, ...]
@@ -84,6 +85,7 @@ class Dataset4D:
     probe: np.ndarray | None = None
     truth: Truth | None = None
     source: str = "memory"
+    mask: Float[np.ndarray, "ky kx"] | None = None
 
 
 def from_arrays(
@@ -92,6 +94,7 @@ def from_arrays(
     positions: Float[np.ndarray, "scan 2"] | None = None,
     probe: np.ndarray | None = None,
     truth: Truth | None = None,
+    mask: Float[np.ndarray, "ky kx"] | None = None,
 ) -> Dataset4D:
     """A scan that is already in memory.
 
@@ -101,6 +104,7 @@ def from_arrays(
         positions: (scan, 2) in Å, instead of a raster.
         probe: amplitude to start from, centred.
         truth: of a simulation.
+        mask: of the detector, zero for a dead pixel, zero frequency in the centre.
 
     Returns:
         the scan.
@@ -121,6 +125,7 @@ def from_arrays(
         positions,
         probe[None] if probe is not None and probe.ndim == 2 else probe,
         truth,
+        mask=mask,
     )
     check_arrays(dataset)
     return dataset
@@ -133,12 +138,17 @@ def check_arrays(dataset: Dataset4D) -> None:
         dataset: the scan.
 
     Raises:
-        ConfigError: their number, shape or values.
+        ConfigError: their number, shape or values; a mask that does not fit.
     """
     count, window = int(np.prod(dataset.shape[:-2])), dataset.shape[-2:]
     if min(dataset.shape) < 1:
         raise ConfigError(f"counts: have shape {dataset.shape}; expected at least one pattern of one pixel.")
-    positions, probe = dataset.positions, dataset.probe
+    positions, probe, mask = dataset.positions, dataset.probe, dataset.mask
+    if mask is not None and (mask.shape != window or not ((mask >= 0) & (mask <= 1)).all() or mask.max() == 0):
+        raise ConfigError(
+            f"data.mask: has shape {mask.shape} and values from {mask.min():g} to {mask.max():g}; expected {window}, "
+            "1 for a good pixel and 0 for a dead one. Name another array."
+        )
     if positions is not None and (positions.shape != (count, 2) or not np.isfinite(positions).all()):
         raise ConfigError(
             f"data.positions: {len(positions)} positions for {count} patterns; expected ({count}, 2) finite numbers. "
@@ -202,6 +212,8 @@ def load_counts(dataset: Dataset4D) -> Shaped[np.ndarray, "scan ky kx"]:
         FormatError: values that are negative (without read-out noise) or not finite, or no counts at all.
     """
     counts = dataset.read()
+    if dataset.mask is not None:
+        counts = np.where(dataset.mask > 0, counts, np.zeros((), counts.dtype))  # a dead pixel may hold anything
     total = 0.0
     for start in range(0, len(counts), CHUNK):
         part = counts[start : start + CHUNK]
@@ -211,7 +223,7 @@ def load_counts(dataset: Dataset4D) -> Shaped[np.ndarray, "scan ky kx"]:
     counts = counts.astype(counts.dtype.newbyteorder("="), copy=False)
     if counts.dtype.kind == "f":
         counts = counts.astype(np.float32)
-    elif counts.dtype.kind == "i":
+    elif counts.dtype.kind == "i" and counts.min() >= 0:
         counts = counts.astype(np.min_scalar_type(int(counts.max())))
     return np.fft.ifftshift(counts, axes=(-2, -1))
 

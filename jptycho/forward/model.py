@@ -91,31 +91,38 @@ def predict(fields: Fields, setup: Setup, position: Float[Array, "2"]) -> Float[
         >>> round(float(predict(fields, setup, fields.positions[0]).sum()), 5)
         1.0
     """
-    corner, shift = window_of(setup, position)
+    corner, shift = window_of(setup, position, fields.object.shape)
     patches = crop(fields.object, corner, setup.grid.shape)
     return far_field(multislice(fourier_shift(fields.probe, shift), patches, kernel_of(fields, setup)))
 
 
-def window_of(setup: Setup, position: Float[Array, "2"]) -> tuple[Int[Array, "2"], Float[Array, "2"]]:
+def window_of(
+    setup: Setup, position: Float[Array, "2"], canvas: tuple[int, ...]
+) -> tuple[Int[Array, "2"], Float[Array, "2"]]:
     """Which pixels of the canvas a position sees, and how far the probe moves from [0, 0] to its place among them.
+
+    A window that would leave the canvas stays at its edge, and the probe moves within it instead.
 
     Args:
         setup: constants of the run.
         position: of the probe's centre on the canvas in pixels (y, x).
+        canvas: shape whose last two numbers are the canvas's (static).
 
     Returns:
         first row and column; shift in pixels.
 
     Example:
         >>> setup = Setup(jnp.ones((8, 8)), jnp.array(1.0), Grid((8, 8), (0.5, 0.5)), 0.02)
-        >>> corner, shift = window_of(setup, jnp.array([9.0, 9.25]))
+        >>> corner, shift = window_of(setup, jnp.array([9.0, 9.25]), (20, 20))
         >>> corner.tolist(), shift.tolist()
         ([5, 5], [4.0, 4.25])
     """
-    half = jnp.array([setup.grid.shape[0] // 2, setup.grid.shape[1] // 2])
-    nearest = jax.lax.stop_gradient(jnp.round(position))
+    shape = setup.grid.shape
+    half = jnp.array([shape[0] // 2, shape[1] // 2])
+    wanted = jax.lax.stop_gradient(jnp.round(position)).astype(int) - half
+    corner = jnp.clip(wanted, 0, jnp.array([canvas[-2] - shape[0], canvas[-1] - shape[1]]))
     # The window's centre, where the probe belongs, is at n // 2: one shift does both.
-    return nearest.astype(int) - half, position - nearest + half
+    return corner, position - corner
 
 
 def kernel_of(fields: Fields, setup: Setup) -> Complex[Array, "y x"]:

@@ -15,7 +15,7 @@ def crop(
 ) -> Shaped[Array, "*channels y x"]:
     """Cut a window out of the last two axes.
 
-    A window that would leave the canvas is moved inside it, as :func:`jax.lax.dynamic_slice` does.
+    The window must lie on the canvas: :func:`jptycho.forward.model.window_of` sees to it.
 
     Args:
         canvas: arrays (..., Y, X).

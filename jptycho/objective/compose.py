@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jptycho.forward.model import Fields, Noise, Setup, predict
-from jptycho.objective.losses import Loss
+from jptycho.objective.losses import Loss, squared_error
 from jptycho.types import Array, Float, Shaped
 
 
@@ -59,9 +59,7 @@ def batch_loss(
         measured = pattern.astype(setup.dose.dtype) / setup.dose
         here = fields if tilt is None else dataclasses.replace(fields, tilt=tilt)
         predicted = predict(here, setup, position)
-        # (√I - √y)², with one root instead of two.
-        seen = jax.lax.stop_gradient(predicted)
-        residual = seen + measured - 2 * jnp.sqrt(seen * jnp.maximum(measured, 0.0))
+        residual = squared_error(jax.lax.stop_gradient(predicted), measured)
         return jnp.sum(setup.mask * loss(predicted, measured, noise)), jnp.sum(setup.mask * residual)
 
     losses, residuals = jax.vmap(one, in_axes=(0, 0, None if tilts is None else 0))(counts, positions, tilts)

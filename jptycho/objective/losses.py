@@ -150,6 +150,24 @@ def mixed_loss(
     return _deviance(predicted, measured, noise.read_out**2 / noise.electrons + FLOOR / predicted.size)
 
 
+def squared_error(predicted: Float[Array, "ky kx"], measured: Float[Array, "ky kx"]) -> Float[Array, "ky kx"]:
+    """(√I - √y)², with one root instead of two: for reports, whose error is the root of its sum over Σ y.
+
+    Args:
+        predicted: I, intensity as a fraction of the average pattern.
+        measured: y, likewise; what is negative counts as zero.
+
+    Returns:
+        of each pixel.
+
+    Example:
+        >>> float(squared_error(jnp.full((1, 1), 4.0), jnp.ones((1, 1)))[0, 0])
+        1.0
+    """
+    measured = _not_negative(measured)
+    return predicted + measured - 2 * jnp.sqrt(predicted * measured)
+
+
 def _deviance(predicted: Array, measured: Array, shift: Array | float) -> Array:
     model, data = predicted + shift, _not_negative(measured + shift)
     return model - data + xlogy(data, data) - data * jnp.log(model)

@@ -108,12 +108,13 @@ def amorphous(fields: Fields, channels: Channels, known: Known) -> Float[Array, 
     del fields
     phase = channels[:, 0]
     phase = phase - illuminated_mean(phase, known)[:, None, None]
-    seen = phase * jnp.sqrt(known.coverage / (known.coverage + 0.1))
+    weight = known.coverage / (known.coverage + 0.1)
+    seen = phase * jnp.sqrt(weight)
     ky = jnp.fft.fftfreq(phase.shape[1], known.sampling[0])[:, None]
     kx = jnp.fft.fftfreq(phase.shape[2], known.sampling[1])[None, :]
     rise = ((1 + (ky**2 + kx**2) / known.amorphous_corner**2) ** 2).astype(phase.dtype)
     power = jnp.fft.fft2(seen, norm="ortho")
-    return len(channels) * jnp.sum(jnp.mean((power.real**2 + power.imag**2) * rise, axis=(-2, -1)))
+    return len(channels) * jnp.sum((power.real**2 + power.imag**2) * rise) / jnp.sum(weight)
 
 
 def charge_density(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
@@ -131,7 +132,7 @@ def charge_density(fields: Fields, channels: Channels, known: Known) -> Float[Ar
     phase = jnp.pad(channels[:, 0], ((0, 0), (1, 1), (1, 1)), mode="edge")
     middle = phase[:, 1:-1, 1:-1]
     around = phase[:, :-2, 1:-1] + phase[:, 2:, 1:-1] + phase[:, 1:-1, :-2] + phase[:, 1:-1, 2:]
-    return jnp.sum(illuminated_mean(magnitude(4 * middle - around), known))
+    return jnp.sum(illuminated_mean(magnitude(4 * middle - around, 1 / len(channels)), known))
 
 
 def smooth_positions(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:

@@ -127,7 +127,9 @@ def probe_centring(channels: Channels, probe: Modes, known: Known, values: tuple
 
 
 def probe_power(channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]) -> tuple[Channels, Modes]:
-    """The modes' intensities sum to one: what the incident beam holds is known.
+    """The modes' intensities sum to one, the electrons of an average pattern.
+
+    Without absorption, and where the detector sees every electron, that is the incident beam.
 
     Args:
         channels: left alone.
@@ -182,7 +184,6 @@ def field_of_view(channels: Channels, probe: Modes, known: Known, values: tuple[
 
 
 PROJECTIONS: dict[str, Map] = {
-    "positivity": positivity,
     "phase_only": phase_only,
     "low_pass": low_pass,
     "butterworth": butterworth,
@@ -191,11 +192,12 @@ PROJECTIONS: dict[str, Map] = {
     "identical_slices": identical_slices,
     "depth_blur": depth_blur,
     "vacuum_amplitude": vacuum_amplitude,
+    "positivity": positivity,
     "field_of_view": field_of_view,
     "probe_centring": probe_centring,
     "probe_power": probe_power,
 }
-"""In the order in which they are applied."""
+"""In the order in which they are applied; positivity after every filter that could undo it."""
 SOFT_EQUIVALENT = {
     "positivity": 'object.kind = "potential"',
     "phase_only": 'object.kind = "phase", or penalties.weak_phase',

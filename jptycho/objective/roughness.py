@@ -8,14 +8,15 @@ from jptycho.objective.known import Known, illuminated_mean
 from jptycho.types import Array, Float
 
 SMOOTH = 1e-3
-"""rad: |x| is replaced by √(x² + ε²) - ε, whose gradient exists at zero."""
+"""rad, of the whole object: |x| is replaced by √(x² + ε²) - ε, whose gradient exists at zero."""
 
 
-def magnitude(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def magnitude(x: Float[Array, "*shape"], scale: float = 1.0) -> Float[Array, "*shape"]:
     """|x|, smooth at zero: √(x² + ε²) - ε.
 
     Args:
         x: any numbers.
+        scale: of ε, in units of ``SMOOTH``: how much smaller x is in a thin slice.
 
     Returns:
         numbers that are not negative.
@@ -24,7 +25,8 @@ def magnitude(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         >>> round(float(magnitude(jnp.array(-2.0))), 2), float(magnitude(jnp.array(0.0)))
         (2.0, 0.0)
     """
-    return jnp.sqrt(x * x + SMOOTH**2) - SMOOTH
+    width = SMOOTH * scale
+    return jnp.sqrt(x * x + width**2) - width
 
 
 def _steps(image: Array) -> tuple[Array, Array]:
@@ -49,7 +51,8 @@ def total_variation(image: Float[Array, "slices Y X"], known: Known) -> Float[Ar
         Rudin, Osher & Fatemi, Physica D 60 (1992) 259.
     """
     y, x = _steps(image)
-    return jnp.sum(illuminated_mean(jnp.sqrt(y * y + x * x + SMOOTH**2) - SMOOTH, known))
+    width = SMOOTH / len(image)
+    return jnp.sum(illuminated_mean(jnp.sqrt(y * y + x * x + width**2) - width, known))
 
 
 def tikhonov(image: Float[Array, "slices Y X"], known: Known) -> Float[Array, ""]:
@@ -79,7 +82,7 @@ def depth_variation(image: Float[Array, "slices Y X"], known: Known) -> Float[Ar
     Returns:
         the penalty.
     """
-    return len(image) * jnp.sum(illuminated_mean(magnitude(jnp.diff(image, axis=0)), known))
+    return len(image) * jnp.sum(illuminated_mean(magnitude(jnp.diff(image, axis=0), len(image) ** -2), known))
 
 
 def depth_tikhonov(image: Float[Array, "slices Y X"], known: Known) -> Float[Array, ""]:
@@ -105,4 +108,4 @@ def sparsity(image: Float[Array, "slices Y X"], known: Known) -> Float[Array, ""
     Returns:
         the penalty.
     """
-    return jnp.sum(illuminated_mean(magnitude(image), known))
+    return jnp.sum(illuminated_mean(magnitude(image, 1 / len(image)), known))

@@ -33,7 +33,8 @@ def choose_loss(unit: CountUnit, read_noise: float) -> str:
     """
     if read_noise > 0:
         return "mixed"
-    return "poisson" if unit.source == "seen" or unit.value == 1 else "amplitude"
+    counted = unit.source == "seen" or (unit.source == "given" and unit.value == 1)
+    return "poisson" if counted else "amplitude"
 
 
 def choose_micro_batches(batch: int, devices: int, platform: str) -> int:

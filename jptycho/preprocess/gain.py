@@ -52,13 +52,14 @@ def are_multiples(counts: Shaped[np.ndarray, "scan ky kx"], unit: float) -> bool
         unit: of them.
 
     Returns:
-        whether, in a sample, nearly all are.
+        whether, in a sample, nearly all that are not zero are.
 
     Example:
         >>> are_multiples(np.array([[[0.0, 0.4, 0.6]]]), 0.2), are_multiples(np.array([[[0.2, 0.5, 0.31]]]), 0.2)
         (True, False)
     """
-    multiples = _sample(counts).astype(np.float64) / unit
+    sample = _sample(counts)
+    multiples = np.abs(sample[sample != 0]).astype(np.float64) / unit
     return bool(
         np.mean(np.abs(multiples - np.round(multiples)) < np.minimum(ROUNDING + SINGLE * multiples, 0.1)) > 0.999
     )

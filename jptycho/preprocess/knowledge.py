@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jptycho.data.dataset import wavelength_of
+from jptycho.errors import ConfigError
 from jptycho.objective.known import Known
+from jptycho.objective.penalties import Penalty
 from jptycho.preprocess.prepare import Problem
 from jptycho.types import Float, Int
 
@@ -56,6 +58,25 @@ def outside_circle(
         held = np.cumsum(probe.flat[order]) / probe.sum()
         radius = 1.5 * float(distance.flat[order[min(np.searchsorted(held, 0.99), len(order) - 1)]])
     return (distance > radius).astype(float)
+
+
+def check_known(known: Known, penalties: tuple[Penalty, ...]) -> None:
+    """Refuse a probe penalty whose region is empty.
+
+    Args:
+        known: of :func:`known_of`.
+        penalties: that are on.
+
+    Raises:
+        ConfigError: the penalty would have no effect.
+    """
+    regions = {"probe_support": known.outside_support, "probe_aperture": known.outside_aperture}
+    for penalty in penalties:
+        if penalty.name in regions and not np.any(np.asarray(regions[penalty.name])):
+            raise ConfigError(
+                f"penalties.{penalty.name}: nothing of the probe's window lies outside. "
+                "Remove it, or lower penalties.support_radius."
+            )
 
 
 def known_of(problem: Problem, support_radius: float | None = None, amorphous_corner: float = 0.35) -> Known:

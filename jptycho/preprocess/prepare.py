@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jptycho.data.dataset import Dataset4D, load_counts, sampling_of, wavelength_of
-from jptycho.errors import ConfigError
+from jptycho.errors import ConfigError, FormatError
 from jptycho.forward.model import Noise, Setup
 from jptycho.optics.probe import form_probe, incoherent_modes
 from jptycho.preprocess.calibrate import beam_centre, check_calibration
@@ -200,14 +200,17 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
             f"{spec.slices} slices, more than memory holds. Check the units of step and reciprocal_sampling."
         )
     counts = load_counts(dataset)
-    total = counts.sum(dtype=np.float64)
-    mean_pattern = counts.mean(axis=0, dtype=np.float64)
+    mask = np.ones(window) if dataset.mask is None else np.fft.ifftshift(dataset.mask)
+    mean_pattern = counts.mean(axis=0, dtype=np.float64) * (mask > 0)
+    dose = float(mean_pattern.sum())
+    if dose <= 0:
+        raise FormatError("data.mask: leaves no electron. Name an array that is zero for dead pixels only.")
     probe = nominal_probe(dataset, grid, spec, beam_centre(mean_pattern), modes)
     unit = unit_of(counts, dataset.calibration.counts_per_electron)
-    electrons = float(total / len(counts) / unit.value)
+    electrons = dose / unit.value
     setup = Setup(
-        mask=jnp.ones(window),
-        dose=jnp.asarray(total / len(counts), jnp.float32),
+        mask=jnp.asarray(mask, jnp.float32),
+        dose=jnp.asarray(dose, jnp.float32),
         grid=grid,
         wavelength=wavelength_of(dataset.calibration),
         band_limit=spec.band_limit,

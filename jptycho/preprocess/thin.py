@@ -58,7 +58,12 @@ def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Proble
         ConfigError: counts that are no electrons, so that they cannot be divided.
     """
     unit = problem.unit.value
-    if problem.unit.source == "estimated" or not are_multiples(np.maximum(problem.counts, 0), unit):
+    if problem.counts.min() < 0:
+        raise ConfigError(
+            "stop.held_out: electrons can be divided only where they are counted; read-out noise made some counts "
+            "negative. Set stop.held_out = 0."
+        )
+    if problem.unit.source == "estimated" or not are_multiples(problem.counts, unit):
         raise ConfigError(
             "stop.held_out: electrons can be divided only where counts are whole multiples of what one leaves; "
             f"they are no multiples of {unit:.3g} ({problem.unit.source}). Set stop.held_out = 0."
@@ -68,7 +73,8 @@ def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Proble
 
 
 def _with_counts(problem: Problem, electrons: Shaped[np.ndarray, "scan ky kx"]) -> Problem:
-    dose = float(electrons.sum(dtype=np.float64)) / len(electrons)
+    seen = np.asarray(problem.setup.mask) > 0
+    dose = float((electrons.mean(axis=0, dtype=np.float64) * seen).sum())
     if dose == 0:
         raise ConfigError("stop.held_out: no electron fell to one of the parts. Raise the share or set it to 0.")
     setup: Setup = problem.setup

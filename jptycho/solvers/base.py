@@ -155,13 +155,32 @@ def epoch(solver: Solver, mesh: Mesh, state: State, constants: Any, data: ScanDa
         the state after, and the epoch's metrics.
     """
     after, metrics = solver.epoch(mesh, state, constants, data)
-    if solver.projections and data.known is not None:
-        after = dataclasses.replace(after, params=projected(solver, after.params, constants, data.known))
+    if solver.projections:
+        after = dataclasses.replace(after, params=projected(solver, after.params, constants, known_in(data)))
     # What comes out lies as what went in: else the next call would compile once more.
     after = jax.lax.with_sharding_constraint(after, NamedSharding(mesh, PartitionSpec()))
     largest = jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(after.params)])
     finite = jnp.isfinite(metrics.loss) & jnp.all(jnp.isfinite(largest))
     return after, dataclasses.replace(metrics, finite=finite)
+
+
+def known_in(data: ScanData) -> Known:
+    """What penalties and projections compare the unknowns with.
+
+    Args:
+        data: the scan.
+
+    Returns:
+        the arrays.
+
+    Raises:
+        ConfigError: the scan was distributed without them.
+    """
+    if data.known is None:
+        raise ConfigError(
+            "known: missing; penalties and projections need it. Give distribute known_of(problem) as its last argument."
+        )
+    return data.known
 
 
 def projected(solver: Solver, params: Any, constants: Any, known: Known) -> Any:
@@ -186,6 +205,21 @@ def projected(solver: Solver, params: Any, constants: Any, known: Known) -> Any:
         if isinstance(representation, Assignable):
             found[name] = representation.assign(params[name], constants[name], values[name])
     return found
+
+
+def summarised(losses: Array, errors: Array, weight: Array) -> Metrics:
+    """Metrics of an epoch from sums over its patterns.
+
+    Args:
+        losses: weighted sums of the loss.
+        errors: weighted sums of the squared amplitude error.
+        weight: of every pattern.
+
+    Returns:
+        the metrics; whether all is finite is found by :func:`epoch`.
+    """
+    total = jnp.sum(weight)
+    return Metrics(jnp.sum(losses) / total, jnp.sqrt(jnp.sum(errors) / total), jnp.array(True))
 
 
 def rendered(solver: Solver, params: Any, constants: Any) -> Fields:

@@ -18,7 +18,7 @@ from jptycho.objective.projections import Projection
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec, render_channels
 from jptycho.scan import batch_plan
-from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan
+from jptycho.solvers.base import Metrics, ScanData, State, known_in, rendered, split_scan, summarised
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, build
 from jptycho.types import Array
 
@@ -113,9 +113,7 @@ def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, dat
 
     carry = (state.params, state.optimiser, state.average)
     (params, opt, average), (losses, errors) = jax.lax.scan(step, carry, (*plan, noise_keys))
-    total = jnp.sum(data.weight)
-    metrics = Metrics(jnp.sum(losses) / total, jnp.sqrt(jnp.sum(errors) / total), jnp.array(True))
-    return State(params, opt, average, key, state.epoch + 1), metrics
+    return State(params, opt, average, key, state.epoch + 1), summarised(losses, errors, data.weight)
 
 
 def _value_of(objective: Any, batch: Any) -> Any:
@@ -144,9 +142,9 @@ def _objective(solver: GradientSolver, mesh: Mesh, constants: Any, data: ScanDat
         (fields, channels), pull_back = jax.vjp(lambda p: render_channels(solver.model, p, constants, key), params)
         sums, cotangent = data_gradient(fields, index, weight)
         value, slope = sums[0] / jnp.sum(weight), jnp.zeros_like(channels)
-        if solver.penalties and data.known is not None:
+        if solver.penalties:
             extra, (more, slope) = jax.value_and_grad(total_penalty, argnums=(1, 2))(
-                solver.penalties, fields, channels, data.known
+                solver.penalties, fields, channels, known_in(data)
             )
             value, cotangent = value + extra, jax.tree.map(jnp.add, cotangent, more)
         (gradient,) = pull_back((cotangent, slope))

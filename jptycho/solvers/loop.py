@@ -112,7 +112,7 @@ def run_epochs(
         state: to start from; its arrays are donated.
         observe: called after each epoch.
         stop: asked after each epoch.
-        enough: asked after each epoch; ends the stage as done.
+        enough: asked before each epoch; ends the stage as done.
 
     Returns:
         the last state and ``"done"`` or ``"interrupted"``.
@@ -121,6 +121,8 @@ def run_epochs(
         DivergenceError: the loss is not finite.
     """
     for number in range(int(state.epoch) + 1, stage.epochs + 1):
+        if enough():
+            return state, DONE
         state, metrics = epoch(stage.solver, stage.mesh, state, stage.constants, stage.data)
         judged = jnp.nan if stage.judge is None else stage.judge(state)
         metrics, judged = jax.device_get((metrics, judged))
@@ -129,8 +131,6 @@ def run_epochs(
             raise DivergenceError(f"loss: not finite in epoch {number} of {stage.name}. {stage.advice}")
         seconds = time.perf_counter() - stage.started
         observe(Record(stage.name, number, stage.epochs, loss, error, seconds, float(judged)), state)
-        if enough():
-            return state, DONE
         if stop() and number < stage.epochs:
             return state, INTERRUPTED
     return state, DONE

@@ -17,9 +17,19 @@ from jptycho.objective.projections import Projection
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec
 from jptycho.scan import batch_plan, compact_plan
-from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan
-from jptycho.solvers.pie import kind_of
-from jptycho.solvers.waves import Sight, add_windows, corrected, in_parts, lifted, look, misfit, of_kind, with_probe
+from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarised
+from jptycho.solvers.waves import (
+    Sight,
+    add_windows,
+    changed,
+    corrected,
+    in_parts,
+    kind_of,
+    look,
+    misfit,
+    of_kind,
+    with_probe,
+)
 from jptycho.types import Array, Complex, Float
 
 
@@ -51,7 +61,7 @@ class LSQMLSolver:
     steps: int
     damping: float = 0.1
     beta: float = 0.9
-    compact: bool = True
+    compact: bool = False
     hold_probe: bool = False
     micro_batches: int = 1
     projections: tuple[Projection, ...] = ()
@@ -100,13 +110,8 @@ def _epoch(solver: LSQMLSolver, mesh: Mesh, state: State, constants: Any, data: 
         return (transmission, probe), metrics
 
     (transmission, probe), (losses, errors) = jax.lax.scan(step, (start.object, start.probe), plan)
-    params = state.params | {
-        "object": lifted(kind, state.params["object"], transmission),
-        "probe": solver.model.probe.assign(state.params["probe"], constants["probe"], probe),  # type: ignore[attr-defined]
-    }
-    patterns = jnp.sum(data.weight)
-    metrics = Metrics(jnp.sum(losses) / patterns, jnp.sqrt(jnp.sum(errors) / patterns), jnp.array(True))
-    return State(params, None, None, key, state.epoch + 1), metrics
+    params = changed(solver.model, state.params, constants, transmission, probe)
+    return State(params, None, None, key, state.epoch + 1), summarised(losses, errors, data.weight)
 
 
 def _correction(sight: Sight, measured: Array, setup: Setup) -> Array:

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Hashable
 from typing import Any
 
+import jax.numpy as jnp
 import optax
 
 from jptycho.errors import ConfigError, nearest_name
@@ -30,7 +31,7 @@ class Optimiser:
     """
 
     name: str = "adam"
-    options: tuple[tuple[str, float], ...] = ()
+    options: tuple[tuple[str, int | float | bool], ...] = ()
     warm_up: int = 0
     decay_steps: int = 0
     plateau: tuple[float, int] | None = None
@@ -59,6 +60,13 @@ def check_optimiser(optimiser: Optimiser) -> None:
         if option not in accepted:
             hint = nearest_name(option, accepted)
             raise ConfigError(f"pixels.optimiser_options: {optimiser.name} has no argument {option!r}.{hint}")
+    try:
+        _build(dataclasses.replace(optimiser, plateau=None), {"object": 1e-3}, 1).init({"object": jnp.zeros(2)})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"pixels.optimiser: {optimiser.name} cannot be used with these pixels.optimiser_options ({error}). "
+            "Correct them, or use adam."
+        ) from None
 
 
 def known_optimisers() -> list[str]:
@@ -115,6 +123,10 @@ def build(optimiser: Optimiser, rates: dict[str, float], steps: int) -> optax.Gr
         ConfigError: an unknown name or option.
     """
     check_optimiser(optimiser)
+    return _build(optimiser, rates, steps)
+
+
+def _build(optimiser: Optimiser, rates: dict[str, float], steps: int) -> optax.GradientTransformationExtraArgs:
     make, options = getattr(optax, optimiser.name), dict(optimiser.options)
     if "eps" in inspect.signature(make).parameters:
         options.setdefault("eps", SMALLEST)

@@ -15,10 +15,20 @@ from jptycho.forward.patches import fourier_shift
 from jptycho.objective.projections import Projection
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec
-from jptycho.representations.pixels import ChannelObject
 from jptycho.scan import batch_plan
-from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan
-from jptycho.solvers.waves import Sight, add_windows, corrected, in_parts, lifted, look, misfit, of_kind, with_probe
+from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarised
+from jptycho.solvers.waves import (
+    Sight,
+    add_windows,
+    changed,
+    corrected,
+    in_parts,
+    kind_of,
+    look,
+    misfit,
+    of_kind,
+    with_probe,
+)
 from jptycho.types import Array
 
 
@@ -49,7 +59,7 @@ class PIESolver:
     model: ModelSpec
     steps: int
     object_step: float = 1.0
-    probe_step: float = 1.0
+    probe_step: float = 0.1
     object_alpha: float = 1.0
     probe_alpha: float = 1.0
     momentum: float = 0.0
@@ -74,19 +84,6 @@ class PIESolver:
         return rendered(self, params, constants)
 
 
-def kind_of(model: ModelSpec) -> str:
-    """The object's kind, of the one representation that the classical solvers can change.
-
-    Args:
-        model: representations.
-
-    Returns:
-        one of ``OBJECT_KINDS``.
-    """
-    assert isinstance(model.object, ChannelObject), "classical solvers change a ChannelObject"
-    return model.object.kind
-
-
 def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
     key, key_plan = jax.random.split(state.key)
     plan = batch_plan(key_plan, data.weight, solver.steps)
@@ -109,16 +106,14 @@ def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Any, data: Sc
             unknowns, memory = _accelerate(solver, unknowns, memory, number + 1)
         return (unknowns, memory, number + 1), metrics
 
-    done = state.epoch * solver.steps
-    carry = ((start.object, start.probe), state.optimiser, done)
+    memory = state.optimiser
+    if solver.momentum and solver.projections:
+        # What a projection changed is no motion.
+        memory = memory | {"last": (start.object, start.probe)}
+    carry = ((start.object, start.probe), memory, state.epoch * solver.steps)
     ((transmission, probe), memory, _), (losses, errors) = jax.lax.scan(step, carry, plan)
-    params = state.params | {
-        "object": lifted(kind, state.params["object"], transmission),
-        "probe": solver.model.probe.assign(state.params["probe"], constants["probe"], probe),  # type: ignore[attr-defined]
-    }
-    total = jnp.sum(data.weight)
-    metrics = Metrics(jnp.sum(losses) / total, jnp.sqrt(jnp.sum(errors) / total), jnp.array(True))
-    return State(params, memory, None, key, state.epoch + 1), metrics
+    params = changed(solver.model, state.params, constants, transmission, probe)
+    return State(params, memory, None, key, state.epoch + 1), summarised(losses, errors, data.weight)
 
 
 def _accelerate(solver: PIESolver, unknowns: Any, memory: Any, number: Array) -> tuple[Any, Any]:

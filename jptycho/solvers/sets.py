@@ -15,12 +15,11 @@ from jptycho.forward.detector import intensity
 from jptycho.forward.model import Fields, Setup, window_of
 from jptycho.forward.patches import crop, fourier_shift
 from jptycho.objective.compose import noise_of
-from jptycho.objective.losses import amplitude_loss
+from jptycho.objective.losses import amplitude_loss, squared_error
 from jptycho.objective.projections import Projection
 from jptycho.representations.base import ModelSpec
-from jptycho.solvers.base import Metrics, ScanData, State, rendered
-from jptycho.solvers.pie import kind_of
-from jptycho.solvers.waves import add_windows, corrected, in_parts, lifted, of_kind, with_probe
+from jptycho.solvers.base import Metrics, ScanData, State, rendered, summarised
+from jptycho.solvers.waves import add_windows, changed, corrected, in_parts, kind_of, of_kind, with_probe
 from jptycho.types import Array
 
 PARTS = 8  # patterns that are worked on together
@@ -52,7 +51,7 @@ class SetSolver:
     a: float
     b: float
     c: float
-    passes: int = 2
+    passes: int = 1
     damping: float = 1e-3
     hold_probe: bool = False
     projections: tuple[Projection, ...] = ()
@@ -82,12 +81,12 @@ class SetSolver:
         return rendered(self, params, constants)
 
 
-def difference_map(model: ModelSpec, beta: float = 1.0, **settings: Any) -> SetSolver:
+def difference_map(model: ModelSpec, beta: float = 0.7, **settings: Any) -> SetSolver:
     """The difference map.
 
     Args:
         model: representations.
-        beta: β; 0 is alternating projections.
+        beta: β; 1 is the textbook's, which noise keeps from settling; 0 is alternating projections.
         **settings: of :class:`SetSolver`.
 
     Returns:
@@ -96,7 +95,7 @@ def difference_map(model: ModelSpec, beta: float = 1.0, **settings: Any) -> SetS
     return SetSolver(model, -beta, 1.0, 1 + beta, **settings)
 
 
-def raar(model: ModelSpec, beta: float = 0.75, **settings: Any) -> SetSolver:
+def raar(model: ModelSpec, beta: float = 0.7, **settings: Any) -> SetSolver:
     """Relaxed averaged alternating reflections.
 
     Args:
@@ -123,24 +122,19 @@ def _epoch(solver: SetSolver, state: State, constants: Any, data: ScanData) -> t
         target = corrected(solver.c * model + (1 - solver.c) * wave, measured, setup.mask)
         after = (1 - solver.a - solver.b) * wave + solver.a * model + solver.b * target
         predicted = jnp.sum(intensity(jnp.fft.fft2(model, norm="ortho")), axis=0)
-        residual = predicted + measured - 2 * jnp.sqrt(predicted * jnp.maximum(measured, 0.0))
         loss = amplitude_loss(predicted, measured, noise_of(setup))
-        return after, jnp.sum(setup.mask * loss), jnp.sum(setup.mask * residual)
+        return after, jnp.sum(setup.mask * loss), jnp.sum(setup.mask * squared_error(predicted, measured))
 
     waves, losses, errors = jax.lax.map(advance, (state.optimiser, counts, fields.positions), batch_size=PARTS)
     for _ in range(solver.passes):
         fields = _overlap(solver, fields, setup, kind, waves, weight)
-    params = state.params | {
-        "object": lifted(kind, state.params["object"], fields.object),
-        "probe": solver.model.probe.assign(state.params["probe"], constants["probe"], fields.probe),  # type: ignore[attr-defined]
-    }
-    total = jnp.sum(weight)
-    metrics = Metrics(jnp.sum(weight * losses) / total, jnp.sqrt(jnp.sum(weight * errors) / total), jnp.array(True))
+    params = changed(solver.model, state.params, constants, fields.object, fields.probe)
+    metrics = summarised(weight * losses, weight * errors, weight)
     return State(params, waves, None, state.key, state.epoch + 1), metrics
 
 
 def _product(fields: Fields, setup: Setup, position: Array) -> Array:
-    corner, shift = window_of(setup, position)
+    corner, shift = window_of(setup, position, fields.object.shape)
     return fourier_shift(fields.probe, shift) * crop(fields.object, corner, setup.grid.shape)[0]
 
 
@@ -150,7 +144,7 @@ def _overlap(solver: SetSolver, fields: Fields, setup: Setup, kind: str, waves: 
 
     def to_object(item: Any, w: Array) -> Any:
         wave, position = item
-        corner, shift = window_of(setup, position)
+        corner, shift = window_of(setup, position, fields.object.shape)
         probe = fourier_shift(fields.probe, shift)
         return w * jnp.sum(jnp.conj(probe) * wave, axis=0)[None], w * jnp.sum(intensity(probe), axis=0)[None], corner
 
@@ -167,7 +161,7 @@ def _overlap(solver: SetSolver, fields: Fields, setup: Setup, kind: str, waves: 
 
     def to_probe(item: Any, w: Array) -> Any:
         wave, position = item
-        corner, shift = window_of(setup, position)
+        corner, shift = window_of(setup, position, fields.object.shape)
         patch = crop(transmission, corner, setup.grid.shape)[0]
         seen = jnp.roll(intensity(patch), jnp.round(-shift).astype(int), axis=(0, 1))
         return w * fourier_shift(jnp.conj(patch) * wave, -shift), w * seen

@@ -13,13 +13,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jptycho.errors import ConfigError
 from jptycho.forward.detector import intensity
 from jptycho.forward.model import Fields, Setup, kernel_of, window_of
 from jptycho.forward.multislice import incident_waves
 from jptycho.forward.patches import crop, fourier_shift
 from jptycho.objective.compose import noise_of
-from jptycho.objective.losses import amplitude_loss
-from jptycho.representations.base import COMPLEX, POTENTIAL
+from jptycho.objective.losses import amplitude_loss, squared_error
+from jptycho.representations.base import COMPLEX, POTENTIAL, Assignable, ModelSpec
+from jptycho.representations.pixels import ChannelObject
 from jptycho.types import Array, Complex, Float, Int, Shaped, pytree
 
 LEAST_AMPLITUDE = 1e-6
@@ -58,7 +60,7 @@ def look(fields: Fields, setup: Setup, position: Float[Array, "2"]) -> Sight:
     Returns:
         what it sees.
     """
-    corner, shift = window_of(setup, position)
+    corner, shift = window_of(setup, position, fields.object.shape)
     patches = crop(fields.object, corner, setup.grid.shape)
     waves = fourier_shift(fields.probe, shift)
     kernel = kernel_of(fields, setup)
@@ -114,9 +116,8 @@ def misfit(sight: Sight, measured: Float[Array, "ky kx"], setup: Setup) -> tuple
         both, summed over the detector.
     """
     predicted = jnp.sum(intensity(jnp.fft.fft2(sight.exit, norm="ortho")), axis=0)
-    residual = predicted + measured - 2 * jnp.sqrt(predicted * jnp.maximum(measured, 0.0))
     loss = amplitude_loss(predicted, measured, noise_of(setup))
-    return jnp.sum(setup.mask * loss), jnp.sum(setup.mask * residual)
+    return jnp.sum(setup.mask * loss), jnp.sum(setup.mask * squared_error(predicted, measured))
 
 
 def add_windows(
@@ -214,6 +215,47 @@ def lifted(
     if kind != COMPLEX:
         return phase[:, None]
     return jnp.stack([phase, -jnp.log(jnp.maximum(jnp.abs(after), LEAST_AMPLITUDE))], axis=1)
+
+
+def kind_of(model: ModelSpec) -> str:
+    """The object's kind, of the one representation that the classical solvers can change.
+
+    Args:
+        model: representations.
+
+    Returns:
+        one of ``OBJECT_KINDS``.
+
+    Raises:
+        ConfigError: another representation.
+    """
+    if not isinstance(model.object, ChannelObject) or not isinstance(model.probe, Assignable):
+        raise ConfigError(
+            f"model: a classical solver changes a ChannelObject and a PixelProbe, found {type(model.object).__name__} "
+            f"and {type(model.probe).__name__}. Use those, or GradientSolver."
+        )
+    return model.object.kind
+
+
+def changed(model: ModelSpec, params: Any, constants: Any, transmission: Array, probe: Array) -> Any:
+    """Parameters of another object and probe.
+
+    Args:
+        model: representations.
+        params: before.
+        constants: of the representations.
+        transmission: (slices, Y, X).
+        probe: (modes, y, x).
+
+    Returns:
+        the parameters.
+    """
+    kind = kind_of(model)
+    assert isinstance(model.probe, Assignable)
+    return params | {
+        "object": lifted(kind, params["object"], transmission),
+        "probe": model.probe.assign(params["probe"], constants["probe"], probe),
+    }
 
 
 def with_probe(fields: Fields, transmission: Array, probe: Array) -> Fields:

@@ -34,6 +34,7 @@ LAYERS = [
         "config_solvers",
         "constraints",
         "engines",
+        "words",
         "choices",
         "stages",
         "outcome",

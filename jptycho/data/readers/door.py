@@ -59,6 +59,9 @@ def open_dataset(path: str | Path, **options: Any) -> Dataset4D:
     else:
         dataset = _open_array(reader, path, options)
     dataset = _with_scan_shape(_override(dataset, options), options.get("scan_shape"))
+    if options.get("mask"):
+        mask = np.asarray(reader.read_array(path, options["mask"], "data.mask"), float)
+        dataset = dataclasses.replace(dataset, mask=mask)
     check_arrays(dataset)
     return dataset
 

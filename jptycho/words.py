@@ -1,0 +1,75 @@
+"""A run in words: everything that is on, for its start and its report, and advice where it diverges."""
+
+from __future__ import annotations
+
+from jptycho.config import Config
+from jptycho.config_solvers import GRADIENT
+from jptycho.constraints import in_words, penalties_of, projections_of
+from jptycho.engines import USED, WHOLE_SCAN
+from jptycho.solvers.optimisers import LINE_SEARCH
+
+
+def objective_in_words(config: Config) -> list[str]:
+    """What a run minimises, with what, and under which constraints: everything that is on.
+
+    Args:
+        config: without ``auto``.
+
+    Returns:
+        lines.
+    """
+    refine, stop = config.refine, config.stop
+    free = ["object", *([] if config.probe.fixed else ["probe"])]
+    free += [f"positions (rate {refine.position_rate:g} px)"] if refine.position_rate else []
+    free += [f"{refine.tilt} tilt (rate {refine.tilt_rate:g} mrad)"] if refine.tilt != "none" else []
+    judged = f"{stop.held_out:g} of the electrons, patience {stop.patience}" if stop.held_out else "none"
+    lines = [
+        f"loss: {config.loss}",
+        *in_words(penalties_of(config.penalties), projections_of(config.projections)),
+        f"optimised: {', '.join(free)}",
+        f"held out: {judged}",
+    ]
+    if config.method == "pixels" or config.dgp.start_file is None:
+        lines.append(f"pixels by {_solver_in_words(config)}")
+    if config.method == "dgp":
+        dgp = config.dgp
+        start = f"a result ({dgp.start_file})" if dgp.start_file else f"{dgp.start_epochs} epochs of pixels"
+        lines.append(
+            f"deep generative priors from {start}: U-Nets of {dgp.levels} and {dgp.probe_levels} levels, "
+            f"{dgp.filters} filters, input noise {dgp.noise:.3g}; "
+            f"adam, rates {dgp.object_rate:g} and {dgp.probe_rate:g}"
+        )
+    return lines
+
+
+def _solver_in_words(config: Config) -> str:
+    pixels = config.pixels
+    if pixels.solver != GRADIENT:
+        values = (
+            f"{key} {getattr(getattr(config, table), key):g}"
+            for table, keys in USED[pixels.solver].items()
+            for key in sorted(keys)
+        )
+        return f"{pixels.solver}: {', '.join(values)}"
+    options = "".join(f", {key} {value:g}" for key, value in sorted(pixels.optimiser_options.items()))
+    rates = "" if pixels.optimiser in LINE_SEARCH else f", rates {pixels.object_rate:.3g} and {pixels.probe_rate:g}"
+    schedule = "" if pixels.optimiser in LINE_SEARCH else f", {pixels.schedule} schedule"
+    preconditioner = f", spectral preconditioner amplitude {pixels.amplitude:.3g}, corner {pixels.corner:.3g}"
+    return f"{pixels.optimiser}{options}{rates}{schedule}{preconditioner}"
+
+
+def advice(config: Config, stage: str) -> str:
+    """What to do where a stage diverges.
+
+    Args:
+        config: of the run.
+        stage: ``"pixels"`` or ``"dgp"``.
+
+    Returns:
+        a sentence.
+    """
+    if stage == "dgp" or config.pixels.solver == GRADIENT:
+        return f"Lower {stage}.object_rate or {stage}.probe_rate, and any weight of [penalties]."
+    if config.pixels.solver == "lsqml":
+        return "Lower lsqml.beta, or raise lsqml.damping."
+    return "Lower sets.beta." if config.pixels.solver in WHOLE_SCAN else "Lower pie.object_step or pie.probe_step."
