@@ -61,3 +61,9 @@ def save(name: str, values: Any) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), "results": values}, indent=1) + "\n")
     return path
+
+
+def load(name: str) -> Any:
+    """An earlier result; empty where there is none."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text())["results"] if path.exists() else {}

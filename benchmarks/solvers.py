@@ -55,16 +55,16 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """Run all and write ``results/solvers.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="*", help="names of solvers")
+    parser.add_argument("--only", nargs="*", help="names of solvers; the others keep their results")
     only = parser.parse_args().only
     use_cpu_cores(os.cpu_count() or 1)
     from cases import recordings, scored
-    from record import save
+    from record import load, save
 
     from jptycho.demo import SLICES
 
     scan = recordings((1e4,), (0,))[1e4, 0]
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = load("solvers") if only else {}
     for name, variants in CASES.items():
         if only and name not in only:
             continue

@@ -85,7 +85,7 @@ class Dataset4D:
     probe: np.ndarray | None = None
     truth: Truth | None = None
     source: str = "memory"
-    mask: Float[np.ndarray, "ky kx"] | None = None
+    mask: np.ndarray | None = None
 
 
 def from_arrays(
@@ -94,7 +94,7 @@ def from_arrays(
     positions: Float[np.ndarray, "scan 2"] | None = None,
     probe: np.ndarray | None = None,
     truth: Truth | None = None,
-    mask: Float[np.ndarray, "ky kx"] | None = None,
+    mask: np.ndarray | None = None,
 ) -> Dataset4D:
     """A scan that is already in memory.
 

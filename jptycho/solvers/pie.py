@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jptycho.forward.detector import intensity
-from jptycho.forward.model import Fields
+from jptycho.forward.model import Fields, Setup
 from jptycho.forward.patches import fourier_shift
 from jptycho.objective.projections import Projection
 from jptycho.parallel import sum_over_shards
@@ -86,22 +86,14 @@ class PIESolver:
 
 def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
     key, key_plan = jax.random.split(state.key)
-    plan = batch_plan(key_plan, data.weight, solver.steps)
+    index, weight = batch_plan(key_plan, data.weight, solver.steps)
     start = rendered(solver, state.params, constants)
-    correct = _sharded_corrections(solver, mesh, data)
-    kind = kind_of(solver.model)
+    single = mesh.size == 1 and index.shape[2] == 1
+    advance = _one_pattern(solver, start, data) if single else _whole_batch(solver, mesh, start, data)
 
     def step(carry: Any, batch: Any) -> tuple[Any, Any]:
-        (transmission, probe), memory, number = carry
-        fields = with_probe(start, transmission, probe)
-        to_object, seen, to_probe, weight, metrics = correct(fields, *batch)
-        most = jnp.max(seen, axis=(1, 2), keepdims=True)
-        alpha = solver.object_alpha
-        transmission = of_kind(
-            kind, transmission + solver.object_step * to_object / ((1 - alpha) * seen + alpha * most + 1e-30)
-        )
-        probe = probe + solver.probe_step * to_probe / jnp.maximum(weight, 1.0)
-        unknowns = (transmission, probe)
+        unknowns, memory, number = carry
+        unknowns, metrics = advance(unknowns, *batch)
         if solver.momentum:
             unknowns, memory = _accelerate(solver, unknowns, memory, number + 1)
         return (unknowns, memory, number + 1), metrics
@@ -111,9 +103,49 @@ def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Any, data: Sc
         # What a projection changed is no motion.
         memory = memory | {"last": (start.object, start.probe)}
     carry = ((start.object, start.probe), memory, state.epoch * solver.steps)
-    ((transmission, probe), memory, _), (losses, errors) = jax.lax.scan(step, carry, plan)
-    params = changed(solver.model, state.params, constants, transmission, probe)
+    (unknowns, memory, _), (losses, errors) = jax.lax.scan(step, carry, (index, weight))
+    params = changed(solver.model, state.params, constants, *unknowns)
     return State(params, memory, None, key, state.epoch + 1), summarised(losses, errors, data.weight)
+
+
+def _new_object(solver: PIESolver, old: Array, to_object: Array, seen: Array) -> Array:
+    """O + β P* χ / ((1 - α) |P|² + α max |P|²), as the object's kind allows it."""
+    most, alpha = jnp.max(seen, axis=(1, 2), keepdims=True), solver.object_alpha
+    step = solver.object_step * to_object / ((1 - alpha) * seen + alpha * most + 1e-30)
+    return of_kind(kind_of(solver.model), old + step)
+
+
+def _one_pattern(solver: PIESolver, start: Fields, data: ScanData) -> Any:
+    """(unknowns, index, weight) -> (unknowns, metrics) for one pattern a step, which changes its window only."""
+
+    def advance(unknowns: tuple[Array, Array], index: Array, weight: Array) -> Any:
+        transmission, probe = unknowns
+        which = index[0, 0]
+        item = (data.counts[0, which], start.positions[which])
+        (to_patches, seen, update, metrics), corner = _correction(
+            solver, with_probe(start, transmission, probe), data.setup, item, weight[0, 0]
+        )
+        at = (0, corner[0], corner[1])
+        patches = jax.lax.dynamic_slice(transmission, at, to_patches.shape)
+        patches = _new_object(solver, patches, to_patches, seen)
+        transmission = jax.lax.dynamic_update_slice(transmission, patches, at)
+        return (transmission, probe + solver.probe_step * update), metrics
+
+    return advance
+
+
+def _whole_batch(solver: PIESolver, mesh: Mesh, start: Fields, data: ScanData) -> Any:
+    """(unknowns, index, weight) -> (unknowns, metrics) for several patterns a step, over all devices."""
+    correct = _sharded_corrections(solver, mesh, data)
+
+    def advance(unknowns: tuple[Array, Array], index: Array, weight: Array) -> Any:
+        transmission, probe = unknowns
+        fields = with_probe(start, transmission, probe)
+        to_object, seen, to_probe, total, metrics = correct(fields, index, weight)
+        probe = probe + solver.probe_step * to_probe / jnp.maximum(total, 1.0)
+        return (_new_object(solver, transmission, to_object, seen), probe), metrics
+
+    return advance
 
 
 def _accelerate(solver: PIESolver, unknowns: Any, memory: Any, number: Array) -> tuple[Any, Any]:
@@ -128,6 +160,18 @@ def _accelerate(solver: PIESolver, unknowns: Any, memory: Any, number: Array) ->
     return jax.lax.cond(number % solver.period == 0, push, lambda memory: (unknowns, memory), memory)
 
 
+def _correction(solver: PIESolver, fields: Fields, setup: Setup, item: tuple[Array, Array], w: Array) -> Any:
+    """Of one pattern: (Σ_m P* χ, |P|², probe update, (loss, error)), all times its weight, and its corner."""
+    pattern, position = item
+    measured = pattern.astype(setup.dose.dtype) / setup.dose
+    sight = look(fields, setup, position)
+    to_waves, to_patches = sight.back(corrected(sight.exit, measured, setup.mask) - sight.exit)
+    seen = jnp.sum(intensity(sight.before), axis=1)
+    update = _probe_update(solver, sight, to_waves)
+    sums = (to_patches, seen, update, misfit(sight, measured, setup))
+    return jax.tree.map(lambda x: w * x, sums), sight.corner
+
+
 def _sharded_corrections(solver: PIESolver, mesh: Mesh, data: ScanData) -> Any:
     """(fields, index, weight) -> Σ P* χ and Σ |P|² on the canvas, Σ probe update, Σ weight, (Σ loss, Σ error)."""
     shards, local = data.weight.shape
@@ -136,14 +180,7 @@ def _sharded_corrections(solver: PIESolver, mesh: Mesh, data: ScanData) -> Any:
         fields, setup = shared
 
         def one(item: Any, w: Array) -> Any:
-            pattern, position = item
-            measured = pattern.astype(setup.dose.dtype) / setup.dose
-            sight = look(fields, setup, position)
-            to_waves, to_patches = sight.back(corrected(sight.exit, measured, setup.mask) - sight.exit)
-            seen = jnp.sum(intensity(sight.before), axis=1)
-            update = _probe_update(solver, sight, to_waves)
-            sums = jax.tree.map(lambda x: w * x, (to_patches, seen, update, misfit(sight, measured, setup)))
-            return sums, sight.corner
+            return _correction(solver, fields, setup, item, w)
 
         def gather(total: Any, part: Any) -> Any:
             (to_patches, seen, update, metrics), corners = jax.vmap(one)(*part)
