@@ -15,9 +15,9 @@ from typing import Any
 from jptycho.parallel import use_cpu_cores
 
 DOSES = (200.0, 500.0, 1e4)
-PLAIN = {"amplitude": 0.0, "epochs": 120, "schedule": "constant"}
+PLAIN = {"amplitude": 0.0, "epochs": 60, "schedule": "constant"}
 SPECTRAL = {"epochs": 40}
-TV = (0.003, 0.01, 0.03, 0.1)
+TV = (0.02, 0.05, 0.1)
 ROWS: dict[str, tuple[dict[str, Any], bool]] = {
     "plain Adam": ({**PLAIN, "even": False}, False),
     "even steps": (PLAIN, False),
@@ -50,7 +50,7 @@ def main() -> None:
                     scan,
                     pixels=pixels,
                     object=SLICES,
-                    stop={"held_out": 0.1, "patience": 15 if "plain" in name or name.startswith("even") else 6},
+                    stop={"held_out": 0.1, "patience": 12 if "plain" in name or name.startswith("even") else 6},
                     penalties={"tv_phase": weight},
                 )
                 kept = min(rows, key=lambda row: row["held_out"])
