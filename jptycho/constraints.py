@@ -91,7 +91,7 @@ def projections_of(config: ProjectionsConfig) -> tuple[Projection, ...]:
 
     Example:
         >>> projections_of(ProjectionsConfig(low_pass=1.2, positivity=True))
-        (Projection(name='positivity', values=()), Projection(name='low_pass', values=(1.2,)))
+        (Projection(name='low_pass', values=(1.2,)), Projection(name='positivity', values=()))
     """
     found = []
     for name in PROJECTIONS:

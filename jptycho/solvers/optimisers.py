@@ -47,9 +47,9 @@ def check_optimiser(optimiser: Optimiser) -> None:
         ConfigError: what is unknown, and what is known.
 
     Example:
-        >>> check_optimiser(Optimiser("adma"))
+        >>> check_optimiser(Optimiser("adamm"))
         Traceback (most recent call last):
-        jptycho.errors.ConfigError: pixels.optimiser: optax has no optimiser 'adma'. Did you mean 'adam'?
+        jptycho.errors.ConfigError: pixels.optimiser: optax has no optimiser 'adamm'. Did you mean 'adam'?
     """
     known = known_optimisers()
     if optimiser.name not in known:
