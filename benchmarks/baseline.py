@@ -1,6 +1,6 @@
 """The strongest pixels: what each ingredient brings, alone and together, judged by held-out electrons.
 
-    python benchmarks/baseline.py [--quick]
+    python benchmarks/baseline.py [--doses 200 500] [--only NAME ...]
 
 Every run holds a tenth of the electrons out, stops on them and keeps their best epoch; the weight of the total
 variation is the one that they prefer, too. No choice uses the truth. ``best`` is the epoch that the truth would prefer.
@@ -30,20 +30,25 @@ ROWS: dict[str, tuple[dict[str, Any], bool]] = {
 }
 
 
+KEPT = ("epoch", "correlation", "high_pass", "ssim", "bulk", "held_out")
+
+
 def main() -> None:
     """Run all and write ``results/baseline.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one dose")
-    doses = DOSES[1:2] if parser.parse_args().quick else DOSES
+    parser.add_argument("--doses", nargs="*", type=float, default=DOSES, help="e/Å²")
+    parser.add_argument("--only", nargs="*", default=list(ROWS), help="names of rows; others keep their results")
+    options = parser.parse_args()
     use_cpu_cores(os.cpu_count() or 1)
     from cases import recordings, scored
-    from record import save
+    from record import load, save
 
     from jptycho.demo import SLICES
 
-    found: dict[str, Any] = {}
-    for (dose, _), scan in recordings(doses, (0,)).items():
-        for name, (pixels, total_variation) in ROWS.items():
+    found: dict[str, Any] = load("baseline")
+    for (dose, _), scan in recordings(tuple(options.doses), (0,)).items():
+        for name in options.only:
+            pixels, total_variation = ROWS[name]
             runs = []
             for weight in TV if total_variation else (0.0,):
                 rows = scored(
@@ -54,14 +59,13 @@ def main() -> None:
                     penalties={"tv_phase": weight},
                 )
                 kept = min(rows, key=lambda row: row["held_out"])
-                best = max(rows, key=lambda row: row["ssim"])
-                runs.append({"tv_phase": weight, "kept": kept, "best": best, "last": rows[-1]})
+                best = max(row["ssim"] for row in rows)
+                cost = {"seconds": rows[-1]["seconds"], "cpu": rows[-1]["cpu"]}
+                runs.append({"tv_phase": weight, "kept": {k: kept[k] for k in KEPT}, "best_ssim": best, **cost})
             chosen = min(runs, key=lambda run: run["kept"]["held_out"])
-            found[f"{dose:g} e/A^2: {name}"] = {"chosen": chosen, "others": [r for r in runs if r is not chosen]}
-            kept = {k: chosen["kept"][k] for k in ("epoch", "correlation", "high_pass", "ssim", "bulk", "held_out")}
-            print(f"{dose:6g} {name:40} tv {chosen['tv_phase']:g}", kept, f"best {chosen['best']['ssim']}",
-                  f"all {chosen['last']['seconds']} s {chosen['last']['cpu']} cpu", flush=True)  # fmt: skip
-    print("wrote", save("baseline", found))
+            found[f"{dose:g} e/A^2: {name}"] = chosen
+            print(f"{dose:6g} {name:40}", chosen, flush=True)
+            save("baseline", found)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/depth.py
 
-The slices, 20 Å apart, hold different random atoms; 300 kV, 30 mrad, 24 x 24 positions 1 Å apart, 1e6 e/Å². Patterns
+The slices, 20 Å apart, hold different random atoms; 300 kV, 30 mrad, 80 Å underfocus, 24 x 24 positions 1 Å apart, 1e6 e/Å². Patterns
 come from the same forward model, so this measures solvers, not the model.
 """
 
@@ -49,7 +49,7 @@ def record() -> tuple[Any, Any]:
     calibration = jptycho.Calibration(
         energy=300e3,
         semiangle_cutoff=30.0,
-        defocus=0.0,
+        defocus=80.0,
         step=(1.0, 1.0),
         reciprocal_sampling=(1 / (window * SAMPLING), 1 / (window * SAMPLING)),
     )

@@ -56,7 +56,7 @@ def main() -> None:
         found[f"{dose:g} e/A^2, seed {seed}"] = rows
         for name, epochs in rows.items():
             print(f"{dose:6g} {seed} {name:24}", best(epochs), "last", epochs[-1], flush=True)
-    print("wrote", save("gold" if options.specimen == 6 else f"gold_{options.specimen}", found))
+        save("gold" if options.specimen == 6 else f"gold_{options.specimen}", found)
 
 
 if __name__ == "__main__":

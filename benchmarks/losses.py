@@ -1,12 +1,13 @@
 """Which likelihood, at which dose: preconditioned pixels with every loss.
 
-    python benchmarks/losses.py
+    python benchmarks/losses.py [--doses 1e4]
 
 Two noise seeds a dose. ``best`` is the epoch that the truth prefers, ``last`` the twentieth.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 from typing import Any
 
@@ -19,15 +20,18 @@ LOSSES = ("poisson", "amplitude", "anscombe", "intensity")
 
 def main() -> None:
     """Run all and write ``results/losses.json``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--doses", nargs="*", type=float, default=DOSES, help="e/Å²; others keep their results")
+    doses = parser.parse_args().doses
     use_cpu_cores(os.cpu_count() or 1)
     from cases import recordings, scored
-    from record import save
+    from record import load, save
 
     from jptycho.demo import SLICES
 
-    scans = recordings(DOSES, SEEDS)
-    found: dict[str, Any] = {}
-    for dose in DOSES:
+    scans = recordings(tuple(doses), SEEDS)
+    found: dict[str, Any] = load("losses")
+    for dose in doses:
         for loss in LOSSES:
             runs = [scored(scans[dose, seed], seed=seed, loss=loss, object=SLICES) for seed in SEEDS]
             best = [max(rows, key=lambda row: row["ssim"]) for rows in runs]
@@ -39,7 +43,7 @@ def main() -> None:
             }
             found[f"{dose:g} e/A^2: {loss}"] = {**entry, "best_epochs": [row["epoch"] for row in best]}
             print(f"{dose:6g} {loss:10}", found[f"{dose:g} e/A^2: {loss}"], flush=True)
-    print("wrote", save("losses", found))
+            save("losses", found)
 
 
 if __name__ == "__main__":
