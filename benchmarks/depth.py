@@ -2,8 +2,8 @@
 
     python benchmarks/depth.py
 
-The slices, 20 Å apart, hold different random atoms; 300 kV, 30 mrad, 80 Å underfocus, 24 x 24 positions 1 Å apart, 1e6 e/Å². Patterns
-come from the same forward model, so this measures solvers, not the model.
+The slices, 20 Å apart, hold different random atoms; 300 kV, 30 mrad, 80 Å underfocus, 24 x 24 positions 1 Å apart,
+1e6 e/Å². Patterns come from the same forward model, so this measures solvers, not the model.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 import jptycho
+from jptycho.choices import check_config
 from jptycho.config import Config
 from jptycho.settings import parse
 
@@ -27,5 +28,7 @@ def test_python_examples_run(tmp_path, monkeypatch, small_scan, capsys):
 
 
 def test_configuration_example_is_valid():
-    for block in re.findall(r"```toml\n(.*?)```", README, re.DOTALL):
-        assert parse(Config, tomllib.loads(block)).method == "dgp"
+    blocks = [parse(Config, tomllib.loads(b)) for b in re.findall(r"```toml\n(.*?)```", README, re.DOTALL)]
+    assert [config.method for config in blocks] == ["dgp", "pixels"]
+    for config in blocks:
+        check_config(config)
