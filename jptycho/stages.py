@@ -26,7 +26,7 @@ from jptycho.parallel import replicate
 from jptycho.preprocess.knowledge import check_known, known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Guess, Representation
-from jptycho.solvers.base import Solver, State, distribute, init_state
+from jptycho.solvers.base import ScanData, Solver, State, distribute, init_state
 from jptycho.solvers.loop import Record, Stage, run_epochs
 from jptycho.solvers.validation import held_out_loss
 from jptycho.types import Array
@@ -83,11 +83,7 @@ def optimise(
     """
     params, constants = start
     constants = replicate(mesh, constants)
-    penalties = run.config.penalties
-    radius = None if penalties.support_radius == AUTO else float(penalties.support_radius)
-    known = known_of(run.problem, radius, penalties.amorphous_corner)
-    check_known(known, penalties_of(penalties))
-    data = distribute(run.problem.counts, run.problem.setup, mesh, known)
+    data = _distributed(run, mesh)
     state = init_state(solver, mesh, params, constants, jax.random.key(run.config.seed + 2))
     best = Best(state) if run.held is not None else None
     if has_checkpoint(run, name):
@@ -123,6 +119,20 @@ def optimise(
     if best is not None and best.epoch:
         state = best.state
         run.say(f"{name}: epoch {best.epoch} predicts the held-out electrons best, {best.value:.6g}; it is kept")
+    return _estimate(guess, solver, state, constants), status
+
+
+def _distributed(run: Run, mesh: Mesh) -> ScanData:
+    """The scan on its devices, with what penalties and projections compare the unknowns with."""
+    penalties = run.config.penalties
+    radius = None if penalties.support_radius == AUTO else float(penalties.support_radius)
+    known = known_of(run.problem, radius, penalties.amorphous_corner)
+    check_known(known, penalties_of(penalties))
+    return distribute(run.problem.counts, run.problem.setup, mesh, known)
+
+
+def _estimate(guess: Guess, solver: Solver, state: State, constants: Any) -> Guess:
+    """The guess, with the unknowns that a state stands for."""
     fields = _fields(solver, state.params, constants)
     return dataclasses.replace(
         guess,
@@ -130,7 +140,7 @@ def optimise(
         probe=fields.probe,
         positions=fields.positions,
         tilt=fields.tilt,
-    ), status
+    )
 
 
 @dataclasses.dataclass
