@@ -28,7 +28,12 @@ def recordings(doses: tuple[float, ...], seeds: tuple[int, ...], **settings: Any
 
 
 def scored(scan: Any, fresh: bool = True, **settings: Any) -> list[dict[str, Any]]:
-    """Every epoch of a reconstruction against the truth; scoring is outside wall and CPU seconds.
+    """Every epoch of a reconstruction against the truth; see :func:`scored_run`."""
+    return scored_run(scan, fresh, **settings)[0]
+
+
+def scored_run(scan: Any, fresh: bool = True, **settings: Any) -> tuple[list[dict[str, Any]], Any]:
+    """Every epoch of a reconstruction against the truth, and its result; scoring is outside wall and CPU seconds.
 
     ``fresh`` throws earlier compilations away, so that the run pays for its own.
     """
@@ -71,7 +76,7 @@ def scored(scan: Any, fresh: bool = True, **settings: Any) -> list[dict[str, Any
                 "bulk": round(q.bulk, 4),
             }
         )
-    return rows
+    return rows, result
 
 
 def first(rows: list[dict[str, Any]], key: str, level: float) -> dict[str, Any] | None:

@@ -13,6 +13,8 @@ from jptycho.data.readers.door import open_dataset
 from jptycho.engines import check_engine, takes_whole_scan
 from jptycho.errors import ConfigError
 from jptycho.preprocess.automatic import (
+    HELD_OUT,
+    SPLIT_NOISE,
     choose_batch,
     choose_input_noise,
     choose_loss,
@@ -20,6 +22,7 @@ from jptycho.preprocess.automatic import (
     choose_preconditioner,
 )
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
+from jptycho.preprocess.thin import divisible
 from jptycho.settings import parse
 
 
@@ -61,18 +64,33 @@ def check_config(config: Config) -> None:
     sources = {config.data.file, dgp.start_file or config.data.file}
     if config.data.file and Path(config.output.file).resolve() in {Path(source).resolve() for source in sources}:
         raise ConfigError(f"output.file: {config.output.file!r} is what the run reads. Choose another name.")
-    if config.method == "dgp" and dgp.pretrain_steps == 0 and dgp.start_file is None:
+    if config.method == "dgp":
+        _check_dgp(config)
+
+
+def _check_dgp(config: Config) -> None:
+    dgp = config.dgp
+    if "network" not in (dgp.object, dgp.probe):
+        raise ConfigError('dgp.object, dgp.probe: both "pixels", so there is no network. Use method = "pixels".')
+    if dgp.probe == "network" and config.probe.fixed and dgp.object == "pixels":
+        raise ConfigError('dgp.probe: "network", but probe.fixed keeps the probe. Remove one of them.')
+    if dgp.residual and dgp.random_input:
+        raise ConfigError("dgp.residual: adds to the estimate, which dgp.random_input hides. Remove one of them.")
+    if dgp.architecture == "depth" and config.object.slices == 1:
+        raise ConfigError('dgp.architecture: "depth" needs slices to relate. Use "unet", or raise object.slices.')
+    if dgp.start == "random":
+        if dgp.start_file is not None:
+            raise ConfigError('dgp.start: "random", so dgp.start_file would have no effect. Remove one of them.')
+        return
+    if dgp.pretrain_steps == 0 and not dgp.residual:
         raise ConfigError(
-            "dgp.pretrain_steps: 0 and no dgp.start_file: an untrained network does not find the object by itself. "
-            "Use pretrain_steps = 40, or name a result to start from."
+            "dgp.pretrain_steps: 0, so the networks would forget the estimate at once. Use pretrain_steps = 40, "
+            'or dgp.start = "random" to begin without one.'
         )
-    if config.method == "dgp" and dgp.pretrain_steps == 0:
+    if dgp.start_epochs == 0 and (dgp.start_file is None or dgp.split):
         raise ConfigError(
-            "dgp.pretrain_steps: 0, so the networks would forget dgp.start_file at once. Use pretrain_steps = 40."
-        )
-    if config.method == "dgp" and dgp.start_epochs == 0 and dgp.start_file is None:
-        raise ConfigError(
-            "dgp.start_epochs: 0 and no dgp.start_file: there is no estimate to pre-train on. Use start_epochs = 6."
+            "dgp.start_epochs: 0, so there is no estimate to pre-train on. Use start_epochs = 6; with dgp.start_file, "
+            "they estimate the object from halves of the electrons: dgp.split = false does without."
         )
 
 
@@ -132,14 +150,25 @@ def effective(config: Config, problem: Problem) -> Config:
         "corner": chosen.corner if pixels.corner == AUTO else pixels.corner,
     }
     loss = _loss(config, problem)
-    noise = choose_input_noise(problem) if config.dgp.noise == AUTO else config.dgp.noise
+    split = config.method == "dgp" and _splits(config, problem)
+    automatic_noise = SPLIT_NOISE if split else choose_input_noise(problem)
+    noise = automatic_noise if config.dgp.noise == AUTO else config.dgp.noise
+    share = (HELD_OUT if config.method == "dgp" else 0.0) if config.stop.held_out == AUTO else config.stop.held_out
     return config.model_copy(
         update={
             "loss": loss,
             "pixels": pixels.model_copy(update=update),
-            "dgp": config.dgp.model_copy(update={"noise": noise}),
+            "dgp": config.dgp.model_copy(update={"noise": noise, "split": split}),
+            "stop": config.stop.model_copy(update={"held_out": share}),
         }
     )
+
+
+def _splits(config: Config, problem: Problem) -> bool:
+    """Whether halves of the electrons judge each other: not where they cannot be divided, or nothing is estimated."""
+    dgp = config.dgp
+    estimated = dgp.object == "network" and dgp.start == "pixels" and not dgp.random_input
+    return dgp.split and estimated and not divisible(problem)
 
 
 def _check_batch(config: Config, patterns: int) -> None:

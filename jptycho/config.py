@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from jptycho.config_dgp import DGPConfig
 from jptycho.config_solvers import AUTO, LSQMLConfig, PIEConfig, PixelsConfig, RefineConfig, SetsConfig, StopConfig
 from jptycho.constraints import PenaltiesConfig, ProjectionsConfig
 from jptycho.errors import nearest_name
@@ -79,32 +80,6 @@ class ProbeConfig(Section):
 
     modes: int = Field(1, ge=1, le=12, description="mutually incoherent modes")
     fixed: bool = Field(False, description="keep the probe as it starts")
-
-
-class DGPConfig(Section):
-    """``[dgp]``: the deep generative priors."""
-
-    epochs: int = Field(8, ge=1, description="times that every pattern is seen")
-    start_epochs: int = Field(6, ge=0, description="epochs of the pixel reconstruction that gives the estimate")
-    start_file: str | None = Field(None, description="a result to start from instead")
-    steps: int = Field(4, ge=1, description="optimiser steps an epoch")
-    micro_batch: int = Field(128, ge=1, description="patterns whose gradients are computed at once")
-    object_rate: Positive = Field(2e-3, description="learning rate")
-    probe_rate: Positive = Field(3e-4, description="learning rate")
-    warm_up: int = Field(10, ge=0, description="steps over which the rates rise from zero")
-    average: float = Field(0.9, ge=0, lt=1, description="weight of the past in the running mean of the object")
-    levels: int = Field(3, ge=1, le=5, description="poolings of the object's U-Net")
-    filters: int = Field(16, ge=1, description="channels of the U-Nets' first level")
-    probe_levels: int = Field(2, ge=1, le=5, description="poolings of the probe's U-Net")
-    upsampling: Literal["nearest", "transposed"] = Field("nearest", description="transposed: as in the reference")
-    probe_complex: bool = Field(False, description="complex convolutions for the probe, as in the reference")
-    noise: NotNegative | Literal["auto"] = Field(
-        AUTO, description="of the input, relative to its standard deviation; auto: more at low dose"
-    )
-    probe_noise: float = Field(0.025, ge=0, description="likewise for the probe")
-    pretrain_steps: int = Field(40, ge=0, description="at most, for each network")
-    pretrain_rate: Positive = Field(3e-3, description="learning rate")
-    pretrain_tolerance: Positive = Field(0.1, description="relative error at which pre-training stops")
 
 
 class OutputConfig(Section):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from jptycho.settings import Count, NotNegative, Positive, Section
+from jptycho.settings import Count, NotNegative, Positive, Section, Share
 
 AUTO: Literal["auto"] = "auto"
 GRADIENT = "gradient"
@@ -63,7 +63,11 @@ class SetsConfig(Section):
 class StopConfig(Section):
     """``[stop]``: judge every epoch by electrons that the reconstruction does not see, and keep the best."""
 
-    held_out: float = Field(0.0, ge=0, le=0.5, description="share of the electrons that judge; 0 for no judging")
+    held_out: Share | Literal["auto"] = Field(
+        AUTO,
+        description="share of the electrons, or of the detector's pixels where those are not counted, that judges; "
+        "auto: 0.1 for the DGP, 0 (no judging) for pixels",
+    )
     patience: Count = Field(5, description="epochs without improvement after which a stage ends")
 
 

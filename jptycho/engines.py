@@ -201,10 +201,27 @@ def pixel_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int) -> S
     )
 
 
+def preconditioner_of(config: Config, problem: Problem) -> Preconditioner:
+    """The spectral preconditioner of a run.
+
+    Args:
+        config: without ``auto``.
+        problem: the scan made ready.
+
+    Returns:
+        its constants.
+    """
+    pixels = config.pixels
+    return Preconditioner(float(pixels.amplitude), float(pixels.corner), problem.setup.grid.sampling)
+
+
 def _gradient(config: Config, problem: Problem, epochs: int, shared: dict[str, Any]) -> GradientSolver:
     pixels, steps = config.pixels, shared["steps"]
-    weight = Preconditioner(float(pixels.amplitude), float(pixels.corner), problem.setup.grid.sampling)
-    model = ModelSpec(PixelObject(config.object.kind, weight, pixels.even), PixelProbe(), **refined(config))
+    model = ModelSpec(
+        PixelObject(config.object.kind, preconditioner_of(config, problem), pixels.even),
+        PixelProbe(),
+        **refined(config),
+    )
     schedules = {
         "cosine": {"decay_steps": steps * epochs},
         "constant": {},

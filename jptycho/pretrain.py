@@ -1,4 +1,7 @@
-"""The autoencoder loop: make a generator reproduce the guess before it sees any diffraction pattern."""
+"""The autoencoder loop: make a generator reproduce an estimate before it sees any diffraction pattern.
+
+Where there is an estimate from each half of the electrons, the network learns to make one of the other: a denoiser.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jptycho.representations.generators import Standardised, noise_floor
 from jptycho.types import Array, Float
 
 
@@ -21,8 +25,8 @@ class Generator(Protocol):
         """The network's output."""
         ...
 
-    def target(self, constants: Any) -> Array:
-        """What the output should be, of unit variance."""
+    def at_half(self, constants: Any, half: Array) -> Any:
+        """Constants with the estimate of one half only."""
         ...
 
 
@@ -33,7 +37,7 @@ class Pretraining:
     Attributes:
         steps: at most.
         rate: peak learning rate of Adam.
-        tolerance: relative error, root mean square, at which it stops.
+        tolerance: relative error, root mean square and beyond the target's own noise, at which it stops.
     """
 
     steps: int = 200
@@ -45,12 +49,12 @@ class Pretraining:
 def pretrain(
     generator: Generator, params: Any, constants: Any, key: Array, settings: Pretraining
 ) -> tuple[Any, Float[Array, ""], Array]:
-    """Fit a generator to its guess: min Σ |net(guess + noise) - guess|², one compiled loop.
+    """Fit a generator to its estimates: min Σ |net(estimate + noise) - target|², one compiled loop.
 
     Args:
         generator: frozen representation (static).
         params: random weights.
-        constants: of the representation; they hold the guess.
+        constants: of the representation, the :class:`Standardised` estimates first.
         key: of the input noise.
         settings: of the loop (static).
 
@@ -60,12 +64,15 @@ def pretrain(
     Source:
         McCray et al., arXiv 2511.07795, "pre-training".
     """
-    target = generator.target(constants)
-    schedule = optax.warmup_cosine_decay_schedule(0.1 * settings.rate, settings.rate, 5, settings.steps)
+    inputs: Standardised = constants[0]
+    power, floor = jnp.mean(inputs.target**2), noise_floor(inputs)
+    schedule = optax.warmup_cosine_decay_schedule(0.1 * settings.rate, settings.rate, 5, max(settings.steps, 6))
     transform = optax.adam(schedule)
 
     def loss_of(p: Any, k: Array) -> Array:
-        return jnp.mean((generator.raw(p, constants, k) - target) ** 2)
+        key_half, key_noise = jax.random.split(k)
+        chosen = generator.at_half(constants, jax.random.randint(key_half, (), 0, 2))
+        return jnp.mean((generator.raw(p, chosen, key_noise) - chosen[0].target[0]) ** 2)
 
     def unfinished(carry: Any) -> Array:
         _, _, _, error, step = carry
@@ -77,10 +84,10 @@ def pretrain(
         loss, gradient = jax.value_and_grad(loss_of)(p, k_noise)
         updates, opt = transform.update(gradient, opt, p)
         # Input noise makes one step's error uncertain: stop on a running mean.
-        relative = jnp.sqrt(loss / jnp.mean(target**2))
+        relative = jnp.sqrt(jnp.maximum(loss - floor, 0.0) / power)
         error = jnp.where(step == 0, relative, 0.7 * error + 0.3 * relative)
         return optax.apply_updates(p, updates), opt, k, error, step + 1
 
-    start = (params, transform.init(params), key, jnp.asarray(jnp.inf, target.dtype), jnp.zeros((), int))
+    start = (params, transform.init(params), key, jnp.asarray(jnp.inf, power.dtype), jnp.zeros((), int))
     params, _, _, error, steps = jax.lax.while_loop(unfinished, improve, start)
     return params, error, steps

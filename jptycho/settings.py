@@ -22,6 +22,7 @@ Positive = Annotated[float, Field(gt=0)]
 PositivePair = Annotated[tuple[Positive, Positive], BeforeValidator(_pair)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=0.5)]
 
 
 S = TypeVar("S", bound="Section")

@@ -25,13 +25,14 @@ from jptycho.forward.model import Fields
 from jptycho.parallel import replicate
 from jptycho.preprocess.knowledge import check_known, known_of
 from jptycho.preprocess.prepare import Problem
-from jptycho.representations.base import Guess, Representation
+from jptycho.representations.base import Guess, Representation, transmission
 from jptycho.solvers.base import ScanData, Solver, State, distribute, init_state
 from jptycho.solvers.loop import Record, Stage, run_epochs
-from jptycho.solvers.validation import held_out_loss
+from jptycho.solvers.validation import held_out_loss, loss_of_fields
 from jptycho.types import Array
 from jptycho.words import advice
 
+PIXELS, DGP = "pixels", "dgp"
 Say = Callable[[str], None]
 Observer = Callable[[Record, Callable[[], Array]], None]
 """Called after each epoch with its record and a function that gives the object's channels then."""
@@ -50,6 +51,7 @@ class Run:
         checkpoint: folder, or None for none.
         started: clock reading.
         held: the same scan by the electrons that are held out, or None.
+        halves: the scan by each half of the electrons, or None; the networks are judged by them.
         history: of every epoch so far.
     """
 
@@ -61,6 +63,7 @@ class Run:
     checkpoint: Path | None
     started: float
     held: Problem | None = None
+    halves: tuple[Problem, Problem] | None = None
     history: list[Record] = dataclasses.field(default_factory=list)
 
 
@@ -71,7 +74,7 @@ def optimise(
 
     Args:
         run: the run.
-        name: ``"pixels"`` or ``"dgp"``.
+        name: ``PIXELS`` or ``DGP``.
         solver: its settings.
         mesh: devices.
         guess: what the stage began with.
@@ -83,9 +86,9 @@ def optimise(
     """
     params, constants = start
     constants = replicate(mesh, constants)
-    data = _distributed(run, mesh)
+    data = _distributed(run, mesh, name)
     state = init_state(solver, mesh, params, constants, jax.random.key(run.config.seed + 2))
-    best = Best(state) if run.held is not None else None
+    best = None if run.held is None else Best(state, _judged_start(run, mesh, guess))
     if has_checkpoint(run, name):
         saved = load_checkpoint(_folder(run), _tree(state, constants, best))
         state, constants = saved["state"], saved["constants"]
@@ -111,24 +114,41 @@ def optimise(
             saved_at = time.perf_counter()
 
     def enough() -> bool:
-        if best is None or not best.epoch:
-            return False
-        return run.history[-1].epoch - best.epoch >= run.config.stop.patience
+        # The start does not count: pre-training only approximates it, and what follows may still surpass it.
+        judged = [record.held_out for record in run.history if record.stage == name]
+        return best is not None and len(judged) - int(np.argmin(judged or [0])) > run.config.stop.patience
 
     state, status = run_epochs(stage, state, observe, run.stop, enough)
-    if best is not None and best.epoch:
-        state = best.state
-        run.say(f"{name}: epoch {best.epoch} predicts the held-out electrons best, {best.value:.6g}; it is kept")
-    return _estimate(guess, solver, state, constants), status
+    if best is None:
+        return _estimate(guess, solver, state, constants), status
+    if not best.epoch:
+        run.say(
+            f"{name}: no epoch predicts what is held out better than the start, {best.value:.6g}; the start is kept"
+        )
+        return guess, status
+    run.say(f"{name}: epoch {best.epoch} predicts what is held out best, {best.value:.6g}; it is kept")
+    return _estimate(guess, solver, best.state, constants), status
 
 
-def _distributed(run: Run, mesh: Mesh) -> ScanData:
+def _distributed(run: Run, mesh: Mesh, name: str) -> ScanData:
     """The scan on its devices, with what penalties and projections compare the unknowns with."""
     penalties = run.config.penalties
     radius = None if penalties.support_radius == AUTO else float(penalties.support_radius)
     known = known_of(run.problem, radius, penalties.amorphous_corner)
     check_known(known, penalties_of(penalties))
+    if name == DGP and run.halves is not None:
+        first, second = run.halves
+        return distribute(np.stack([first.counts, second.counts], axis=1), first.setup, mesh, known)
     return distribute(run.problem.counts, run.problem.setup, mesh, known)
+
+
+def _judged_start(run: Run, mesh: Mesh, guess: Guess) -> float:
+    """The held-out loss of what a stage starts from."""
+    if run.held is None:
+        return math.inf
+    held = distribute(run.held.counts, run.held.setup, mesh)
+    fields = Fields(transmission(guess.object), guess.probe, guess.positions, guess.thickness, guess.tilt)
+    return float(loss_of_fields(mesh, run.config.loss, replicate(mesh, fields), held))
 
 
 def _estimate(guess: Guess, solver: Solver, state: State, constants: Any) -> Guess:
@@ -149,12 +169,12 @@ class Best:
 
     Attributes:
         state: then.
-        value: its held-out loss.
-        epoch: its number; 0 for none yet.
+        value: its held-out loss, or that of the start.
+        epoch: its number; 0 while none is better than the start.
     """
 
     state: State
-    value: float = math.inf
+    value: float
     epoch: int = 0
 
 

@@ -8,7 +8,7 @@ from jax.test_util import check_grads
 from scipy import ndimage
 
 from jptycho.pretrain import Pretraining, pretrain
-from jptycho.representations import networks
+from jptycho.representations import convolution, networks
 from jptycho.representations.base import Guess, ModelSpec, initialise, render, transmission
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe
 from jptycho.representations.kinds import constrain, free_of, positive, weighted_plane
@@ -42,7 +42,7 @@ def guess_of(slices=2, channels=1, canvas=(19, 26), window=(9, 14), modes=2, see
 )
 def test_parity_network_has_the_reference_number_of_parameters(levels, filters, channels, count):
     network = UNet(UNetSpec(levels, filters, "transposed"), channels)
-    shapes = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((16, 16, channels)))
+    shapes = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 16, 16, channels)))
     assert parameter_count(shapes) == count
 
 
@@ -57,22 +57,24 @@ def test_convolution_is_circular_correlation():
     expected = np.stack(
         [sum(ndimage.correlate(image[..., i], kernel[..., i, o], mode="wrap") for i in range(2)) for o in range(3)], -1
     )
-    found = networks.circular_convolution(jnp.asarray(image), jnp.asarray(kernel))
-    np.testing.assert_allclose(found, expected, atol=DOUBLE)
+    found = convolution.circular_convolution(jnp.asarray(image)[None], jnp.asarray(kernel))
+    np.testing.assert_allclose(found[0], expected, atol=DOUBLE)
 
 
 @pytest.mark.usefixtures("x64")
 def test_convolution_gradients_on_every_platform():
     rng = np.random.default_rng(0)
-    image, kernel = jnp.asarray(rng.normal(size=(5, 8, 2))), jnp.asarray(rng.normal(size=(3, 3, 2, 3)))
+    image, kernel = jnp.asarray(rng.normal(size=(2, 5, 8, 2))), jnp.asarray(rng.normal(size=(3, 3, 2, 3)))
 
     def objective(i, k):
-        return jnp.sum(networks.circular_convolution(jnp.asarray(i), jnp.asarray(k)) ** 3)
+        return jnp.sum(convolution.circular_convolution(jnp.asarray(i), jnp.asarray(k)) ** 3)
 
     check_grads(objective, (image, kernel), order=1, modes=["rev"], eps=1e-5)
-    padded, cotangent = networks._wrap(image), jnp.asarray(rng.normal(size=(5, 8, 3)))
+    padded, cotangent = convolution._wrap(image), jnp.asarray(rng.normal(size=(2, 5, 8, 3)))
     np.testing.assert_allclose(
-        networks._kernel_gradient(padded, cotangent), networks._kernel_gradient_rows(padded, cotangent), atol=DOUBLE
+        convolution._kernel_gradient(padded, cotangent),
+        convolution._kernel_gradient_rows(padded, cotangent),
+        atol=DOUBLE,
     )
 
 
@@ -85,15 +87,15 @@ def test_transposed_convolution_is_zero_insertion_and_correlation():
     for i in range(3):
         for j in range(4):
             canvas[2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += np.einsum("c,yxco->yxo", image[i, j], kernel)
-    found = networks._upsample_transposed(jnp.asarray(image), jnp.asarray(kernel))
-    np.testing.assert_allclose(found, canvas[1:7, 1:9], atol=DOUBLE)
+    found = networks._upsample_transposed(jnp.asarray(image)[None], jnp.asarray(kernel))
+    np.testing.assert_allclose(found[0], canvas[1:7, 1:9], atol=DOUBLE)
 
 
 def test_complex_convolution_multiplies_complex_numbers():
     rng = np.random.default_rng(0)
     layer = networks.Convolution(3, complex_valued=True)
     x = rng.normal(size=(4, 6, 2)) + 1j * rng.normal(size=(4, 6, 2))
-    pair = jnp.asarray(np.concatenate([x.real, x.imag], -1), jnp.float32)
+    pair = jnp.asarray(np.concatenate([x.real, x.imag], -1), jnp.float32)[None]
     params = layer.init(jax.random.key(0), pair)
     params = jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32), params)
     p = {k: np.asarray(v) for k, v in params["params"].items()}
@@ -114,21 +116,21 @@ def test_complex_convolution_multiplies_complex_numbers():
         ],
         -1,
     )
-    found = np.asarray(layer.apply(params, pair))
+    found = np.asarray(layer.apply(params, pair))[0]
     np.testing.assert_allclose(found[..., :3] + 1j * found[..., 3:], expected + bias, atol=1e-4)
 
 
 def test_norm_is_that_of_a_batch_of_one():
-    x = np.random.default_rng(0).normal(3, 2, (6, 5, 4)).astype(np.float32)
+    x = np.random.default_rng(0).normal(3, 2, (2, 6, 5, 4)).astype(np.float32)
     layer = networks.InstanceNorm()
     found = layer.apply(layer.init(jax.random.key(0), jnp.asarray(x)), jnp.asarray(x))
-    expected = (x - x.mean((0, 1))) / np.sqrt(x.var((0, 1)) + 1e-5)
+    expected = (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-5)
     np.testing.assert_allclose(found, expected, atol=SINGLE)
 
 
 def test_initial_weights_fill_their_bounds():
     network = UNet(UNetSpec(1, 8), 1)
-    image = jnp.zeros((8, 8, 1))
+    image = jnp.zeros((1, 8, 8, 1))
     weights = initial_weights(network, jax.random.key(0), image)["params"]["Block_1"]
     kernel = np.asarray(weights["Convolution_1"]["kernel_0"])
     bound = 1 / np.sqrt(9 * kernel.shape[2])
@@ -141,7 +143,7 @@ def test_initial_weights_fill_their_bounds():
 @pytest.mark.parametrize("complex_valued", [False, True])
 def test_network_has_gradients_everywhere(upsampling, complex_valued):
     network = UNet(UNetSpec(2, 4, upsampling, complex_valued), 2)
-    image = jax.random.normal(jax.random.key(1), (8, 12, 4 if complex_valued else 2))
+    image = jax.random.normal(jax.random.key(1), (1, 8, 12, 4 if complex_valued else 2))
     weights = initial_weights(network, jax.random.key(0), image)
     assert network.apply(weights, image).shape == image.shape
     gradient = jax.grad(lambda w: jnp.sum(network.apply(w, image) ** 2))(weights)
@@ -190,7 +192,7 @@ def test_pretraining_reproduces_the_guess_and_stops_by_itself():
     params, error, steps = pretrain(model, params, constants, jax.random.key(1), Pretraining(400, 1e-2, 0.15))
     assert float(error) <= 0.15
     assert int(steps) < 400
-    found, target = model.raw(params, constants, None), model.target(constants)
+    found, target = model.raw(params, constants, None), constants[0].target[0]
     assert float(jnp.linalg.norm(found - target) / jnp.linalg.norm(target)) < 0.25
 
 

@@ -12,6 +12,8 @@ from jptycho.representations.pixels import Preconditioner
 
 PATTERNS_PER_CORE = 4
 STEPS = 26  # an epoch, where the batch is free
+HELD_OUT = 0.1  # of the electrons, that judge a DGP
+SPLIT_NOISE = 0.1  # of a generator's input, where halves of the electrons judge each other: any up to 0.3 serves
 OBJECT_RATE = 2e-2  # rad a step at one electron a detector pixel and above
 
 

@@ -1,4 +1,4 @@
-"""Split the electrons of a scan in two: one part to reconstruct from, one to judge the result by."""
+"""Split the electrons of a scan: a part to judge the result by, and halves that judge each other's estimates."""
 
 from __future__ import annotations
 
@@ -43,33 +43,70 @@ def thin(
     return first.astype(kind), second.astype(kind)
 
 
-def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Problem]:
-    """A scan as two scans of fewer electrons.
+def divisible(problem: Problem) -> str:
+    """Why the electrons of a scan cannot be divided.
 
     Args:
         problem: the scan made ready.
-        share: of the electrons that are held out.
+
+    Returns:
+        the reason in words; empty where they can.
+    """
+    unit = problem.unit
+    if problem.counts.min() < 0:
+        return "read-out noise made some counts negative"
+    if unit.source == "estimated" or not are_multiples(problem.counts, unit.value):
+        return f"counts are no multiples of {unit.value:.3g}, what an electron leaves ({unit.source})"
+    return ""
+
+
+def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Problem, str]:
+    """A scan as what is reconstructed and what judges it: electrons, or detector pixels where they are not counted.
+
+    Args:
+        problem: the scan made ready.
+        share: of the electrons, or of the pixels, that are held out.
         seed: of the choice.
 
     Returns:
-        what is reconstructed, and what judges it; each has every position.
+        both parts, each with every position; and in words what was held out.
 
     Raises:
-        ConfigError: counts that are no electrons, so that they cannot be divided.
+        ConfigError: nothing is left for a part.
     """
-    unit = problem.unit.value
-    if problem.counts.min() < 0:
-        raise ConfigError(
-            "stop.held_out: electrons can be divided only where they are counted; read-out noise made some counts "
-            "negative. Set stop.held_out = 0."
-        )
-    if problem.unit.source == "estimated" or not are_multiples(problem.counts, unit):
-        raise ConfigError(
-            "stop.held_out: electrons can be divided only where counts are whole multiples of what one leaves; "
-            f"they are no multiples of {unit:.3g} ({problem.unit.source}). Set stop.held_out = 0."
-        )
-    parts = thin(problem.counts, unit, share, seed)
-    return _with_counts(problem, parts[0]), _with_counts(problem, parts[1])
+    reason = divisible(problem)
+    if reason:
+        first, second = _with_masks(problem, share, seed)
+        return first, second, f"{share:.0%} of the detector's pixels, for electrons cannot be divided: {reason}"
+    parts = thin(problem.counts, problem.unit.value, share, seed)
+    first, second = (_with_counts(problem, part) for part in parts)
+    return first, second, f"{share:.0%} of the electrons of each pattern"
+
+
+def halve(problem: Problem, seed: int) -> tuple[Problem, Problem]:
+    """A scan as two of half the electrons each, both with every position.
+
+    Args:
+        problem: the scan made ready, its counts divisible.
+        seed: of the choice.
+
+    Returns:
+        the halves; both expect half the dose.
+    """
+    parts = thin(problem.counts, problem.unit.value, 0.5, seed + 1)
+    first, second = (_with_counts(problem, part) for part in parts)
+    return first, dataclasses.replace(second, setup=first.setup)
+
+
+def _with_masks(problem: Problem, share: float, seed: int) -> tuple[Problem, Problem]:
+    mask = np.asarray(problem.setup.mask)
+    held = np.random.default_rng([seed, 1]).random(mask.shape) < share
+    parts = []
+    for seen in (mask * ~held, mask * held):
+        if not (problem.counts.mean(axis=0) * seen).sum():
+            raise ConfigError("stop.held_out: no count fell to one of the parts. Raise the share or set it to 0.")
+        parts.append(dataclasses.replace(problem, setup=dataclasses.replace(problem.setup, mask=jnp.asarray(seen))))
+    return parts[0], parts[1]
 
 
 def _with_counts(problem: Problem, electrons: Shaped[np.ndarray, "scan ky kx"]) -> Problem:

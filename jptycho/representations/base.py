@@ -27,6 +27,7 @@ class Guess:
         thickness: Å between slices, scalar.
         tilt: mrad (2,), or (scan, 2) where each position has its own.
         coverage: how much each canvas pixel is illuminated, (Y, X), mean one over the canvas.
+        halves: the object as each half of the electrons alone gives it; None where they were not divided.
     """
 
     object: Float[Array, "slices channels Y X"]
@@ -35,6 +36,7 @@ class Guess:
     thickness: Float[Array, ""]
     tilt: Float[Array, "2"] | Float[Array, "scan 2"]
     coverage: Float[Array, "Y X"]
+    halves: Float[Array, "2 slices channels Y X"] | None = None
 
 
 @runtime_checkable
@@ -56,6 +58,15 @@ class Assignable(Representation, Protocol):
 
     def assign(self, params: Any, constants: Any, value: Array) -> Any:
         """Parameters that give a value."""
+        ...
+
+
+@runtime_checkable
+class Halved(Representation, Protocol):
+    """A representation whose input holds electrons, so that a half of them must not judge what it contributed to."""
+
+    def at_half(self, constants: Any, half: Array) -> Any:
+        """Constants of what a half of the electrons, 0 or 1, may judge."""
         ...
 
 
@@ -122,6 +133,21 @@ def initialise(spec: ModelSpec, key: Array, guess: Guess) -> tuple[Any, Any]:
     fixed = {name: getattr(guess, name) for name in ("positions", "thickness", "tilt") if name not in started}
     params = {name: pair[0] for name, pair in started.items()}
     return params, {**{name: pair[1] for name, pair in started.items()}, "fixed": fixed}
+
+
+def judged_by(spec: ModelSpec, constants: Any, half: Array) -> Any:
+    """Constants with which every unknown is free of the electrons of a half.
+
+    Args:
+        spec: the representations (static).
+        constants: of :func:`initialise`.
+        half: 0 or 1.
+
+    Returns:
+        constants of the same structure.
+    """
+    halved = {name: r.at_half(constants[name], half) for name, r in unknowns_of(spec).items() if isinstance(r, Halved)}
+    return {**constants, **halved}
 
 
 def render_channels(

@@ -1,6 +1,10 @@
-"""Deep generative priors: object and probe as the output of untrained CNNs that start as autoencoders of a guess.
+"""Deep generative priors: object and probe as the output of untrained CNNs that start from a guess.
 
-Source: McCray, Ribet, Varnavides & Ophus, arXiv 2511.07795.
+A network that sees an estimate and is judged by the electrons it was made from learns their noise. Here each half of
+the electrons judges what the network makes of the other half's estimate, so noise is all that it cannot predict.
+
+Source: McCray, Ribet, Varnavides & Ophus, arXiv 2511.07795 (the priors); Hendriksen, Pelt & Batenburg, "Noise2Inverse",
+IEEE Trans. Comput. Imaging 6 (2020) 1320 (the split).
 """
 
 from __future__ import annotations
@@ -14,99 +18,168 @@ import jax.numpy as jnp
 from jptycho.optics.probe import probe_power
 from jptycho.representations.base import Guess
 from jptycho.representations.kinds import constrain, unconstrain
-from jptycho.representations.networks import UNet, UNetSpec, initial_weights
+from jptycho.representations.networks import DEPTH, UNet, UNetSpec, initial_weights
+from jptycho.representations.pixels import Preconditioner, precondition, uncondition
 from jptycho.types import Array, Complex, Float, pytree
-
-
-@pytree
-class Standardised:
-    """An image that a network sees, and what undoes its scaling.
-
-    Attributes:
-        image: zero mean and unit variance a channel, padded periodically to a size the network takes (Y, X, channels).
-        mean: (channels,).
-        scale: (channels,).
-    """
-
-    image: Float[Array, "Y X channels"]
-    mean: Float[Array, "channels"]
-    scale: Float[Array, "channels"]
-
-
-def standardise(image: Float[Array, "y x c"], multiple: int) -> Standardised:
-    """Scale each channel to zero mean and unit variance and pad to a multiple.
-
-    Args:
-        image: (y, x, channels).
-        multiple: that rows and columns must divide by.
-
-    Returns:
-        the image for the network. A channel without contrast keeps a scale that is small and not zero.
-
-    Example:
-        >>> standardise(jnp.arange(12.0).reshape(3, 4, 1), 4).image.shape
-        (4, 4, 1)
-    """
-    mean = jnp.mean(image, axis=(0, 1))
-    scale = jnp.maximum(jnp.std(image, axis=(0, 1)), SMALLEST_SCALE)
-    pad = [(0, -image.shape[i] % multiple) for i in range(2)]
-    return Standardised(jnp.pad((image - mean) / scale, (*pad, (0, 0)), mode="wrap"), mean, scale)
-
 
 SMALLEST_SCALE = 1e-2
 """Scale of a channel without contrast: 0.01 rad for a phase."""
 
 
+@pytree
+class Standardised:
+    """Estimates that a network sees, those it should reproduce, and what undoes their scaling.
+
+    Attributes:
+        image: of about zero mean and unit variance, padded to a size the network takes; the estimates lead: one from
+            all electrons, or one from the electrons of each half.
+        target: what the network should make of each estimate: itself, or that of the other half.
+        mean: (channels,).
+        scale: (channels,).
+    """
+
+    image: Float[Array, "estimates n Y X channels"]
+    target: Float[Array, "estimates n Y X channels"]
+    mean: Float[Array, "channels"]
+    scale: Float[Array, "channels"]
+
+
+def standardise(estimates: Float[Array, "estimates n y x c"], multiple: int) -> Standardised:
+    """Scale each channel to zero mean and unit variance over all estimates and pad to a multiple.
+
+    Args:
+        estimates: one, or two from halves of the electrons.
+        multiple: that rows and columns must divide by.
+
+    Returns:
+        the images for the network. A channel without contrast keeps a scale that is small and not zero.
+
+    Example:
+        >>> standardise(jnp.arange(12.0).reshape(1, 1, 3, 4, 1), 4).image.shape
+        (1, 1, 4, 4, 1)
+    """
+    mean = jnp.mean(estimates, axis=(0, 1, 2, 3))
+    scale = jnp.maximum(jnp.std(estimates, axis=(0, 1, 2, 3)), SMALLEST_SCALE)
+    image = _pad((estimates - mean) / scale, multiple, "wrap")
+    return Standardised(image, image[::-1], mean, scale)
+
+
+def _pad(image: Array, multiple: int, mode: str) -> Array:
+    pad = [(0, -image.shape[i] % multiple) for i in (2, 3)]
+    return jnp.pad(image, ((0, 0), (0, 0), *pad, (0, 0)), mode=mode)
+
+
+def at_half(constants: Standardised, half: Array) -> Standardised:
+    """What is judged by one half of the electrons: the estimate from the other half.
+
+    Args:
+        constants: with an estimate from each half; unchanged where there is only one.
+        half: 0 or 1.
+
+    Returns:
+        the same with one estimate.
+    """
+    if constants.image.shape[0] == 1:
+        return constants
+    return dataclasses.replace(
+        constants,
+        image=jax.lax.dynamic_index_in_dim(constants.image, 1 - half, keepdims=True),
+        target=jax.lax.dynamic_index_in_dim(constants.target, 1 - half, keepdims=True),
+    )
+
+
+def noise_floor(constants: Standardised) -> Float[Array, ""]:
+    """Mean square that even the truth is away from its target: the noise of an estimate, half that of a difference.
+
+    Args:
+        constants: of a generator.
+
+    Returns:
+        zero where the target is the input.
+
+    Example:
+        >>> noise_floor(standardise(jnp.arange(12.0).reshape(1, 1, 3, 4, 1), 4)).item()
+        0.0
+    """
+    return 0.5 * jnp.mean((constants.target - constants.target[::-1]) ** 2)
+
+
 def _run(
     network: UNet, noise: float, params: Any, constants: Standardised, key: Array | None
-) -> Float[Array, "Y X channels"]:
-    """The network at its standardised input, fresh noise added where there is a key."""
-    image = constants.image
-    if key is not None and noise:
-        image = image + noise * jax.random.normal(key, image.shape, image.dtype)
-    return jnp.asarray(network.apply(params, image))
+) -> Float[Array, "n Y X channels"]:
+    """Mean of what the network makes of the estimates, fresh noise added to them where there is a key."""
+
+    def one(image: Array) -> Array:
+        if key is not None and noise:
+            image = image + noise * jax.random.normal(key, image.shape, image.dtype)
+        return jnp.asarray(network.apply(params, image))
+
+    images = constants.image
+    return one(images[0]) if images.shape[0] == 1 else jnp.mean(jax.lax.map(one, images), axis=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedObject:
-    """An object that a CNN renders from the guess itself; slices and channels are the CNN's channels.
+    """An object that a CNN renders from an estimate of it.
 
     Attributes:
         kind: one of ``OBJECT_KINDS``.
-        network: the U-Net's shape.
+        network: the CNN's shape; with depth the slices are its images, else its channels.
         noise: standard deviation of fresh input noise, relative to the input's.
+        residual: whether the CNN adds to the estimate instead of giving it.
+        preconditioner: through which the CNN's phase passes; None for none.
+        random_input: whether the CNN sees fixed noise in place of the estimate.
     """
 
     kind: str
     network: UNetSpec
     noise: float
+    residual: bool = False
+    preconditioner: Preconditioner | None = None
+    random_input: bool = False
 
     def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
-        """Random weights; the constants hold the guess as input and target."""
-        free = unconstrain(self.kind, guess.object)
-        slices, channels, rows, columns = free.shape
-        image = free.reshape(slices * channels, rows, columns).transpose(1, 2, 0)
-        constants = standardise(image, 2**self.network.levels)
-        return initial_weights(self._network(constants), key, constants.image), (
-            constants,
-            guess.coverage,
-            guess.object,
-        )
+        """Random weights; the constants hold the estimates as inputs and targets."""
+        stacks = guess.object[None] if guess.halves is None else guess.halves
+        images = jnp.stack([self._image(stack) for stack in stacks])
+        constants = standardise(images, 2**self.network.levels)
+        key, key_input = jax.random.split(key)
+        if self.random_input:
+            noise = jax.random.normal(key_input, constants.image.shape[1:], images.dtype)
+            constants = dataclasses.replace(constants, image=jnp.broadcast_to(noise, constants.image.shape))
+        weights = initial_weights(self._network(constants), key, constants.image[0])
+        if self.residual:
+            head = max(name for name in weights["params"] if name.startswith("Convolution"))
+            weights["params"][head] = jax.tree.map(jnp.zeros_like, weights["params"][head])
+        return weights, (constants, guess.coverage, guess.object)
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
         """Phase in rad and absorption."""
         inputs, coverage, guess = constants
         image = self.raw(params, constants, key) * inputs.scale + inputs.mean
-        image = image[: guess.shape[-2], : guess.shape[-1]].transpose(2, 0, 1)
-        return constrain(self.kind, image.reshape(guess.shape), coverage)
+        image = image[:, : guess.shape[-2], : guess.shape[-1]].transpose(0, 3, 1, 2)
+        free = image.reshape(guess.shape)
+        if self.preconditioner is not None:
+            free = free.at[:, 0].set(precondition(self.preconditioner, free[:, 0]))
+        return constrain(self.kind, free, coverage)
 
-    def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "Y X channels"]:
-        """The network's own output, which pre-training brings to the standardised guess."""
-        return _run(self._network(constants[0]), self.noise, params, constants[0], key)
+    def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "n Y X channels"]:
+        """The standardised output, which pre-training brings to the target."""
+        inputs: Standardised = constants[0]
+        image = _run(self._network(inputs), self.noise, params, inputs, key)
+        return image + jnp.mean(inputs.image, axis=0) if self.residual else image
 
-    def target(self, constants: Any) -> Float[Array, "Y X channels"]:
-        """What pre-training makes :meth:`raw` reproduce."""
-        return constants[0].image
+    def at_half(self, constants: Any, half: Array) -> Any:
+        """Constants of what one half of the electrons judges."""
+        return (at_half(constants[0], half), *constants[1:])
+
+    def _image(self, channels: Float[Array, "slices channels Y X"]) -> Float[Array, "n Y X c"]:
+        """Free channels as the network sees them."""
+        free = unconstrain(self.kind, channels)
+        if self.preconditioner is not None:
+            free = free.at[:, 0].set(uncondition(self.preconditioner, free[:, 0]))
+        images = free if self.network.architecture == DEPTH else free.reshape(1, -1, *free.shape[-2:])
+        return images.transpose(0, 2, 3, 1)
 
     def _network(self, inputs: Standardised) -> UNet:
         return UNet(self.network, inputs.image.shape[-1])
@@ -130,48 +203,49 @@ class GeneratedProbe:
     def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
         """Random weights; the constants hold the guess as input and target."""
         parts = jnp.concatenate([guess.probe.real, guess.probe.imag])
-        constants = standardise_modes(parts.transpose(1, 2, 0), 2**self.network.levels)
-        weights = initial_weights(self._network(constants), key, constants.image)
+        constants = standardise_modes(parts.transpose(1, 2, 0)[None, None], 2**self.network.levels)
+        weights = initial_weights(self._network(constants), key, constants.image[0])
         return {"network": weights, "log_power": jnp.log(probe_power(guess.probe))}, (constants, guess.probe)
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Complex[Array, "modes y x"]:
         """Complex modes of the power that is learned."""
         inputs, guess = constants
-        image = self.raw(params, constants, key) * inputs.scale
+        image = self.raw(params, constants, key)[0] * inputs.scale
         image = image[: guess.shape[-2], : guess.shape[-1]].transpose(2, 0, 1)
         modes = guess.shape[0]
         wave = image[:modes] + 1j * image[modes:]
         return wave * jnp.sqrt(jnp.exp(params["log_power"]) / probe_power(wave))
 
-    def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "y x channels"]:
-        """The network's own output, which pre-training brings to the standardised guess."""
+    def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "n y x channels"]:
+        """The standardised output, which pre-training brings to the target."""
         return _run(self._network(constants[0]), self.noise, params["network"], constants[0], key)
 
-    def target(self, constants: Any) -> Float[Array, "y x channels"]:
-        """What pre-training makes :meth:`raw` reproduce."""
-        return constants[0].image
+    def at_half(self, constants: Any, half: Array) -> Any:
+        """The same constants: all electrons determine the probe far better than a half's pixels."""
+        del half
+        return constants
 
     def _network(self, inputs: Standardised) -> UNet:
         parts = 2 if self.network.complex_valued else 1
         return UNet(self.network, inputs.image.shape[-1] // parts)
 
 
-def standardise_modes(parts: Float[Array, "y x c"], multiple: int) -> Standardised:
+def standardise_modes(parts: Float[Array, "1 1 y x c"], multiple: int) -> Standardised:
     """Scale a mode's real and imaginary part by its common root mean square, and pad with zeros.
 
     Args:
-        parts: real parts, then imaginary parts (y, x, 2 modes).
+        parts: real parts, then imaginary parts (1, 1, y, x, 2 modes).
         multiple: that rows and columns must divide by.
 
     Returns:
         the image for the network; its mean is left alone, for a wave's phase means something.
 
     Example:
-        >>> standardise_modes(jnp.ones((3, 3, 2)), 4).image.shape
-        (4, 4, 2)
+        >>> standardise_modes(jnp.ones((1, 1, 3, 3, 2)), 4).image.shape
+        (1, 1, 4, 4, 2)
     """
-    power = jnp.mean(parts**2, axis=(0, 1))
+    power = jnp.mean(parts**2, axis=(0, 1, 2, 3))
     half = parts.shape[-1] // 2
     scale = jnp.tile(jnp.sqrt((power[:half] + power[half:]) / 2), 2)
-    pad = [(0, -parts.shape[i] % multiple) for i in range(2)]
-    return Standardised(jnp.pad(parts / scale, (*pad, (0, 0))), jnp.zeros_like(scale), scale)
+    image = _pad(parts / scale, multiple, "constant")
+    return Standardised(image, image, jnp.zeros_like(scale), scale)

@@ -1,6 +1,7 @@
-"""The Flax modules: circular convolutions that are quick inside a compiled loop, and the U-Net.
+"""The Flax modules: U-Nets whose slices are channels or an axis of their own, and a deep decoder.
 
-Layout is (Y, X, channels) without a batch axis: there is one image. No module holds a mutable collection.
+Layout is (images, Y, X, channels). A plain U-Net sees one image whose channels are the slices or modes; a network with
+depth sees each slice as an image, all of them through the same weights. No module holds a mutable collection.
 """
 
 from __future__ import annotations
@@ -15,90 +16,35 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jptycho.representations.convolution import LAYOUT, circular_convolution
 from jptycho.types import Array, Float
 
-LAYOUT = ("NHWC", "HWIO", "NHWC")
 NORM_EPSILON = 1e-5
-
-
-def _correlate(image: Float[Array, "y x i"], kernel: Float[Array, "3 3 i o"]) -> Float[Array, "Y X o"]:
-    return lax.conv_general_dilated(image[None], kernel, (1, 1), "VALID", dimension_numbers=LAYOUT)[0]
-
-
-def _wrap(image: Float[Array, "y x c"]) -> Float[Array, "Y X c"]:
-    return jnp.pad(image, ((1, 1), (1, 1), (0, 0)), mode="wrap")
-
-
-@jax.custom_vjp
-def circular_convolution(image: Float[Array, "y x i"], kernel: Float[Array, "3 3 i o"]) -> Float[Array, "y x o"]:
-    """3x3 correlation with periodic borders.
-
-    The gradients are written out: XLA's own run ten times slower on CPU inside a loop (jax issue 12868). That of the
-    image is the same operation with the kernel turned round; that of the kernel is three one-dimensional correlations.
-
-    Args:
-        image: (y, x, in).
-        kernel: (3, 3, in, out).
-
-    Returns:
-        (y, x, out).
-
-    Example:
-        >>> circular_convolution(jnp.ones((4, 4, 2)), jnp.ones((3, 3, 2, 1)))[0, 0].tolist()
-        [18.0]
-    """
-    return _correlate(_wrap(image), kernel)
-
-
-def _forward(image: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _correlate(_wrap(image), kernel), (image, kernel)
-
-
-def _backward(saved: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
-    image, kernel = saved
-    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-    gradient = lax.platform_dependent(_wrap(image), cotangent, cpu=_kernel_gradient_rows, default=_kernel_gradient)
-    return _correlate(_wrap(cotangent), turned), gradient
-
-
-def _kernel_gradient(padded: Array, cotangent: Array) -> Array:
-    """The kernel's gradient as one correlation of image and cotangent, channels for batch."""
-    return lax.conv_general_dilated(
-        padded[None], cotangent[None], (1, 1), "VALID", dimension_numbers=("CHWN", "IHWO", "HWNC")
-    )
-
-
-def _kernel_gradient_rows(padded: Array, cotangent: Array) -> Array:
-    """The same as three correlations along y, the columns taken as features: the form that is quick on CPU."""
-    columns = cotangent.shape[1]
-    rows = padded.transpose(2, 0, 1)
-    shifted = [
-        lax.conv_general_dilated(
-            rows[:, :, j : j + columns], cotangent, (1,), "VALID", dimension_numbers=("NHC", "HIO", "NHC")
-        )
-        for j in range(3)
-    ]
-    return jnp.stack(shifted, axis=2).transpose(1, 2, 0, 3)
-
-
-circular_convolution.defvjp(_forward, _backward)
+UNET, DEPTH, DECODER = "unet", "depth", "decoder"
 
 
 @dataclasses.dataclass(frozen=True)
 class UNetSpec:
-    """A U-Net's shape; hashable.
+    """A network's shape; hashable.
 
     Attributes:
         levels: poolings.
         filters: channels of the first level, doubled at each.
         upsampling: ``"nearest"``, or ``"transposed"`` as in the reference network.
         complex_valued: whether the channels are pairs of real and imaginary part and the convolutions complex.
+        architecture: ``"unet"``: slices are channels; ``"depth"``: slices share their weights and each convolution
+            sees its neighbours along the beam; ``"decoder"``: no encoder, the input is fixed noise.
+        skips: whether each level of the encoder is handed to the decoder.
+        norm: whether channels are normalised over the image.
     """
 
     levels: int = 3
     filters: int = 16
     upsampling: str = "nearest"
     complex_valued: bool = False
+    architecture: str = UNET
+    skips: bool = True
+    norm: bool = True
 
 
 PARITY = UNetSpec(levels=3, filters=16, upsampling="transposed")
@@ -123,7 +69,7 @@ class Convolution(nn.Module):
     transposed: bool = False
 
     @nn.compact
-    def __call__(self, x: Float[Array, "y x i"]) -> Float[Array, "Y X o"]:
+    def __call__(self, x: Float[Array, "n y x i"]) -> Float[Array, "n Y X o"]:
         parts = 2 if self.complex_valued else 1
         incoming = x.shape[-1] // parts
         fan_in = (self.features if self.transposed else incoming) * self.size**2
@@ -144,66 +90,91 @@ class Convolution(nn.Module):
 def _upsample_transposed(x: Array, kernel: Array) -> Array:
     """Transposed 3x3 convolution of stride 2, padding 1 and output padding 1, zeros outside."""
     return lax.conv_general_dilated(
-        x[None], jnp.flip(kernel, (0, 1)), (1, 1), ((1, 2), (1, 2)), (2, 2), dimension_numbers=LAYOUT
-    )[0]
+        x, jnp.flip(kernel, (0, 1)), (1, 1), ((1, 2), (1, 2)), (2, 2), dimension_numbers=LAYOUT
+    )
 
 
 class InstanceNorm(nn.Module):
-    """Zero mean and unit variance of every channel over the image, then an affine map: BatchNorm of a batch of one."""
+    """Zero mean and unit variance of every channel over all images, then an affine map: BatchNorm of a batch of one."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "y x c"]) -> Float[Array, "y x c"]:
+    def __call__(self, x: Float[Array, "n y x c"]) -> Float[Array, "n y x c"]:
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
-        mean = jnp.mean(x, axis=(0, 1))
-        variance = jnp.mean((x - mean) ** 2, axis=(0, 1))
+        mean = jnp.mean(x, axis=(0, 1, 2))
+        variance = jnp.mean((x - mean) ** 2, axis=(0, 1, 2))
         return (x - mean) * (scale * lax.rsqrt(variance + NORM_EPSILON)) + bias
 
 
 class Block(nn.Module):
-    """Two units of convolution, ReLU, norm."""
+    """Two units of convolution, ReLU, norm; with depth, neighbouring slices are mixed first."""
 
     features: int
-    complex_valued: bool
+    spec: UNetSpec
 
     @nn.compact
-    def __call__(self, x: Float[Array, "y x i"]) -> Float[Array, "y x o"]:
+    def __call__(self, x: Float[Array, "n y x i"]) -> Float[Array, "n y x o"]:
+        spec = self.spec
+        if spec.architecture == DEPTH:
+            ends = jnp.pad(x, ((1, 1), (0, 0), (0, 0), (0, 0)), mode="edge")
+            x = Convolution(x.shape[-1], size=1)(jnp.concatenate([ends[:-2], x, ends[2:]], axis=-1))
         for _ in range(2):
-            x = InstanceNorm()(nn.relu(Convolution(self.features, complex_valued=self.complex_valued)(x)))
+            x = nn.relu(Convolution(self.features, complex_valued=spec.complex_valued)(x))
+            x = InstanceNorm()(x) if spec.norm else x
         return x
+
+
+class Upsample(nn.Module):
+    """Twice the rows and columns and half the channels."""
+
+    features: int
+    spec: UNetSpec
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n y x i"]) -> Float[Array, "n Y X o"]:
+        spec = self.spec
+        if spec.upsampling == "transposed":
+            x = Convolution(2 * self.features, complex_valued=spec.complex_valued, transposed=True)(x)
+        x = Convolution(self.features, size=1, complex_valued=spec.complex_valued)(x)
+        x = InstanceNorm()(x) if spec.norm else x
+        if spec.upsampling == "transposed":
+            return x
+        # A 1x1 convolution and a norm commute with repetition: they are done on the smaller image.
+        return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
 
 
 class UNet(nn.Module):
     """Encoder, bottleneck and decoder with skips; a linear convolution at the end.
 
-    Rows and columns must divide by 2^levels; slices or modes are channels.
+    Rows and columns must divide by 2^levels.
     """
 
     spec: UNetSpec
     channels: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "y x c"]) -> Float[Array, "y x c"]:
-        spec, skips = self.spec, []
-        for level in range(spec.levels):
-            x = Block(spec.filters * 2**level, spec.complex_valued)(x)
-            skips.append(x)
-            x = _max_pool(x)
-        x = Block(spec.filters * 2**spec.levels, spec.complex_valued)(x)
+    def __call__(self, image: Float[Array, "n y x c"]) -> Float[Array, "n y x c"]:
+        spec, skips, x = self.spec, [], image
+        if spec.architecture == DECODER:
+            x = _fixed_noise(image, spec)
+        else:
+            for level in range(spec.levels):
+                x = Block(spec.filters * 2**level, spec)(x)
+                skips.append(x)
+                x = _max_pool(x)
+        x = Block(spec.filters * 2**spec.levels, spec)(x)
         for level in reversed(range(spec.levels)):
-            features = spec.filters * 2**level
-            x = self._upsample(x, features)
-            x = Block(features, spec.complex_valued)(_join(x, skips[level], spec.complex_valued))
+            x = Upsample(spec.filters * 2**level, spec)(x)
+            if skips and spec.skips:
+                x = _join(x, skips[level], spec.complex_valued)
+            x = Block(spec.filters * 2**level, spec)(x)
         return Convolution(self.channels, complex_valued=spec.complex_valued)(x)
 
-    def _upsample(self, x: Array, features: int) -> Array:
-        spec = self.spec
-        if spec.upsampling == "transposed":
-            x = Convolution(2 * features, complex_valued=spec.complex_valued, transposed=True)(x)
-            return InstanceNorm()(Convolution(features, size=1, complex_valued=spec.complex_valued)(x))
-        # A 1x1 convolution and a norm commute with repetition: do them on the smaller image.
-        x = InstanceNorm()(Convolution(features, size=1, complex_valued=spec.complex_valued)(x))
-        return jnp.repeat(jnp.repeat(x, 2, axis=0), 2, axis=1)
+
+def _fixed_noise(image: Array, spec: UNetSpec) -> Array:
+    """What a deep decoder starts from: the same random numbers at every call, on the coarsest level."""
+    rows, columns = (n // 2**spec.levels for n in image.shape[1:3])
+    return jax.random.normal(jax.random.key(0), (image.shape[0], rows, columns, spec.filters), image.dtype)
 
 
 def _join(x: Array, skip: Array, complex_valued: bool) -> Array:
@@ -216,12 +187,12 @@ def _join(x: Array, skip: Array, complex_valued: bool) -> Array:
 
 def _max_pool(x: Array) -> Array:
     """2x2 maxima by reshaping; XLA's pooling has a slow gradient."""
-    y, z, c = x.shape
-    return jnp.max(x.reshape(y // 2, 2, z // 2, 2, c), axis=(1, 3))
+    n, y, z, c = x.shape
+    return jnp.max(x.reshape(n, y // 2, 2, z // 2, 2, c), axis=(2, 4))
 
 
 @partial(jax.jit, static_argnames="network")
-def initial_weights(network: UNet, key: Array, image: Float[Array, "y x c"]) -> Any:
+def initial_weights(network: UNet, key: Array, image: Float[Array, "n y x c"]) -> Any:
     """Random weights: kernels and biases uniform within ±1/√fan-in, norms the identity.
 
     One draw serves the whole network: a draw a parameter takes ten times as long to compile.
@@ -238,7 +209,7 @@ def initial_weights(network: UNet, key: Array, image: Float[Array, "y x c"]) -> 
         the default of the reference implementation; He et al., ICCV 2015, with gain 1/√3.
 
     Example:
-        >>> params = initial_weights(UNet(UNetSpec(1, 2), 1), jax.random.key(0), jnp.zeros((4, 4, 1)))
+        >>> params = initial_weights(UNet(UNetSpec(1, 2), 1), jax.random.key(0), jnp.zeros((1, 4, 4, 1)))
         >>> sorted(params["params"])[:2]
         ['Block_0', 'Block_1']
     """
@@ -264,7 +235,7 @@ def parameter_count(params: object) -> int:
 
     Example:
         >>> net = UNet(PARITY, 1)
-        >>> parameter_count(net.init(jax.random.key(0), jnp.zeros((16, 16, 1))))
+        >>> parameter_count(net.init(jax.random.key(0), jnp.zeros((1, 16, 16, 1))))
         645009
     """
     return sum(leaf.size for leaf in jax.tree.leaves(params))

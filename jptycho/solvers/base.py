@@ -45,13 +45,14 @@ class ScanData:
     """Patterns on their devices.
 
     Attributes:
-        counts: as stored (shards, local, ky, kx), zero frequency at [0, 0].
+        counts: as stored (shards, local, ky, kx), zero frequency at [0, 0]; with an axis of two before the detector's
+            where the electrons of each pattern are divided into halves.
         weight: of each pattern (shards, local); zero for what pads the scan.
         setup: constants of the run.
         known: what penalties and projections compare the unknowns with; None where there are none.
     """
 
-    counts: Shaped[Array, "shards local ky kx"]
+    counts: Shaped[Array, "shards local *half ky kx"]
     weight: Float[Array, "shards local"]
     setup: Setup
     known: Known | None = None
@@ -164,6 +165,18 @@ def epoch(solver: Solver, mesh: Mesh, state: State, constants: Any, data: ScanDa
     return after, dataclasses.replace(metrics, finite=finite)
 
 
+def in_halves(data: ScanData) -> bool:
+    """Whether the electrons of each pattern are divided into halves.
+
+    Args:
+        data: the scan.
+
+    Returns:
+        whether.
+    """
+    return data.counts.ndim == 5
+
+
 def known_in(data: ScanData) -> Known:
     """What penalties and projections compare the unknowns with.
 
@@ -237,12 +250,12 @@ def rendered(solver: Solver, params: Any, constants: Any) -> Fields:
 
 
 def distribute(
-    counts: Shaped[np.ndarray, "scan ky kx"], setup: Setup, mesh: Mesh, known: Known | None = None
+    counts: Shaped[np.ndarray, "scan *half ky kx"], setup: Setup, mesh: Mesh, known: Known | None = None
 ) -> ScanData:
     """Share a scan out over devices, padding with patterns of weight zero.
 
     Args:
-        counts: as stored, zero frequency at [0, 0].
+        counts: as stored, zero frequency at [0, 0]; (scan, 2, ky, kx) for halves of the electrons.
         setup: constants of the run.
         mesh: of :func:`jptycho.parallel.make_mesh`.
         known: what penalties and projections need.

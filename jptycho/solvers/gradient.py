@@ -16,9 +16,9 @@ from jptycho.objective.losses import LOSSES
 from jptycho.objective.penalties import Penalty, total_penalty
 from jptycho.objective.projections import Projection
 from jptycho.parallel import sum_over_shards
-from jptycho.representations.base import ModelSpec, render_channels
+from jptycho.representations.base import ModelSpec, judged_by, render_channels
 from jptycho.scan import batch_plan
-from jptycho.solvers.base import Metrics, ScanData, State, known_in, rendered, split_scan, summarised
+from jptycho.solvers.base import Metrics, ScanData, State, in_halves, known_in, rendered, split_scan, summarised
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, build
 from jptycho.types import Array
 
@@ -58,10 +58,11 @@ class GradientSolver:
     projections: tuple[Projection, ...] = ()
 
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
-        """The Optax state, and the running mean of the object."""
+        """The Optax state, and the running mean of the object, which the first step replaces."""
         average = None
         if self.average:
-            average = self.model.object.apply(params["object"], constants["object"], None)
+            shape = jax.eval_shape(self.model.object.apply, params["object"], constants["object"], None)
+            average = jnp.zeros(shape.shape, shape.dtype)
         return transformation(self, params).init(params), average
 
     def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
@@ -96,11 +97,15 @@ def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, dat
     key, key_plan, key_noise = jax.random.split(state.key, 3)
     plan = batch_plan(key_plan, data.weight, solver.steps)
     noise_keys = jax.random.split(key_noise, solver.steps)
+    # Halves of the electrons take turns, from a random one on.
+    halves = (jnp.arange(solver.steps) + jax.random.randint(key_noise, (), 0, 2)) % 2
     objective = _objective(solver, mesh, constants, data)
     transform = transformation(solver, state.params)
 
-    def step(carry: tuple[Any, Any, Any], batch: Any) -> tuple[tuple[Any, Any, Any], Any]:
-        params, opt, average = carry
+    firsts = (jnp.arange(solver.steps) == 0) & (state.epoch == 0)
+
+    def step(carry: tuple[Any, Any, Any], now: Any) -> tuple[tuple[Any, Any, Any], Any]:
+        (params, opt, average), (batch, first) = carry, now
         value, gradient, (loss, error), channels = objective(params, *batch)
         extra = {"value": value}
         if solver.optimiser.name in LINE_SEARCH:
@@ -108,11 +113,12 @@ def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, dat
         updates, opt = transform.update(gradient, opt, params, **extra)
         params = optax.apply_updates(params, updates)
         if solver.average:
-            average = solver.average * average + (1 - solver.average) * channels
+            past = jnp.where(first, 0.0, solver.average)
+            average = past * average + (1 - past) * channels
         return (params, opt, average), (loss, error)
 
     carry = (state.params, state.optimiser, state.average)
-    (params, opt, average), (losses, errors) = jax.lax.scan(step, carry, (*plan, noise_keys))
+    (params, opt, average), (losses, errors) = jax.lax.scan(step, carry, ((*plan, noise_keys, halves), firsts))
     return State(params, opt, average, key, state.epoch + 1), summarised(losses, errors, data.weight)
 
 
@@ -131,16 +137,17 @@ def _value_of(objective: Any, batch: Any) -> Any:
 
 
 def _objective(solver: GradientSolver, mesh: Mesh, constants: Any, data: ScanData) -> Any:
-    """A function (params, index, weight, key) -> (value, gradient, (Σ loss, Σ residual), channels).
+    """A function (params, index, weight, key, half) -> (value, gradient, (Σ loss, Σ residual), channels).
 
     The representation is evaluated once: the gradient with respect to the fields is gathered over all patterns first,
     and that of the penalties is added, before either goes back through it.
     """
     data_gradient = _sharded_gradient(solver, mesh, data)
 
-    def evaluate(params: Any, index: Array, weight: Array, key: Array) -> Any:
-        (fields, channels), pull_back = jax.vjp(lambda p: render_channels(solver.model, p, constants, key), params)
-        sums, cotangent = data_gradient(fields, index, weight)
+    def evaluate(params: Any, index: Array, weight: Array, key: Array, half: Array) -> Any:
+        free = judged_by(solver.model, constants, half) if in_halves(data) else constants
+        (fields, channels), pull_back = jax.vjp(lambda p: render_channels(solver.model, p, free, key), params)
+        sums, cotangent = data_gradient(fields, index, weight, half)
         value, slope = sums[0] / jnp.sum(weight), jnp.zeros_like(channels)
         if solver.penalties:
             extra, (more, slope) = jax.value_and_grad(total_penalty, argnums=(1, 2))(
@@ -156,35 +163,37 @@ def _objective(solver: GradientSolver, mesh: Mesh, constants: Any, data: ScanDat
 
 
 def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Any:
-    """A function (fields, index, weight) -> ((Σ loss, Σ residual), gradient of the mean loss)."""
+    """A function (fields, index, weight, half) -> ((Σ loss, Σ residual), gradient of the mean loss)."""
     loss = LOSSES[solver.loss]
     shards, local = data.weight.shape
+    halved = in_halves(data)
 
     def local_sums(shared: Any, places: Any, counts: Array, index: Array, weight: Array) -> Any:
-        fields, setup = shared
+        fields, setup, half = shared
         positions, tilts = places
         here = None if tilts is None else tilts[index]
-        return batch_loss(loss, fields, setup, counts[index], positions[index], weight, here)
+        seen = counts[index, half] if halved else counts[index]
+        return batch_loss(loss, fields, setup, seen, positions[index], weight, here)
 
     sums = sum_over_shards(mesh, local_sums)
 
-    def objective(fields: Fields, index: Array, weight: Array) -> tuple[Array, Array]:
+    def objective(fields: Fields, index: Array, weight: Array, half: Array) -> tuple[Array, Array]:
         tilts = split_scan(fields.tilt, shards, local) if fields.tilt.ndim == 2 else None
         places = (split_scan(fields.positions, shards, local), tilts)
-        return sums((fields, data.setup), places, data.counts, index, weight)
+        return sums((fields, data.setup, half), places, data.counts, index, weight)
 
     gradient = jax.value_and_grad(objective, has_aux=True)
 
-    def whole_step(fields: Fields, index: Array, weight: Array) -> Any:
+    def whole_step(fields: Fields, index: Array, weight: Array, half: Array) -> Any:
         total = jnp.sum(weight)
         if solver.micro_batches == 1:
-            sums, cotangent = gradient(fields, index, weight)
+            sums, cotangent = gradient(fields, index, weight, half)
         else:
             parts = [_micro(x, solver.micro_batches) for x in (index, weight)]
             zero = jax.tree.map(jnp.zeros_like, ((total, total), fields))
 
             def add(carry: Any, part: Any) -> tuple[Any, None]:
-                return jax.tree.map(jnp.add, carry, gradient(fields, *part)), None
+                return jax.tree.map(jnp.add, carry, gradient(fields, *part, half)), None
 
             (sums, cotangent), _ = jax.lax.scan(add, zero, tuple(parts))
         return sums, jax.tree.map(lambda g: g / total, cotangent)

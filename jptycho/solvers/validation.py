@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from jptycho.forward.model import Fields
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import LOSSES
 from jptycho.parallel import sum_over_shards
@@ -41,6 +42,22 @@ def held_out_loss(
     fields = solver.fields(state.params, constants)
     if state.average is not None:
         fields = dataclasses.replace(fields, object=transmission(state.average))
+    return loss_of_fields(mesh, loss, fields, held)
+
+
+@partial(jax.jit, static_argnames=("mesh", "loss"))
+def loss_of_fields(mesh: Mesh, loss: str, fields: Fields, held: ScanData) -> Float[Array, ""]:
+    """Mean loss of given unknowns over electrons.
+
+    Args:
+        mesh: over scan positions (static).
+        loss: one of ``LOSSES`` (static).
+        fields: everything the physics sees.
+        held: the electrons.
+
+    Returns:
+        the mean over patterns.
+    """
     shards, local = held.weight.shape
 
     def local_sums(shared: Any, places: Any, counts: Array, weight: Array) -> Array:

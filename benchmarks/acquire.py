@@ -1,0 +1,305 @@
+"""Simulated 4D-STEM scans of five specimens, whose potentials and multislice are abTEM's, made once and kept.
+
+    python benchmarks/acquire.py [--cases gold mof ...] [--size small]
+
+The forward model of a reconstruction is never the one that makes the data. A scan is computed in tiles of neighbouring
+positions; the beam of a tile passes through a cell cut from the potential, wide enough for the detector's window about
+each position and a guard. The window is cut from each exit wave and transformed; the detector keeps the centre.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import specimens
+from ase import Atoms
+
+from jptycho.data.dataset import Calibration, Dataset4D, Truth, from_arrays
+from jptycho.scan import fast_length, raster_positions
+from jptycho.simulate.acquire import count_electrons, fourier_crop
+
+CACHE = Path(__file__).parent / "cache"
+JITTER = 0.1  # root mean square displacement of a position along each axis, in steps
+GUARD = 2.0  # Å about a tile's windows
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A specimen, a microscope, a scan, and how finely all of it is simulated."""
+
+    name: str  # function of specimens that makes the atoms
+    energy: float  # eV
+    semiangle_cutoff: float  # mrad
+    defocus: float  # Å at the middle of the specimen, positive for underfocus
+    step: float  # Å
+    scan_shape: tuple[int, int]  # slow and fast
+    detector: tuple[int, int]  # rows and columns
+    sampling: float  # Å an object pixel: wavelength over the detector's full angle
+    slices: int  # that a reconstruction needs
+    slice_thickness: float  # Å, of a reconstruction
+    oversampling: int  # simulated pixels an object pixel along each axis
+    fine_thickness: float  # Å, of the simulation's slices
+    truth_slices: int  # groups of simulated slices that the truth keeps apart
+    dose: float  # electrons a square Å, unless another is asked for
+    phonons: int = 1  # frozen configurations; 1 with no displacement for atoms at rest
+    displacement: float = 0.0  # Å, root mean square thermal motion along an axis
+    solvent: float = 0.0  # V, inner potential of what fills the space between the atoms
+    projection: str = "infinite"  # of the atoms' potentials; "finite" is cut at the slices' faces
+    tile: int = 4  # scan positions along each axis whose beams are propagated at once
+
+
+_GOLD = Case("gold", 300e3, 20.0, 200.0, 1.2, (48, 48), (64, 64), 0.4, 2, 26.0, 3, 4.0, 4, 1e4, 4, 0.08)
+_MOF = Case("mof", 300e3, 10.0, 885.0, 1.05, (64, 64), (64, 64), 0.6, 1, 40.0, 3, 4.0, 4, 100.0)
+# In focus where the beam enters, 8 Å above the middle.
+_WSE2 = Case("wse2", 80e3, 24.9, -8.0, 0.43, (48, 48), (64, 64), 0.25, 16, 1.0, 3, 1.0, 16, 1e6, projection="finite")
+_APOFERRITIN = Case(
+    "apoferritin", 300e3, 4.0, 15000.0, 5.5, (48, 48), (96, 96), 2.2, 1, 100.0, 3, 10.0, 1, 100.0, solvent=4.9
+)
+_DUCK = Case("duck", 80e3, 20.0, 500.0, 3.3, (48, 48), (64, 64), 0.6, 1, 16.0, 3, 3.35, 2, 5e4)
+
+
+def _full(case: Case, scan: int, step: float, detector: int, sampling: float) -> Case:
+    """The same case with a larger scan and a finer detector."""
+    scanned = dataclasses.replace(case, scan_shape=(scan, scan), step=step)
+    return dataclasses.replace(scanned, detector=(detector, detector), sampling=sampling, oversampling=2)
+
+
+CASES = {(case.name, "small"): case for case in (_GOLD, _MOF, _WSE2, _APOFERRITIN, _DUCK)} | {
+    ("gold", "full"): _full(_GOLD, 96, 1.2, 128, 0.3),
+    ("mof", "full"): _full(_MOF, 256, 1.05, 128, 0.45),
+    ("wse2", "full"): _full(_WSE2, 96, 0.43, 128, 0.2),
+    ("apoferritin", "full"): _full(_APOFERRITIN, 64, 8.0, 128, 2.0),
+    ("duck", "full"): _full(_DUCK, 64, 2.5, 128, 0.5),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What a scan would record with infinite dose."""
+
+    intensity: np.ndarray  # (scan, ky, kx), fraction of the incident electrons, zero frequency in the centre
+    positions: np.ndarray  # (scan, 2) in Å, slow and fast
+    truth_slices: np.ndarray  # (slices, Y, X), phase in rad, in the order in which the beam meets them
+    truth_origin: tuple[float, float]  # position in Å of the truth's pixel [0, 0]
+    atoms: int  # in the cell
+    seconds: float  # that it took
+
+
+def positions_on_grid(case: Case) -> np.ndarray:
+    """Raster with random displacements, rounded to simulated pixels: (scan, 2) integers, slow and fast."""
+    rng = np.random.default_rng(0)
+    raster = raster_positions(case.scan_shape, (case.step, case.step))
+    raster = raster + rng.normal(0.0, JITTER * case.step, raster.shape)
+    return np.rint(raster * case.oversampling / case.sampling).astype(int)
+
+
+def cell_and_origin(case: Case, pixels: np.ndarray) -> tuple[tuple[int, int], np.ndarray]:
+    """Object pixels (Y, X) of a cell that holds every window and guard, and of the cell's pixel [0, 0] (2,)."""
+    low = pixels.min(axis=0) // case.oversampling
+    high = -(-pixels.max(axis=0) // case.oversampling)
+    margin = np.asarray(case.detector) // 2 + int(np.ceil(2 * GUARD / case.sampling)) + 8
+    extent = high - low + 2 * margin
+    shape = fast_length(int(extent[0])), fast_length(int(extent[1]))
+    return shape, low - margin
+
+
+def potential_slices(atoms: Atoms, case: Case, shape: tuple[int, int]) -> np.ndarray:
+    """Projected potential (slices, x, y) in V·Å from abTEM, solvent that atoms displace included."""
+    import abtem
+
+    gpts = (shape[1] * case.oversampling, shape[0] * case.oversampling)
+    count = round(atoms.cell[2, 2] / case.fine_thickness)
+    potential = abtem.Potential(atoms, gpts=gpts, slice_thickness=atoms.cell[2, 2] / count, projection=case.projection)
+    array = potential.build(lazy=False).array
+    if case.solvent:
+        array -= case.solvent * specimens.displaced(atoms, gpts, count)
+    return array
+
+
+def tiles(case: Case) -> list[np.ndarray]:
+    """Indices of the scan positions of each tile."""
+    index = np.arange(np.prod(case.scan_shape)).reshape(case.scan_shape)
+    rows = range(0, case.scan_shape[0], case.tile)
+    columns = range(0, case.scan_shape[1], case.tile)
+    return [index[r : r + case.tile, c : c + case.tile].ravel() for r in rows for c in columns]
+
+
+def detect(waves: np.ndarray, centres: np.ndarray, case: Case) -> np.ndarray:
+    """Cut the window about each centre from exit waves (scan, y, x) and give its pattern (scan, ky, kx).
+
+    abTEM's waves carry 1 / pixels of intensity; the pattern is a fraction of the incident electrons.
+    """
+    window = [n * case.oversampling for n in case.detector]
+    start = centres - np.asarray(window) // 2
+    cut = np.stack([w[y : y + window[0], x : x + window[1]] for w, (y, x) in zip(waves, start, strict=True)])
+    spectrum = np.fft.fftshift(np.fft.fft2(cut), axes=(-2, -1))
+    first = [window[i] // 2 - case.detector[i] // 2 for i in range(2)]
+    seen = spectrum[:, first[0] : first[0] + case.detector[0], first[1] : first[1] + case.detector[1]]
+    return np.abs(seen) ** 2 * (waves[0].size / np.prod(window))
+
+
+def diffract(potential: np.ndarray, thickness: float, case: Case, pixels: np.ndarray) -> np.ndarray:
+    """Patterns (scan, ky, kx) of every position, given in pixels of the potential (slices, x, y)."""
+    import abtem
+
+    abtem.config.set({"diagnostics.progress_bar": False})
+    fine = case.sampling / case.oversampling
+    parts = [pixels[index] for index in tiles(case)]
+    spread = np.max([np.ptp(p, axis=0) for p in parts], axis=0)
+    around = 2 * int(GUARD / fine) + np.asarray(case.detector) * case.oversampling
+    size = [fast_length(int(n)) for n in spread + around]
+    slice_thickness = thickness / len(potential)
+    # abTEM's first slice acts where the probe is formed; the atoms lie half a slice below.
+    entrance = case.defocus + (thickness - slice_thickness) / 2
+    probe = abtem.Probe(
+        energy=case.energy,
+        semiangle_cutoff=case.semiangle_cutoff,
+        defocus=entrance,
+        gpts=(size[1], size[0]),
+        sampling=fine,
+    )
+    patterns = np.empty((len(pixels), *case.detector), np.float32)
+    for index, part in zip(tiles(case), parts, strict=True):
+        corner = (part.min(axis=0) + part.max(axis=0)) // 2 - np.asarray(size) // 2
+        local = part - corner
+        cut = potential[:, corner[1] : corner[1] + size[1], corner[0] : corner[0] + size[0]]
+        cell = abtem.PotentialArray(cut, slice_thickness=slice_thickness, sampling=fine)
+        waves = probe.multislice(cell, scan=abtem.CustomScan(local[:, ::-1] * fine), lazy=False)
+        patterns[index] = detect(waves.array.transpose(0, 2, 1), local, case)
+    return patterns
+
+
+def simulate(case: Case) -> Expected:
+    """Make a case; the mean over its frozen configurations."""
+    from abtem.core.energy import energy2sigma
+
+    start = time.perf_counter()
+    grid = positions_on_grid(case)
+    shape, origin = cell_and_origin(case, grid)
+    atoms = getattr(specimens, case.name)((shape[1] * case.sampling, shape[0] * case.sampling))
+    patterns: Any = 0.0
+    truth: Any = 0.0
+    for seed in range(case.phonons):
+        moved = atoms.copy()
+        moved.rattle(case.displacement, seed=seed)
+        potential = potential_slices(moved, case, shape)
+        patterns = patterns + diffract(potential, atoms.cell[2, 2], case, grid - origin * case.oversampling)
+        groups = np.array_split(potential.transpose(0, 2, 1), case.truth_slices)
+        truth = truth + np.stack([fourier_crop(g.sum(axis=0), shape) for g in groups])
+    sigma = energy2sigma(case.energy)
+    corner = origin * case.sampling
+    return Expected(
+        (patterns / case.phonons).astype(np.float32),
+        grid * (case.sampling / case.oversampling),
+        (truth * (sigma / case.phonons)).astype(np.float32),
+        (float(corner[0]), float(corner[1])),
+        len(atoms),
+        time.perf_counter() - start,
+    )
+
+
+def expected(name: str, size: str) -> Expected:
+    """A case, from the cache where its settings are still the same."""
+    case, path = CASES[name, size], CACHE / f"{name}_{size}.h5"
+    settings = json.dumps(dataclasses.asdict(case))
+    if path.exists():
+        with h5py.File(path) as file:
+            if file.attrs["case"] == settings:
+                arrays = [file[key][()] for key in ("intensity", "positions", "truth_slices")]
+                origin = file.attrs["truth_origin"]
+                facts = int(file.attrs["atoms"]), float(file.attrs["seconds"])
+                return Expected(*arrays, (float(origin[0]), float(origin[1])), *facts)
+    made = simulate(case)
+    CACHE.mkdir(exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with h5py.File(part, "w") as file:
+        for key, value in dataclasses.asdict(made).items():
+            if isinstance(value, np.ndarray):
+                file[key] = value
+            else:
+                file.attrs[key] = value
+        file.attrs["case"] = settings
+    part.replace(path)
+    return made
+
+
+def recording(name: str, size: str, dose: float, seed: int) -> Dataset4D:
+    """A scan with Poisson counts at a dose in electrons a square Å, with its truth; ``seed`` is the noise's."""
+    case, ideal = CASES[name, size], expected(name, size)
+    rng = np.random.default_rng([int(dose), seed])
+    parts = np.array_split(ideal.intensity, max(len(ideal.intensity) // 1024, 1))  # Poisson numbers take 8 bytes each
+    counts = np.concatenate([count_electrons(part, dose * case.step**2, rng) for part in parts])
+    calibration = Calibration(
+        energy=case.energy,
+        semiangle_cutoff=case.semiangle_cutoff,
+        defocus=case.defocus,
+        step=(case.step, case.step),
+        reciprocal_sampling=(1 / (case.detector[0] * case.sampling), 1 / (case.detector[1] * case.sampling)),
+    )
+    truth = Truth(ideal.truth_slices.sum(axis=0), (case.sampling, case.sampling), ideal.truth_origin)
+    scan = from_arrays(counts.reshape(*case.scan_shape, *case.detector), calibration, ideal.positions, truth=truth)
+    return dataclasses.replace(scan, source=f"{name} ({size}) at {dose:g} e/Å², seed {seed}")
+
+
+def truth_slices(name: str, size: str) -> np.ndarray:
+    """Phase (slices, Y, X) in rad on the grid of the recording's truth."""
+    return expected(name, size).truth_slices
+
+
+def overview(name: str, size: str) -> Path:
+    """Picture of a case: projected truth with the scan, a pattern at the default dose, the mean pattern, the atoms."""
+    from matplotlib.figure import Figure
+
+    case, ideal = CASES[name, size], expected(name, size)
+    truth = ideal.truth_slices.sum(axis=0)
+    top, left = ideal.truth_origin
+    bottom, right = top + truth.shape[0] * case.sampling, left + truth.shape[1] * case.sampling
+    atoms = getattr(specimens, case.name)((right - left, bottom - top))
+    figure = Figure(figsize=(16, 9), layout="constrained")
+    axes = figure.subplots(2, 2)
+    axes[0, 0].imshow(truth, extent=(left, right, bottom, top), cmap="magma")
+    (y0, x0), (y1, x1) = ideal.positions.min(axis=0), ideal.positions.max(axis=0)
+    axes[0, 0].plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], "c-")
+    axes[0, 0].set_title("projected phase and scan, Å")
+    middle = recording(name, size, case.dose, 0).read()[len(ideal.positions) // 2 + case.scan_shape[1] // 2]
+    axes[0, 1].imshow(np.log1p(middle))
+    axes[0, 1].set_title(f"log(1 + counts), {case.dose:g} e/Å²")
+    axes[1, 0].imshow(ideal.intensity.mean(axis=0))
+    axes[1, 0].set_title("mean pattern")
+    x, z = atoms.positions[:, 0] + left, atoms.positions[:, 2]
+    axes[1, 1].scatter(x, z, c=atoms.numbers, s=0.5, cmap="viridis")
+    axes[1, 1].set(title="atoms from the side (x, z), Å: the beam comes from above", aspect="equal")
+    axes[1, 1].invert_yaxis()
+    path = CACHE / f"{name}_{size}.png"
+    figure.savefig(path, dpi=80)
+    return path
+
+
+def main() -> None:
+    """Make what is missing and say what is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", nargs="+", default=[n for n, s in CASES if s == "small"])
+    parser.add_argument("--size", choices=("small", "full"), default="small")
+    options = parser.parse_args()
+    for name in options.cases:
+        case, ideal = CASES[name, options.size], expected(name, options.size)
+        inside = ideal.intensity.sum(axis=(1, 2), dtype=np.float64).mean()
+        print(
+            f"{name} {options.size}: {ideal.seconds:.0f} s, {ideal.atoms} atoms, "
+            f"{inside * case.dose * case.step**2:.4g} electrons a pattern at {case.dose:g} e/Å², "
+            f"{100 * inside:.1f} % inside the detector, phase {ideal.truth_slices.sum(axis=0).min():.2f} to "
+            f"{ideal.truth_slices.sum(axis=0).max():.2f} rad, {overview(name, options.size)}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The priors against the strongest pixels on specimens whose scans abTEM simulated, over doses and noise seeds.
+
+    python benchmarks/priors.py gold mof wse2 apoferritin duck [--size small] [--doses 500 1e4] [--seeds 3]
+
+Pixels: spectrally preconditioned, Poisson, total variation of the weight that held-out electrons prefer for the first
+seed, their best epoch kept. Plain: Adam without preconditioner and regularisation, its best epoch kept likewise. DGP:
+the defaults. No choice uses the truth. Seconds count from the start of the reconstruction, compilation included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jptycho.parallel import use_cpu_cores
+
+TV = (0.0, 0.02, 0.05, 0.1)
+JUDGED = {"held_out": 0.1, "patience": 6}
+PLAIN = {"amplitude": 0.0, "even": False, "schedule": "constant"}
+PIXELS = {"epochs": 40}
+DOSES = {
+    "gold": (30.0, 100.0, 500.0, 1e4, 1e5),
+    "mof": (30.0, 100.0, 1e3, 1e5),
+    "wse2": (1e6,),
+    "apoferritin": (30.0, 100.0),
+    "duck": (5e4,),
+}
+PLAIN_DOSES = {"gold": (1e4,), "duck": (5e4,)}
+PLAIN_EPOCHS = 150
+
+
+def main() -> None:
+    """Run what is asked for and add it to ``results/priors_CASE.json``, row by row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="+", choices=list(DOSES))
+    parser.add_argument("--size", default="small", choices=("small", "full"))
+    parser.add_argument("--doses", nargs="*", type=float, help="e/Å²; by default the case's own")
+    parser.add_argument("--seeds", type=int, default=3, help="noise realisations")
+    parser.add_argument("--methods", nargs="*", default=["pixels", "dgp", "plain"])
+    options = parser.parse_args()
+    use_cpu_cores(len(os.sched_getaffinity(0)))
+    for name in options.cases:
+        for dose in options.doses or DOSES[name]:
+            series(name, options.size, dose, options.seeds, options.methods)
+
+
+def series(name: str, size: str, dose: float, seeds: int, methods: list[str]) -> None:
+    """All methods and seeds of a case at a dose."""
+    from acquire import CASES, recording
+
+    case, weight, kept = CASES[name, size], None, {}
+    thick = {"slices": case.slices, "slice_thickness": case.slice_thickness}
+    specimen = {"object": thick if case.slices > 1 else {}}
+    for seed in range(seeds):
+        scan = recording(name, size, dose, seed)
+        for method in methods:
+            if method == "plain" and (dose not in PLAIN_DOSES.get(name, ()) or seed):
+                continue
+            shared = {**specimen, "seed": seed}
+            if method == "pixels" and weight is None:
+                weight = best_weight(scan, shared)
+            row, phase = evaluate(name, size, scan, {**shared, **settings_of(method, weight or 0.0)})
+            if method == "pixels":
+                row["tv_phase"] = weight
+            store(name, size, f"{dose:g} e/A^2, seed {seed}: {method}", row)
+            kept.setdefault(method, phase)
+            print(f"{name} {dose:8g} {seed} {method:7}", {k: v for k, v in row.items() if k != "epochs"}, flush=True)
+    if kept:
+        picture(name, size, dose, kept)
+
+
+def settings_of(method: str, weight: float) -> dict[str, Any]:
+    """Configuration of a method."""
+    if method == "dgp":
+        return {"method": "dgp"}
+    pixels = {**PLAIN, "epochs": PLAIN_EPOCHS} if method == "plain" else PIXELS
+    patience = 30 if method == "plain" else JUDGED["patience"]
+    return {"pixels": pixels, "stop": {**JUDGED, "patience": patience}, "penalties": {"tv_phase": weight}}
+
+
+def best_weight(scan: Any, shared: dict[str, Any]) -> float:
+    """The total variation's weight that held-out electrons prefer."""
+    from cases import scored
+
+    runs = {w: scored(scan, **shared, **settings_of("pixels", w)) for w in TV}
+    return min(runs, key=lambda w: min(row["held_out"] for row in runs[w]))
+
+
+def evaluate(name: str, size: str, scan: Any, settings: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray]:
+    """Scores of the epoch that held-out electrons chose, and when levels were reached."""
+    from cases import first, scored_run
+
+    rows, result = scored_run(scan, **settings)
+    chosen = min(rows, key=lambda row: row["held_out"])
+    row = {
+        **{k: chosen[k] for k in ("epoch", "correlation", "high_pass", "ssim", "bulk", "held_out")},
+        "seconds": rows[-1]["seconds"],
+        "cpu": rows[-1]["cpu"],
+        **resolution(result, scan),
+        "reached": {f"bulk {level}": first(rows, "bulk", level) for level in (0.5, 0.9, 0.95)}
+        | {f"ssim {level}": first(rows, "ssim", level) for level in (0.6, 0.7, 0.8, 0.9)},
+        "epochs": [{k: r[k] for k in ("epoch", "cpu", "seconds", "ssim", "bulk", "correlation")} for r in rows],
+    }
+    if name == "wse2":
+        from depth_profile import layers
+
+        row |= layers(result, scan, size)
+    return row, result.phase
+
+
+def aligned(result: Any, scan: Any) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    """The projected phase over the field of view, the truth there in its gauge, and the sampling."""
+    from jptycho.diagnostics.gauge import same_gauge
+    from jptycho.diagnostics.truth import resample
+
+    top, bottom, left, right = result.field_of_view
+    sampling, origin = result.attributes["sampling"], result.attributes["origin"]
+    rows = np.arange(top, bottom) * sampling[0] + origin[0]
+    columns = np.arange(left, right) * sampling[1] + origin[1]
+    truth = resample(scan.truth.phase, scan.truth.sampling, scan.truth.origin, rows, columns)
+    image, moved, _ = same_gauge(np.asarray(result.phase).sum(axis=0)[top:bottom, left:right], truth)
+    return image, moved, sampling
+
+
+def resolution(result: Any, scan: Any) -> dict[str, Any]:
+    """Å at which the ring correlation with the truth falls, and to which lattice reflections are seen."""
+    from jptycho.diagnostics.resolution import crossing, fourier_ring_correlation, information_limit, shell_snr
+
+    image, truth, sampling = aligned(result, scan)
+    rings = fourier_ring_correlation(image, truth, sampling)
+    limit, highest = information_limit(image, truth, sampling)
+    shells = np.array_split(shell_snr(rings), 8)
+    return {
+        "frc 1/2": round(1 / crossing(rings, 0.5), 3),
+        "frc 1/7": round(1 / crossing(rings, 1 / 7), 3),
+        "information limit": round(1 / limit, 3) if limit else None,
+        "highest reflection": round(1 / highest, 3) if highest else None,
+        "shell snr": [round(float(np.median(shell)), 3) for shell in shells],
+    }
+
+
+def store(name: str, size: str, key: str, row: dict[str, Any]) -> None:
+    """Add a row to the case's JSON."""
+    from record import load, save
+
+    file = f"priors_{name}" if size == "small" else f"priors_{name}_{size}"
+    save(file, {**load(file), key: row})
+
+
+def picture(name: str, size: str, dose: float, kept: dict[str, np.ndarray]) -> None:
+    """Projected phase of the truth and of each method's first seed."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    from acquire import recording
+    from record import RESULTS
+
+    truth = recording(name, size, dose, 0).truth
+    assert truth is not None
+    shown = {"truth": truth.phase, **{k: v.sum(axis=0) for k, v in kept.items()}}
+    figure, axes = plt.subplots(1, len(shown), figsize=(4 * len(shown), 4.3))
+    for axis, (label, phase) in zip(axes, shown.items(), strict=True):
+        inner = phase[tuple(slice(n // 4, -(n // 4)) for n in phase.shape)]
+        axis.imshow(inner, cmap="gray", vmin=np.quantile(inner, 0.002), vmax=np.quantile(inner, 0.998))
+        axis.set(title=f"{label}, {dose:g} e/Å²" if label != "truth" else label, xticks=[], yticks=[])
+    figure.tight_layout()
+    figure.savefig(Path(RESULTS) / f"priors_{name}_{dose:g}.png", dpi=80)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

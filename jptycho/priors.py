@@ -1,0 +1,173 @@
+"""The stage of the deep generative priors: estimates from halves of the electrons, pre-training, joint optimisation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from jptycho.config import Config
+from jptycho.constraints import penalties_of, projections_of
+from jptycho.engines import pixel_mesh, pixel_solver, preconditioner_of, refined
+from jptycho.parallel import make_mesh, replicate
+from jptycho.preprocess.knowledge import known_of
+from jptycho.preprocess.prepare import Problem
+from jptycho.pretrain import Generator, Pretraining, pretrain
+from jptycho.representations.base import Guess, ModelSpec, Representation, initialise
+from jptycho.representations.generators import GeneratedObject, GeneratedProbe
+from jptycho.representations.networks import UNetSpec
+from jptycho.representations.pixels import PixelObject, PixelProbe
+from jptycho.solvers.base import check_projections, distribute, init_state
+from jptycho.solvers.gradient import GradientSolver
+from jptycho.solvers.loop import Stage, run_epochs
+from jptycho.solvers.optimisers import Optimiser
+from jptycho.stages import DGP, Run, has_checkpoint, object_channels, optimise
+from jptycho.types import Array
+from jptycho.words import advice
+
+PIXEL_PROBE = 10.0
+"""Learning rate of a probe of pixels, in that of a network's."""
+
+
+def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
+    """Pre-train object and probe generators on an estimate, then optimise them jointly.
+
+    Args:
+        run: the run.
+        guess: the estimate.
+
+    Returns:
+        the estimate reached, and the status.
+    """
+    settings = run.config.dgp
+    # One device: convolutions use all cores of a CPU by themselves, and shards would each evaluate the whole network.
+    mesh = make_mesh(jax.devices()[:1]) if jax.default_backend() == "cpu" else make_mesh()
+    model = prior_model(run.config, run.problem)
+    solver = prior_solver(run.config, model, len(run.problem.counts))
+    check_projections(model, solver.projections)
+    resumed = has_checkpoint(run, DGP)
+    if run.halves is not None:
+        # Only their shape matters where a checkpoint holds what they became.
+        halves = jnp.stack([guess.object] * 2) if resumed else estimate_halves(run, run.halves, guess)
+        guess = dataclasses.replace(guess, halves=halves)
+    key, key_pretrain = jax.random.split(jax.random.key(run.config.seed + 1))
+    guess = jax.device_put(guess, mesh.devices[0])
+    params, constants = initialise(model, key, guess)
+    schedule = Pretraining(settings.pretrain_steps, settings.pretrain_rate, settings.pretrain_tolerance)
+    for name, generator in generators_of(model).items():
+        if resumed or not settings.pretrain_steps or settings.start == "random":
+            continue
+        params[name], error, done = pretrain(generator, params[name], constants[name], key_pretrain, schedule)
+        run.say(f"pre-trained the {name}'s network: {int(done)} steps, relative error {float(error):.3f}")
+    return optimise(run, DGP, solver, mesh, guess, (params, constants), settings.epochs)
+
+
+def prior_model(config: Config, problem: Problem) -> ModelSpec:
+    """Representations of the unknowns: networks or pixels.
+
+    Args:
+        config: without ``auto``.
+        problem: the scan made ready.
+
+    Returns:
+        the model.
+    """
+    settings, kind = config.dgp, config.object.kind
+    filtered = preconditioner_of(config, problem)
+    network = UNetSpec(
+        settings.levels,
+        settings.filters,
+        settings.upsampling,
+        architecture=settings.architecture,
+        skips=settings.skips,
+        norm=settings.norm,
+    )
+    probe_network = UNetSpec(settings.probe_levels, settings.filters, settings.upsampling, settings.probe_complex)
+    whole: Representation = PixelObject(kind, filtered, config.pixels.even)
+    if settings.object == "network":
+        through = filtered if settings.preconditioned else None
+        whole = GeneratedObject(kind, network, float(settings.noise), settings.residual, through, settings.random_input)
+    probe: Representation = PixelProbe()
+    if settings.probe == "network" and not config.probe.fixed:
+        probe = GeneratedProbe(probe_network, settings.probe_noise)
+    return ModelSpec(whole, probe, **refined(config))
+
+
+def generators_of(model: ModelSpec) -> dict[str, Generator]:
+    """Those of object and probe that are generated.
+
+    Args:
+        model: representations.
+
+    Returns:
+        generators by the name of the unknown.
+    """
+    both = {"object": model.object, "probe": model.probe}
+    return {name: r for name, r in both.items() if isinstance(r, Generator)}
+
+
+def prior_solver(config: Config, model: ModelSpec, patterns: int) -> GradientSolver:
+    """Adam on the weights, the networks evaluated once a step.
+
+    Args:
+        config: without ``auto``.
+        model: representations.
+        patterns: in the scan.
+
+    Returns:
+        the solver.
+    """
+    settings = config.dgp
+    steps = min(settings.steps, patterns)
+    generated = generators_of(model)
+    rates = {
+        "object": settings.object_rate if "object" in generated else float(config.pixels.object_rate),
+        "probe": settings.probe_rate * (1.0 if "probe" in generated else PIXEL_PROBE),
+    }
+    return GradientSolver(
+        model,
+        config.loss,
+        object_rate=rates["object"],
+        probe_rate=0.0 if config.probe.fixed else rates["probe"],
+        steps=steps,
+        micro_batches=max(1, -(-patterns // steps // settings.micro_batch)),
+        optimiser=Optimiser(warm_up=settings.warm_up),
+        average=settings.average,
+        position_rate=config.refine.position_rate,
+        tilt_rate=config.refine.tilt_rate,
+        penalties=penalties_of(config.penalties),
+        projections=projections_of(config.projections),
+    )
+
+
+def estimate_halves(run: Run, halves: tuple[Problem, Problem], guess: Guess) -> Array:
+    """The object by each half of the electrons alone, from nothing but the probe that is known.
+
+    Args:
+        run: the run.
+        halves: the scan by each half.
+        guess: whose probe is used.
+
+    Returns:
+        channels (2, slices, channels, Y, X).
+    """
+    mesh, epochs = pixel_mesh(run.config), max(1, run.config.dgp.start_epochs)
+    blank = dataclasses.replace(guess, object=run.problem.guess.object)
+    found = [_estimate(run, half, blank, mesh, epochs) for half in halves]
+    run.say(f"estimated the object from each half of the electrons: {epochs} epochs of pixels")
+    return jnp.stack([jax.device_put(channels, jax.devices()[0]) for channels in found])
+
+
+def _estimate(run: Run, problem: Problem, guess: Guess, mesh: Mesh, epochs: int) -> Array:
+    config = run.config
+    solver = pixel_solver(config, problem, mesh, epochs)
+    params, constants = initialise(solver.model, jax.random.key(config.seed), guess)
+    constants = replicate(mesh, constants)
+    known = known_of(problem, None, config.penalties.amorphous_corner)
+    data = distribute(problem.counts, problem.setup, mesh, known)
+    state = init_state(solver, mesh, params, constants, jax.random.key(config.seed + 2))
+    stage = Stage("halves", solver, mesh, constants, data, epochs, run.started, advice(config, "pixels"))
+    state, _ = run_epochs(stage, state, lambda record, now: None, lambda: False)
+    return object_channels(solver, state, constants)
