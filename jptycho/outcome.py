@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jptycho.data.results import Result
+from jptycho.diagnostics.uncertainty import agreement
 from jptycho.errors import ConfigError
 from jptycho.forward.model import Fields, predict
 from jptycho.preprocess.prepare import Problem, field_of_view
@@ -39,8 +40,10 @@ def collect(run: Run, guess: Guess, status: str) -> Result:
     measured, modelled = _mean_patterns(problem, guess)
     sampling = problem.setup.grid.sampling
     calibration = problem.dataset.calibration
+    deviation, agreed = _spread(guess, fov, sampling)
     return Result(
         phase=channels[:, 0],
+        deviation=deviation,
         absorption=channels[:, 1] if channels.shape[1] == 2 else None,
         probe=np.fft.fftshift(np.asarray(guess.probe), axes=(-2, -1)),
         positions=np.asarray(guess.positions, np.float64) * sampling + problem.origin,
@@ -67,8 +70,20 @@ def collect(run: Run, guess: Guess, status: str) -> Result:
             "tilt": np.reshape(guess.tilt, (-1, 2)).mean(axis=0).tolist(),
             "objective": "\n".join(objective_in_words(config)),
             "configuration": to_toml(config),
+            **agreed,
         },
     )
+
+
+def _spread(
+    guess: Guess, view: tuple[slice, slice], sampling: tuple[float, float]
+) -> tuple[np.ndarray | None, dict[str, float]]:
+    """Standard deviation of the phase over an ensemble's members, and the detail on which they agree."""
+    if guess.members is None:
+        return None, {}
+    phases = np.asarray(guess.members)[:, :, 0]
+    _, detail = agreement(phases.sum(axis=1)[:, view[0], view[1]], sampling)
+    return phases.std(axis=0), {"members": len(phases), "agreement": detail}
 
 
 def _mean_patterns(problem: Problem, guess: Guess) -> tuple[np.ndarray, np.ndarray]:

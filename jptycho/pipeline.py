@@ -66,7 +66,9 @@ def reconstruct(
     held, judged = None, ""
     if config.stop.held_out:
         problem, held, judged = hold_out(problem, float(config.stop.held_out), config.seed)
-    halves = halve(problem, config.seed) if config.method == DGP and config.dgp.split else None
+    halves = None
+    if config.method == DGP and config.dgp.split:
+        halves = [halve(problem, config.seed + member) for member in range(config.dgp.members)]
     with interruptible() as stop:
         run = Run(config, problem, say, observe or _unobserved, stop, checkpoint, started, held, halves)
         run.say(_summary(run, judged))

@@ -17,6 +17,10 @@ from jptycho.representations.generators import Standardised, noise_floor
 from jptycho.types import Array, Float
 
 
+LEAST_POWER = 1e-6
+"""Of a target, so that a blank one can be reproduced too; others have one."""
+
+
 @runtime_checkable
 class Generator(Protocol):
     """A representation whose raw output can be compared with a target."""
@@ -65,7 +69,7 @@ def pretrain(
         McCray et al., arXiv 2511.07795, "pre-training".
     """
     inputs: Standardised = constants[0]
-    power, floor = jnp.mean(inputs.target**2), noise_floor(inputs)
+    power, floor = jnp.maximum(jnp.mean(inputs.target**2), LEAST_POWER), noise_floor(inputs)
     schedule = optax.warmup_cosine_decay_schedule(0.1 * settings.rate, settings.rate, 5, max(settings.steps, 6))
     transform = optax.adam(schedule)
 

@@ -11,15 +11,17 @@ from jax.sharding import Mesh
 from jptycho.config import Config
 from jptycho.constraints import penalties_of, projections_of
 from jptycho.engines import pixel_mesh, pixel_solver, preconditioner_of, refined
+from jptycho.ensembles import members_together, stacked
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.knowledge import known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.pretrain import Generator, Pretraining, pretrain
 from jptycho.representations.base import Guess, ModelSpec, Representation, initialise
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe
-from jptycho.representations.networks import UNetSpec
+from jptycho.representations.networks import UNetSpec, parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe
-from jptycho.solvers.base import check_projections, distribute, init_state
+from jptycho.solvers.base import Solver, check_projections, distribute, init_state
+from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.loop import Stage, run_epochs
 from jptycho.solvers.optimisers import Optimiser
@@ -27,6 +29,8 @@ from jptycho.stages import DGP, Run, has_checkpoint, object_channels, optimise
 from jptycho.types import Array
 from jptycho.words import advice
 
+MEMBER = 1000
+"""Between the seeds of an ensemble's members."""
 PIXEL_PROBE = 10.0
 """Learning rate of a probe of pixels, in that of a network's."""
 
@@ -45,23 +49,34 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
     # One device: convolutions use all cores of a CPU by themselves, and shards would each evaluate the whole network.
     mesh = make_mesh(jax.devices()[:1]) if jax.default_backend() == "cpu" else make_mesh()
     model = prior_model(run.config, run.problem)
-    solver = prior_solver(run.config, model, len(run.problem.counts))
-    check_projections(model, solver.projections)
-    resumed = has_checkpoint(run, DGP)
-    if run.halves is not None:
-        # Only their shape matters where a checkpoint holds what they became.
-        halves = jnp.stack([guess.object] * 2) if resumed else estimate_halves(run, run.halves, guess)
-        guess = dataclasses.replace(guess, halves=halves)
-    key, key_pretrain = jax.random.split(jax.random.key(run.config.seed + 1))
+    member = prior_solver(run.config, model, len(run.problem.counts))
+    check_projections(model, member.projections)
+    solver: Solver = member
     guess = jax.device_put(guess, mesh.devices[0])
+    starts = [_start(run, model, guess, number) for number in range(settings.members)]
+    if settings.members > 1:
+        together = members_together(run.config, run.problem, parameter_count(starts[0][0]))
+        solver = EnsembleSolver(member, settings.members, together)
+    start = starts[0] if settings.members == 1 else (stacked([p for p, _ in starts]), stacked([c for _, c in starts]))
+    return optimise(run, DGP, solver, mesh, guess, start, settings.epochs)
+
+
+def _start(run: Run, model: ModelSpec, guess: Guess, member: int) -> tuple[Any, Any]:
+    """Parameters and constants of one network of each kind, pre-trained unless a checkpoint holds what they became."""
+    settings, resumed = run.config.dgp, has_checkpoint(run, DGP)
+    if run.halves is not None:
+        # Of what a checkpoint holds only the shape matters.
+        halves = jnp.stack([guess.object] * 2) if resumed else estimate_halves(run, run.halves[member], guess)
+        guess = dataclasses.replace(guess, halves=halves)
+    key, key_pretrain = jax.random.split(jax.random.key(run.config.seed + 1 + MEMBER * member))
     params, constants = initialise(model, key, guess)
+    if resumed or settings.start == "random" or not settings.pretrain_steps:
+        return params, constants
     schedule = Pretraining(settings.pretrain_steps, settings.pretrain_rate, settings.pretrain_tolerance)
     for name, generator in generators_of(model).items():
-        if resumed or not settings.pretrain_steps or settings.start == "random":
-            continue
         params[name], error, done = pretrain(generator, params[name], constants[name], key_pretrain, schedule)
         run.say(f"pre-trained the {name}'s network: {int(done)} steps, relative error {float(error):.3f}")
-    return optimise(run, DGP, solver, mesh, guess, (params, constants), settings.epochs)
+    return params, constants
 
 
 def prior_model(config: Config, problem: Problem) -> ModelSpec:

@@ -27,6 +27,7 @@ from jptycho.preprocess.knowledge import check_known, known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Guess, Representation, transmission
 from jptycho.solvers.base import ScanData, Solver, State, distribute, init_state
+from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.loop import Record, Stage, run_epochs
 from jptycho.solvers.validation import held_out_loss, loss_of_fields
 from jptycho.types import Array
@@ -51,7 +52,7 @@ class Run:
         checkpoint: folder, or None for none.
         started: clock reading.
         held: the same scan by the electrons that are held out, or None.
-        halves: the scan by each half of the electrons, or None; the networks are judged by them.
+        halves: for each network the scan by each half of the electrons, or None; they judge it.
         history: of every epoch so far.
     """
 
@@ -63,7 +64,7 @@ class Run:
     checkpoint: Path | None
     started: float
     held: Problem | None = None
-    halves: tuple[Problem, Problem] | None = None
+    halves: list[tuple[Problem, Problem]] | None = None
     history: list[Record] = dataclasses.field(default_factory=list)
 
 
@@ -88,7 +89,7 @@ def optimise(
     constants = replicate(mesh, constants)
     data = _distributed(run, mesh, name)
     state = init_state(solver, mesh, params, constants, jax.random.key(run.config.seed + 2))
-    best = None if run.held is None else Best(state, _judged_start(run, mesh, guess))
+    best = None if run.held is None else Best(state, _judged_start(run, mesh, guess) if name == DGP else math.inf)
     if has_checkpoint(run, name):
         saved = load_checkpoint(_folder(run), _tree(state, constants, best))
         state, constants = saved["state"], saved["constants"]
@@ -136,10 +137,14 @@ def _distributed(run: Run, mesh: Mesh, name: str) -> ScanData:
     radius = None if penalties.support_radius == AUTO else float(penalties.support_radius)
     known = known_of(run.problem, radius, penalties.amorphous_corner)
     check_known(known, penalties_of(penalties))
+    counts, setup = run.problem.counts, run.problem.setup
     if name == DGP and run.halves is not None:
-        first, second = run.halves
-        return distribute(np.stack([first.counts, second.counts], axis=1), first.setup, mesh, known)
-    return distribute(run.problem.counts, run.problem.setup, mesh, known)
+        halved = [np.stack([first.counts, second.counts], axis=1) for first, second in run.halves]
+        counts, setup = np.stack(halved, axis=1), run.halves[0][0].setup
+        counts = counts[:, 0] if len(halved) == 1 else counts
+    elif name == DGP and run.config.dgp.members > 1:
+        counts = counts[:, None]
+    return distribute(counts, setup, mesh, known)
 
 
 def _judged_start(run: Run, mesh: Mesh, guess: Guess) -> float:
@@ -160,6 +165,7 @@ def _estimate(guess: Guess, solver: Solver, state: State, constants: Any) -> Gue
         probe=fields.probe,
         positions=fields.positions,
         tilt=fields.tilt,
+        members=member_channels(state) if isinstance(solver, EnsembleSolver) else None,
     )
 
 

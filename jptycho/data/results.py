@@ -5,6 +5,7 @@ Schema ``jptycho-result``, version 1::
     /object/phase        (slices, Y, X) rad           attrs: sampling (Å a pixel), origin (Å of
                                                   pixel [0, 0]), kind, slice_thickness (Å)
     /object/absorption   (slices, Y, X)               only for kind ``complex``
+    /object/deviation    (slices, Y, X)  rad          of the phase over an ensemble's members, where there are several
     /probe/modes         (modes, y, x) complex        centre of the window at [y // 2, x // 2]; expected counts of a
                                                       pattern sum to dose * sum |modes|²
     /positions           (scan, 2) Å                  of the probe, along the detector's (row, column)
@@ -45,6 +46,7 @@ class Result:
     Attributes:
         phase: (slices, Y, X) in rad.
         absorption: (slices, Y, X), or None.
+        deviation: standard deviation of the phase over an ensemble's members in rad, or None.
         probe: modes (modes, y, x), centred.
         positions: (scan, 2) in Å.
         history: column names to one value an epoch: stage, epoch, loss, error, seconds.
@@ -52,7 +54,7 @@ class Result:
         modelled: mean modelled pattern, likewise.
         field_of_view: first and last row, first and last column that the scan spans (last excluded).
         attributes: method, status, seed, kind, sampling, origin, slice_thickness, dose, wavelength, energy,
-            tilt, objective, configuration.
+            tilt, objective, configuration; of an ensemble: members, agreement (Å on which they agree).
     """
 
     phase: Float[np.ndarray, "slices Y X"]
@@ -64,6 +66,7 @@ class Result:
     modelled: Float[np.ndarray, "ky kx"]
     field_of_view: tuple[int, int, int, int]
     attributes: dict[str, Any]
+    deviation: Float[np.ndarray, "slices Y X"] | None = None
 
 
 def versions() -> str:
@@ -115,6 +118,8 @@ def write_result(path: str | Path, result: Result, overwrite: bool = False) -> N
         group.create_dataset("phase", data=result.phase).attrs["unit"] = "rad"
         if result.absorption is not None:
             group.create_dataset("absorption", data=result.absorption)
+        if result.deviation is not None:
+            group.create_dataset("deviation", data=result.deviation)
         file.create_dataset("probe/modes", data=result.probe)
         file.create_dataset("positions", data=result.positions).attrs["unit"] = result.attributes["length_unit"]
         file.create_dataset("field_of_view", data=np.asarray(result.field_of_view))
@@ -160,6 +165,7 @@ def read_result(path: str | Path, name: str = "result") -> Result:
         return Result(
             phase=file["object/phase"][()],
             absorption=file["object/absorption"][()] if "object/absorption" in file else None,
+            deviation=file["object/deviation"][()] if "object/deviation" in file else None,
             probe=file["probe/modes"][()],
             positions=file["positions"][()],
             history=history,

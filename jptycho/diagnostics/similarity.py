@@ -40,14 +40,14 @@ def correlation(a: Float[np.ndarray, "Y X"], b: Float[np.ndarray, "Y X"]) -> flo
         b: image.
 
     Returns:
-        between -1 and 1.
+        between -1 and 1; 0 where an image is constant.
 
     Example:
         >>> correlation(np.array([[0.0, 1.0]]), np.array([[3.0, 5.0]]))
         1.0
     """
     a, b = a - a.mean(), b - b.mean()
-    return float(np.sum(a * b) / np.sqrt(np.sum(a * a) * np.sum(b * b)))
+    return float(np.sum(a * b) / max(np.sqrt(np.sum(a * a) * np.sum(b * b)), 1e-300))
 
 
 def high_pass(image: Float[np.ndarray, "Y X"], sampling: tuple[float, float], period: float) -> np.ndarray:

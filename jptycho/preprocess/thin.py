@@ -13,6 +13,8 @@ from jptycho.preprocess.gain import are_multiples
 from jptycho.preprocess.prepare import Problem
 from jptycho.types import Shaped
 
+HALVES = 1 << 20  # added to the seed, so that halves are not drawn as the held-out electrons are
+
 
 def thin(
     counts: Shaped[np.ndarray, "scan ky kx"], unit: float, share: float, seed: int
@@ -93,7 +95,7 @@ def halve(problem: Problem, seed: int) -> tuple[Problem, Problem]:
     Returns:
         the halves; both expect half the dose.
     """
-    parts = thin(problem.counts, problem.unit.value, 0.5, seed + 1)
+    parts = thin(problem.counts, problem.unit.value, 0.5, seed + HALVES)
     first, second = (_with_counts(problem, part) for part in parts)
     return first, dataclasses.replace(second, setup=first.setup)
 

@@ -28,6 +28,7 @@ class Guess:
         tilt: mrad (2,), or (scan, 2) where each position has its own.
         coverage: how much each canvas pixel is illuminated, (Y, X), mean one over the canvas.
         halves: the object as each half of the electrons alone gives it; None where they were not divided.
+        members: the object as each member of an ensemble has it; None where there is one estimate.
     """
 
     object: Float[Array, "slices channels Y X"]
@@ -37,6 +38,7 @@ class Guess:
     tilt: Float[Array, "2"] | Float[Array, "scan 2"]
     coverage: Float[Array, "Y X"]
     halves: Float[Array, "2 slices channels Y X"] | None = None
+    members: Float[Array, "members slices channels Y X"] | None = None
 
 
 @runtime_checkable

@@ -31,9 +31,12 @@ LAYERS = [
     {"preprocess", "simulate", "diagnostics"},
     {
         "config",
+        "config_dgp",
         "config_solvers",
         "constraints",
         "engines",
+        "ensembles",
+        "priors",
         "words",
         "choices",
         "stages",

@@ -1,0 +1,92 @@
+"""Several members of a gradient solver, of different seeds and electrons, in one compiled program."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from jptycho.forward.model import Fields
+from jptycho.objective.projections import Projection
+from jptycho.representations.base import ModelSpec, transmission
+from jptycho.solvers.base import Metrics, ScanData, State
+from jptycho.solvers.gradient import GradientSolver
+from jptycho.types import Array, Float
+
+
+@dataclasses.dataclass(frozen=True)
+class EnsembleSolver:
+    """Members that differ in weights, noise, batches and halves of the electrons; their mean is the estimate.
+
+    Parameters and constants carry a leading axis of members. So do the counts of each pattern, of length one where
+    members share them.
+
+    Attributes:
+        solver: of each member; it keeps a running mean.
+        members: how many.
+        together: members that are mapped at once by ``vmap``; the others wait their turn.
+    """
+
+    solver: GradientSolver
+    members: int
+    together: int = 1
+
+    @property
+    def model(self) -> ModelSpec:
+        """Representations of a member."""
+        return self.solver.model
+
+    @property
+    def projections(self) -> tuple[Projection, ...]:
+        """None: a mean of networks cannot be set."""
+        return ()
+
+    def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
+        """The members' Optax states and running means; the mean of those."""
+        memory, averages = jax.vmap(self.solver.init)(params, constants)
+        return (memory, averages), jnp.mean(averages, axis=0)
+
+    def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+        """An epoch of every member."""
+        keys = jax.random.split(state.key, self.members + 1)
+        memory, averages = state.optimiser
+
+        def one(member: Any) -> tuple[State, Metrics]:
+            params, opt, average, own, key, number = member
+            counts = jnp.take(data.counts, number, axis=2, mode="clip")
+            mine = State(params, opt, average, key, state.epoch)
+            return self.solver.epoch(mesh, mine, own, dataclasses.replace(data, counts=counts))
+
+        numbers = jnp.arange(self.members)
+        after, metrics = self._map(one, (state.params, memory, averages, constants, keys[1:], numbers))
+        mean = jnp.mean(after.average, axis=0)
+        state = State(after.params, (after.optimiser, after.average), mean, keys[0], state.epoch + 1)
+        finite = jnp.all(metrics.finite)
+        return state, Metrics(jnp.mean(metrics.loss), jnp.mean(metrics.error), finite)
+
+    def fields(self, params: Any, constants: Any) -> Fields:
+        """The mean of the members' objects and probes; what else is refined, of the first."""
+        every = self._map(lambda member: self.solver.fields(*member), (params, constants))
+        phase = jnp.mean(jnp.angle(every.object), axis=0)
+        absorption = -jnp.mean(jnp.log(jnp.maximum(jnp.abs(every.object), 1e-6)), axis=0)
+        first = jax.tree.map(lambda leaf: leaf[0], every)
+        mean = transmission(jnp.stack([phase, absorption], axis=1))
+        return dataclasses.replace(first, object=mean, probe=jnp.mean(every.probe, axis=0))
+
+    def _map(self, function: Any, members: Any) -> Any:
+        return jax.lax.map(function, members, batch_size=min(self.together, self.members))
+
+
+def member_channels(state: State) -> Float[Array, "members slices channels Y X"]:
+    """The object of every member of an ensemble.
+
+    Args:
+        state: of an :class:`EnsembleSolver`.
+
+    Returns:
+        phase in rad and absorption of each.
+    """
+    return state.optimiser[1]
