@@ -60,13 +60,13 @@ class Case:
 
 
 _GOLD = Case("gold", 300e3, 20.0, 200.0, 1.2, (48, 48), (64, 64), 0.4, 2, 26.0, 3, 4.0, 4, 1e4, 4, 0.08)
-_MOF = Case("mof", 300e3, 10.0, 885.0, 1.05, (64, 64), (64, 64), 0.6, 2, 44.0, 3, 4.0, 4, 100.0)
+_MOF = Case("mof", 300e3, 10.0, 885.0, 1.05, (64, 64), (64, 64), 0.6, 1, 44.0, 3, 4.0, 4, 100.0)
 # In focus where the beam enters, 8 Å above the middle.
 _WSE2 = Case("wse2", 80e3, 24.9, -8.0, 0.43, (48, 48), (64, 64), 0.25, 16, 1.0, 3, 1.0, 16, 1e6, projection="finite")
 _APOFERRITIN = Case(
     "apoferritin", 300e3, 4.0, 15000.0, 5.5, (48, 48), (96, 96), 2.2, 1, 200.0, 3, 10.0, 1, 100.0, solvent=4.9
 )
-_DUCK = Case("duck", 80e3, 20.0, 500.0, 3.3, (48, 48), (64, 64), 0.6, 2, 16.0, 3, 3.35, 2, 5e4)
+_DUCK = Case("duck", 80e3, 20.0, 500.0, 3.3, (48, 48), (64, 64), 0.6, 1, 32.0, 3, 3.35, 2, 5e4)
 
 
 def _full(case: Case, scan: int, step: float, detector: int, sampling: float) -> Case:

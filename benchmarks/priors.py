@@ -18,7 +18,7 @@ import numpy as np
 
 from jptycho.parallel import use_cpu_cores
 
-TV = (0.0, 0.02, 0.05, 0.1)
+TV = (0.02, 0.05, 0.1)
 JUDGED = {"held_out": 0.1, "patience": 6}
 PLAIN = {"amplitude": 0.0, "even": False, "schedule": "constant"}
 PIXELS = {"epochs": 40}
@@ -31,6 +31,14 @@ DOSES = {
 }
 PLAIN_DOSES = {"gold": (1e4,), "duck": (5e4,)}
 PLAIN_EPOCHS = 150
+THICK = {
+    "deep pixels": {"pixels": {"epochs": 15}, "stop": JUDGED},
+    "deep pixels, depth tv": {"pixels": {"epochs": 15}, "stop": JUDGED, "penalties": {"tv_depth_phase": 0.1}},
+    "deep pixels, depth slope": {"pixels": {"epochs": 15}, "stop": JUDGED, "penalties": {"tikhonov_depth_phase": 0.1}},
+    "deep dgp": {"method": "dgp", "dgp": {"epochs": 12}},
+    "deep dgp, depth": {"method": "dgp", "dgp": {"epochs": 12, "architecture": "depth", "filters": 8}},
+}
+"""Methods for an object of many slices."""
 
 
 def main() -> None:
@@ -66,6 +74,7 @@ def series(name: str, size: str, dose: float, seeds: int, methods: list[str]) ->
             row, phase = evaluate(name, size, scan, {**shared, **settings_of(method, weight or 0.0)})
             if method == "pixels":
                 row["tv_phase"] = weight
+            row["compilation"] = "cached" if os.environ.get("JAX_COMPILATION_CACHE_DIR") else "included"
             store(name, size, f"{dose:g} e/A^2, seed {seed}: {method}", row)
             kept.setdefault(method, phase)
             print(f"{name} {dose:8g} {seed} {method:7}", {k: v for k, v in row.items() if k != "epochs"}, flush=True)
@@ -75,6 +84,8 @@ def series(name: str, size: str, dose: float, seeds: int, methods: list[str]) ->
 
 def settings_of(method: str, weight: float) -> dict[str, Any]:
     """Configuration of a method."""
+    if method in THICK:
+        return THICK[method]
     if method == "dgp":
         return {"method": "dgp"}
     pixels = {**PLAIN, "epochs": PLAIN_EPOCHS} if method == "plain" else PIXELS

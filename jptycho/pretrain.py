@@ -16,7 +16,6 @@ import optax
 from jptycho.representations.generators import Standardised, noise_floor
 from jptycho.types import Array, Float
 
-
 LEAST_POWER = 1e-6
 """Of a target, so that a blank one can be reproduced too; others have one."""
 
