@@ -141,6 +141,8 @@ def effective(config: Config, problem: Problem) -> Config:
     patterns = len(problem.counts)
     pixels, chosen = config.pixels, choose_preconditioner(problem)
     _check_batch(config, patterns)
+    if config.method == "dgp":
+        _check_levels(config, problem)
     _check_frequencies(config, problem)
     automatic = patterns if takes_whole_scan(config) else choose_batch(patterns)
     update = {
@@ -162,6 +164,24 @@ def effective(config: Config, problem: Problem) -> Config:
             "stop": config.stop.model_copy(update={"held_out": share}),
         }
     )
+
+
+def _check_levels(config: Config, problem: Problem) -> None:
+    """Refuse a network whose poolings leave less than two pixels of what it renders."""
+    dgp = config.dgp
+    for name, side, levels, used in (
+        ("levels", min(problem.guess.object.shape[-2:]), dgp.levels, dgp.object == "network"),
+        ("probe_levels", min(problem.setup.grid.shape), dgp.probe_levels, dgp.probe == "network"),
+    ):
+        fit = side.bit_length() - 2
+        if used and levels > fit:
+            what = "object canvas" if name == "levels" else "detector, and so the probe's window,"
+            advice = (
+                f"Use at most {fit}" if fit >= 1 else f'Use dgp.{"object" if name == "levels" else "probe"} = "pixels"'
+            )
+            raise ConfigError(
+                f"dgp.{name}: {levels} poolings need {2 ** (levels + 1)} pixels; the {what} has {side}. {advice}."
+            )
 
 
 def _splits(config: Config, problem: Problem) -> bool:

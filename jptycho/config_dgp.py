@@ -40,6 +40,7 @@ class DGPConfig(Section):
     filters: int = Field(16, ge=1, description="channels of the networks' first level")
     skips: bool = Field(True, description="whether the encoder's levels are handed to the decoder")
     norm: bool = Field(True, description="whether channels are normalised over the image")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the networks' arithmetic")
     residual: bool = Field(False, description="whether the object's network adds to the estimate; no pre-training")
     random_input: bool = Field(False, description="whether the object's network sees fixed noise for the estimate")
     preconditioned: bool = Field(False, description="whether the object passes through the pixels' preconditioner")

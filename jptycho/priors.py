@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -98,8 +99,15 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
         architecture=settings.architecture,
         skips=settings.skips,
         norm=settings.norm,
+        precision=settings.precision,
     )
-    probe_network = UNetSpec(settings.probe_levels, settings.filters, settings.upsampling, settings.probe_complex)
+    probe_network = UNetSpec(
+        settings.probe_levels,
+        settings.filters,
+        settings.upsampling,
+        settings.probe_complex,
+        precision=settings.precision,
+    )
     whole: Representation = PixelObject(kind, filtered, config.pixels.even)
     if settings.object == "network":
         through = filtered if settings.preconditioned else None

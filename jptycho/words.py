@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jptycho.config import Config
+from jptycho.config_dgp import DGPConfig
 from jptycho.config_solvers import GRADIENT
 from jptycho.constraints import in_words, penalties_of, projections_of
 from jptycho.engines import USED, WHOLE_SCAN
@@ -22,7 +23,7 @@ def objective_in_words(config: Config) -> list[str]:
     free = ["object", *([] if config.probe.fixed else ["probe"])]
     free += [f"positions (rate {refine.position_rate:g} px)"] if refine.position_rate else []
     free += [f"{refine.tilt} tilt (rate {refine.tilt_rate:g} mrad)"] if refine.tilt != "none" else []
-    judged = f"{stop.held_out:g} of the electrons, patience {stop.patience}" if stop.held_out else "none"
+    judged = f"{stop.held_out:g}, patience {stop.patience}" if stop.held_out else "none"
     lines = [
         f"loss: {config.loss}",
         *in_words(penalties_of(config.penalties), projections_of(config.projections)),
@@ -32,14 +33,29 @@ def objective_in_words(config: Config) -> list[str]:
     if config.method == "pixels" or config.dgp.start_file is None:
         lines.append(f"pixels by {_solver_in_words(config)}")
     if config.method == "dgp":
-        dgp = config.dgp
-        start = f"a result ({dgp.start_file})" if dgp.start_file else f"{dgp.start_epochs} epochs of pixels"
-        lines.append(
-            f"deep generative priors from {start}: U-Nets of {dgp.levels} and {dgp.probe_levels} levels, "
-            f"{dgp.filters} filters, input noise {dgp.noise:.3g}; "
-            f"adam, rates {dgp.object_rate:g} and {dgp.probe_rate:g}"
-        )
+        lines += _priors_in_words(config.dgp)
     return lines
+
+
+def _priors_in_words(dgp: DGPConfig) -> list[str]:
+    start = f"a result ({dgp.start_file})" if dgp.start_file else f"{dgp.start_epochs} epochs of pixels"
+    if dgp.start == "random":
+        start = "random weights; without an estimate this rarely finds the object"
+    network = f"{dgp.architecture} of {dgp.levels} levels, {dgp.filters} filters, input noise {dgp.noise:.3g}"
+    unknowns = {
+        "object": network if dgp.object == "network" else "pixels",
+        "probe": f"unet of {dgp.probe_levels} levels" if dgp.probe == "network" else "pixels",
+    }
+    judged = "each half of the electrons judges what is made of the other's estimate"
+    if not dgp.split:
+        judged = (
+            "all electrons judge what is made of their own estimate, so input noise and stop must prevent over-fitting"
+        )
+    return [
+        f"deep generative priors from {start}: " + "; ".join(f"{name} {what}" for name, what in unknowns.items()),
+        f"{judged}; adam, rates {dgp.object_rate:g} and {dgp.probe_rate:g}"
+        + (f"; {dgp.members} members" if dgp.members > 1 else ""),
+    ]
 
 
 def _solver_in_words(config: Config) -> str:

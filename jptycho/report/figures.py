@@ -159,7 +159,7 @@ def object_figure(results: dict[str, Result]) -> Figure:
 
 
 def slices_figure(result: Result) -> Figure:
-    """Phase, and absorption where there is one, of each slice.
+    """Phase of each slice, and absorption and the deviation of an ensemble where there are any.
 
     Args:
         result: of a reconstruction.
@@ -171,6 +171,8 @@ def slices_figure(result: Result) -> Figure:
     stacks = {"phase (rad)": result.phase}
     if result.absorption is not None:
         stacks["absorption"] = result.absorption
+    if result.deviation is not None:
+        stacks["deviation (rad)"] = result.deviation
     figure, axes = new_figure(len(result.phase), len(stacks), 3.2)
     for row, (name, stack) in zip(axes, stacks.items(), strict=True):
         for number, (ax, image) in enumerate(zip(row, stack, strict=True)):

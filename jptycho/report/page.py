@@ -78,8 +78,14 @@ def figures_of(results: dict[str, Result]) -> dict[str, tuple[str, str, Figure]]
         "loss": ("Convergence", "Loss as seen while each epoch ran.", loss_figure(results)),
     }
     for name, result in results.items():
-        if len(result.phase) > 1 or result.absorption is not None:
-            found[f"slices_{name}"] = (f"Slices: {name}", "In the order the beam meets them.", slices_figure(result))
+        if len(result.phase) > 1 or result.absorption is not None or result.deviation is not None:
+            caption = "In the order the beam meets them."
+            if result.deviation is not None:
+                caption += (
+                    f" Deviation: over {result.attributes['members']} members, which agree on detail down to "
+                    f"{float(result.attributes['agreement']):.3g} {result.attributes['length_unit']}."
+                )
+            found[f"slices_{name}"] = (f"Slices: {name}", caption, slices_figure(result))
         found[f"patterns_{name}"] = (
             f"Mean patterns: {name}",
             "Zero frequency in the centre. What the difference shows, the model does not explain.",

@@ -112,7 +112,11 @@ def _run(
     def one(image: Array) -> Array:
         if key is not None and noise:
             image = image + noise * jax.random.normal(key, image.shape, image.dtype)
-        return jnp.asarray(network.apply(params, image))
+        if network.spec.precision == "float32":
+            return jnp.asarray(network.apply(params, image))
+        lower = jnp.dtype(network.spec.precision)
+        weights = jax.tree.map(lambda leaf: leaf.astype(lower), params)
+        return jnp.asarray(network.apply(weights, image.astype(lower))).astype(image.dtype)
 
     images = constants.image
     return one(images[0]) if images.shape[0] == 1 else jnp.mean(jax.lax.map(one, images), axis=0)

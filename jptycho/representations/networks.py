@@ -36,6 +36,7 @@ class UNetSpec:
             sees its neighbours along the beam; ``"decoder"``: no encoder, the input is fixed noise.
         skips: whether each level of the encoder is handed to the decoder.
         norm: whether channels are normalised over the image.
+        precision: of the arithmetic: ``"float32"``, or ``"bfloat16"`` with weights kept in single precision.
     """
 
     levels: int = 3
@@ -45,6 +46,7 @@ class UNetSpec:
     architecture: str = UNET
     skips: bool = True
     norm: bool = True
+    precision: str = "float32"
 
 
 PARITY = UNetSpec(levels=3, filters=16, upsampling="transposed")
