@@ -10,6 +10,7 @@ the defaults. No choice uses the truth. Seconds count from the start of the reco
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 
 from jptycho.parallel import use_cpu_cores
 
-TV = (0.02, 0.05, 0.1)
+TV = 0.1  # weight of the total variation, from which the best is looked for in factors of two
 JUDGED = {"held_out": 0.1, "patience": 6}
 PLAIN = {"amplitude": 0.0, "even": False, "schedule": "constant"}
 PIXELS = {"epochs": 40}
@@ -32,11 +33,11 @@ DOSES = {
 PLAIN_DOSES = {"gold": (1e4,), "duck": (5e4,)}
 PLAIN_EPOCHS = 150
 THICK = {
-    "deep pixels": {"pixels": {"epochs": 15}, "stop": JUDGED},
-    "deep pixels, depth tv": {"pixels": {"epochs": 15}, "stop": JUDGED, "penalties": {"tv_depth_phase": 0.1}},
-    "deep pixels, depth slope": {"pixels": {"epochs": 15}, "stop": JUDGED, "penalties": {"tikhonov_depth_phase": 0.1}},
-    "deep dgp": {"method": "dgp", "dgp": {"epochs": 12}},
-    "deep dgp, depth": {"method": "dgp", "dgp": {"epochs": 12, "architecture": "depth", "filters": 8}},
+    "deep pixels": {"pixels": {"epochs": 12}, "stop": JUDGED},
+    "deep pixels, depth tv": {"pixels": {"epochs": 12}, "stop": JUDGED, "penalties": {"tv_depth_phase": 0.1}},
+    "deep pixels, depth slope": {"pixels": {"epochs": 12}, "stop": JUDGED, "penalties": {"tikhonov_depth_phase": 0.1}},
+    "deep dgp": {"method": "dgp", "dgp": {"epochs": 10}},
+    "deep dgp, depth": {"method": "dgp", "dgp": {"epochs": 10, "architecture": "depth", "filters": 8}},
 }
 """Methods for an object of many slices."""
 
@@ -71,7 +72,9 @@ def series(name: str, size: str, dose: float, seeds: int, methods: list[str]) ->
             shared = {**specimen, "seed": seed}
             if method == "pixels" and weight is None:
                 weight = best_weight(scan, shared)
-            row, phase = evaluate(name, size, scan, {**shared, **settings_of(method, weight or 0.0)})
+            row, phase = evaluate(
+                name, size, scan, {**shared, **settings_of(method, weight or 0.0)}, f"{dose:g}_{seed}_{method}"
+            )
             if method == "pixels":
                 row["tv_phase"] = weight
             row["compilation"] = "cached" if os.environ.get("JAX_COMPILATION_CACHE_DIR") else "included"
@@ -94,19 +97,32 @@ def settings_of(method: str, weight: float) -> dict[str, Any]:
 
 
 def best_weight(scan: Any, shared: dict[str, Any]) -> float:
-    """The total variation's weight that held-out electrons prefer."""
+    """The total variation's weight that held-out electrons prefer, to a factor of two."""
     from cases import scored
 
-    runs = {w: scored(scan, **shared, **settings_of("pixels", w)) for w in TV}
-    return min(runs, key=lambda w: min(row["held_out"] for row in runs[w]))
+    @functools.cache
+    def judged(weight: float) -> float:
+        return min(row["held_out"] for row in scored(scan, **shared, **settings_of("pixels", weight)))
+
+    weight = TV
+    for factor in (2.0, 0.5):
+        while judged(factor * weight) < judged(weight):
+            weight *= factor
+    return weight
 
 
-def evaluate(name: str, size: str, scan: Any, settings: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray]:
+def evaluate(
+    name: str, size: str, scan: Any, settings: dict[str, Any], label: str
+) -> tuple[dict[str, Any], np.ndarray]:
     """Scores of the epoch that held-out electrons chose, and when levels were reached."""
+    from acquire import CACHE
     from cases import first, scored_run
 
     rows, result = scored_run(scan, **settings)
     chosen = min(rows, key=lambda row: row["held_out"])
+    folder = CACHE / "phases"
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / f"{name}_{size}_{label}.npy", result.phase)
     row = {
         **{k: chosen[k] for k in ("epoch", "correlation", "high_pass", "ssim", "bulk", "held_out")},
         "seconds": rows[-1]["seconds"],
@@ -146,12 +162,17 @@ def resolution(result: Any, scan: Any) -> dict[str, Any]:
     limit, highest = information_limit(image, truth, sampling)
     shells = np.array_split(shell_snr(rings), 8)
     return {
-        "frc 1/2": round(1 / crossing(rings, 0.5), 3),
-        "frc 1/7": round(1 / crossing(rings, 1 / 7), 3),
-        "information limit": round(1 / limit, 3) if limit else None,
-        "highest reflection": round(1 / highest, 3) if highest else None,
+        "frc 1/2": detail(crossing(rings, 0.5)),
+        "frc 1/7": detail(crossing(rings, 1 / 7)),
+        "information limit": detail(limit),
+        "highest reflection": detail(highest),
         "shell snr": [round(float(np.median(shell)), 3) for shell in shells],
     }
+
+
+def detail(frequency: float) -> float | None:
+    """Å of a frequency in Å⁻¹; None for none."""
+    return round(1 / frequency, 3) if frequency else None
 
 
 def store(name: str, size: str, key: str, row: dict[str, Any]) -> None:

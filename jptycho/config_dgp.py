@@ -16,7 +16,10 @@ class DGPConfig(Section):
     """``[dgp]``: the deep generative priors."""
 
     object: Unknown = Field("network", description="what stands for the object")
-    probe: Unknown = Field("network", description="what stands for the probe")
+    probe: Unknown = Field(
+        "pixels",
+        description="what stands for the probe; a network is as good at low dose and slower to keep a good start",
+    )
     epochs: int = Field(24, ge=1, description="times that every pattern is seen, unless it stops by itself before")
     start: Literal["pixels", "random"] = Field(
         "pixels", description="estimate to pre-train on; random: none, which fails unless the object is very simple"

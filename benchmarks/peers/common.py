@@ -154,6 +154,18 @@ class Clock:
         found["others_cpu"] = round(self.others, 2)
         return found
 
+    def stages(self, names: list[str]) -> dict[str, dict[str, float]]:
+        """The same of each stage, with its number of epochs; ``names`` holds the stage of every tick."""
+        found = {}
+        for name in dict.fromkeys(names):
+            ticks = [i for i, other in enumerate(names) if other == name]
+            found[name] = {"epochs": len(ticks)}
+            for unit, times in {"wall": self.wall, "cpu": self.cpu}.items():
+                taken = [times[i] for i in ticks]
+                found[name] |= {f"median_{unit}": round(statistics.median(taken[1:] or taken), 3)}
+                found[name] |= {f"total_{unit}": round(sum(taken), 3)}
+        return found
+
 
 def report(
     package: str,

@@ -1,12 +1,14 @@
 """This library on one scan, by the same clock and for the same report as its peers.
 
-    python benchmarks/peers/run_jptycho.py SCAN.h5 adam|lbfgs|epie|rpie|lsqml|dm|raar [--epochs N] [--batch B]
+    python benchmarks/peers/run_jptycho.py SCAN.h5 adam|lbfgs|epie|rpie|lsqml|dm|raar|dgp [--epochs N] [--batch B]
 
-Adam is the default, spectrally preconditioned. One device, for a pinned process has one core.
+Adam is the default, spectrally preconditioned. The DGP keeps all its defaults, the number of its epochs and the early
+stop on held-out electrons included. One device, for a pinned process has one core.
 """
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,20 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "lsqml": {"pixels": {"solver": "lsqml"}},
     "dm": {"pixels": {"solver": "dm"}},
     "raar": {"pixels": {"solver": "raar"}},
+    "dgp": {"method": "dgp"},
 }
+
+
+def pixel_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The table ``pixels`` of the configuration."""
+    if options.solver == "dgp":
+        return {}
+    pixels = {"epochs": options.epochs, **SETTINGS[options.solver]["pixels"]}
+    if options.batch and options.solver not in ("dm", "raar", "lbfgs"):
+        pixels["batch"] = options.batch
+    if options.rate and options.solver == "adam":
+        pixels["object_rate"] = options.rate
+    return pixels
 
 
 def main() -> None:
@@ -31,6 +46,7 @@ def main() -> None:
     scan = read_scan(options.scan)
     jptycho.use_cpu_cores(1)
     clock: Clock | None = None
+    stages: list[str] = []
 
     def started(_: str) -> None:
         nonlocal clock
@@ -39,18 +55,16 @@ def main() -> None:
     def observe(record: Any, channels: Any) -> None:
         assert clock is not None
         clock.tick()
+        stages.append(record.stage)
 
-    settings = SETTINGS[options.solver]
-    pixels = {"epochs": options.epochs, **settings["pixels"]}
-    if options.batch and options.solver not in ("dm", "raar", "lbfgs"):
-        pixels["batch"] = options.batch
-    if options.rate and options.solver == "adam":
-        pixels["object_rate"] = options.rate
+    settings, pixels = SETTINGS[options.solver], pixel_settings(options)
     result = jptycho.reconstruct(
         jptycho.open_dataset(scan.path), observe=observe, say=started, **{**settings, "pixels": pixels}
     )
     details = {"batch": pixels.get("batch", 0), "rate": options.rate, "sampling": result.attributes["sampling"][0]}
     assert clock is not None
+    if len(set(stages)) > 1:
+        details["stages"] = clock.stages(stages)
     phase, origin = result.phase.sum(axis=0), np.array(result.attributes["origin"])
     report("jptycho", options, clock, phase, origin, device="cpu", **details)
 

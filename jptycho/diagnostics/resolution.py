@@ -53,26 +53,31 @@ def fourier_ring_correlation(
         return np.bincount(ring.ravel(), values.ravel(), minlength=rings)[1:rings]
 
     power = np.sqrt(total(np.abs(a) ** 2) * total(np.abs(b) ** 2))
-    return RingCorrelation(width * np.arange(1, rings), total((a * b.conj()).real) / np.maximum(power, 1e-30))
+    return RingCorrelation(width * np.arange(1, rings), total(np.real(a * np.conj(b))) / np.maximum(power, 1e-30))
 
 
 def crossing(rings: RingCorrelation, level: float) -> float:
-    """The frequency up to which a ring correlation stays above a level.
+    """The frequency up to which a ring correlation stays above a level, once it has risen above it.
+
+    What is slower than the field of view or lies in the gauges may be wrong; it does not count.
 
     Args:
         rings: of :func:`fourier_ring_correlation`; a median over five rings is taken first.
         level: such as 1/7 against the truth or another image.
 
     Returns:
-        Å⁻¹; the last frequency where it never falls below.
+        Å⁻¹; the last frequency where it never falls below, 0 where it never rises above.
 
     Example:
         >>> crossing(RingCorrelation(np.arange(1.0, 11.0), np.r_[np.ones(6), np.zeros(4)]), 0.5)
         7.0
     """
     smooth = ndimage.median_filter(rings.correlation, 5, mode="nearest")
-    below = np.flatnonzero(smooth < level)
-    return float(rings.frequency[below[0] if len(below) else -1])
+    above = np.flatnonzero(smooth >= level)
+    if not len(above):
+        return 0.0
+    below = np.flatnonzero(smooth[above[0] :] < level)
+    return float(rings.frequency[above[0] + below[0] if len(below) else -1])
 
 
 def shell_snr(rings: RingCorrelation) -> Float[np.ndarray, "rings"]:
@@ -119,7 +124,7 @@ def information_limit(
     peak = (strength == ndimage.maximum_filter(strength, 3, mode="wrap")) & (strength > 6 * around)
     peak &= (frequency > 0.05 / min(sampling)) & (frequency < 0.5 / max(sampling))
     height = np.abs(found) / _surroundings(np.abs(found))
-    seen = (height > threshold) & ((found * true.conj()).real > 0.5 * np.abs(found) * strength)
+    seen = (height > threshold) & (np.real(found * np.conj(true)) > 0.5 * np.abs(found) * strength)
     order = np.argsort(frequency[peak])
     at, hit = frequency[peak][order], seen[peak][order]
     if len(at) < BAND:

@@ -28,4 +28,4 @@ def agreement(phases: Float[np.ndarray, "members Y X"], sampling: tuple[float, f
     """
     pairs = [fourier_ring_correlation(a, b, sampling) for a, b in zip(phases, np.roll(phases, 1, axis=0), strict=True)]
     mean = RingCorrelation(pairs[0].frequency, np.mean([pair.correlation for pair in pairs], axis=0))
-    return mean, 1 / crossing(mean, 0.5)
+    return mean, 1 / max(crossing(mean, 0.5), 1e-9)
