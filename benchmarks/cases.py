@@ -32,10 +32,13 @@ def scored(scan: Any, fresh: bool = True, **settings: Any) -> list[dict[str, Any
     return scored_run(scan, fresh, **settings)[0]
 
 
-def scored_run(scan: Any, fresh: bool = True, **settings: Any) -> tuple[list[dict[str, Any]], Any]:
+def scored_run(
+    scan: Any, fresh: bool = True, snapshots: list[Any] | None = None, **settings: Any
+) -> tuple[list[dict[str, Any]], Any]:
     """Every epoch of a reconstruction against the truth, and its result; scoring is outside wall and CPU seconds.
 
-    ``fresh`` throws earlier compilations away, so that the run pays for its own.
+    ``fresh`` throws earlier compilations away, so that the run pays for its own; ``snapshots`` receives the phase of
+    every epoch (slices, Y, X).
     """
     import jax
     import numpy as np
@@ -59,6 +62,8 @@ def scored_run(scan: Any, fresh: bool = True, **settings: Any) -> tuple[list[dic
         aside += cpu_seconds() - start - aside - cpu
 
     result = jptycho.reconstruct(scan, config, observe=observe)
+    if snapshots is not None:
+        snapshots += [phase for _, _, phase in seen]
     rows = []
     for total, (record, cpu, phase) in enumerate(seen, start=1):
         q = score(result, phase, scan.truth)

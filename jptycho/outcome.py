@@ -77,7 +77,7 @@ def collect(run: Run, guess: Guess, status: str) -> Result:
 
 def _spread(
     guess: Guess, view: tuple[slice, slice], sampling: tuple[float, float]
-) -> tuple[np.ndarray | None, dict[str, float]]:
+) -> tuple[np.ndarray | None, dict[str, int | float]]:
     """Standard deviation of the phase over an ensemble's members, and the detail on which they agree."""
     if guess.members is None:
         return None, {}

@@ -124,7 +124,7 @@ def optimise(
         return _estimate(guess, solver, state, constants), status
     if not best.epoch:
         run.say(
-            f"{name}: no epoch predicts what is held out better than the start, {best.value:.6g}; the start is kept"
+            f"{name}: no epoch predicts what is held out better than the start, {best.value:.6g}, which is kept"
         )
         return guess, status
     run.say(f"{name}: epoch {best.epoch} predicts what is held out best, {best.value:.6g}; it is kept")

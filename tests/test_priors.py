@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 import jptycho
-from jptycho.choices import check_config, with_changes
+from jptycho.choices import check_config, effective, with_changes
 from jptycho.diagnostics.gauge import remove_plane
 from jptycho.ensembles import members_together, stacked
 from jptycho.objective.compose import batch_loss
@@ -105,13 +105,12 @@ def test_a_step_sees_the_electrons_of_one_half(small_scan):
             LOSSES["poisson"], fields, first.setup, jnp.asarray(part.counts), guess.positions, jnp.ones(256)
         )
         expected.append(float(total[0]) / 256)
-    assert abs(expected[0] - expected[1]) > 1e-4
     seen = set()
     for seed in range(4):
         state = init_state(solver, mesh, params, constants, jax.random.key(seed))
         _, metrics = jax.jit(lambda s: solver.epoch(mesh, s, constants, data))(state)
         distance = [abs(float(metrics.loss) - value) for value in expected]
-        assert min(distance) < 1e-5
+        assert min(distance) < 0.1 * abs(expected[0] - expected[1])
         seen.add(int(np.argmin(distance)))
     assert seen == {0, 1}
 
@@ -180,7 +179,7 @@ def test_an_ensemble_too_large_for_memory_is_refused_with_what_fits(small_scan):
     problem = prepare(small_scan)
     config = with_changes(None, {"method": "dgp", "dgp": {"members": 40}})
     with pytest.raises(jptycho.ConfigError, match=r"dgp\.members: 40 members keep .*Use at most \d+\."):
-        members_together(config, problem, 700_000, available=2 * 2**30 // 3)
+        members_together(config, problem, 700_000, available=2**28)
     with pytest.raises(jptycho.ConfigError, match=r"fewer patterns, slices or filters"):
         members_together(config, problem, 700_000, available=2**20)
     assert members_together(config, problem, 700_000, available=64 * 2**30) == 1
@@ -190,7 +189,7 @@ def test_an_ensemble_too_large_for_memory_is_refused_with_what_fits(small_scan):
     ("changes", "message"),
     [
         ({"dgp": {"object": "pixels", "probe": "pixels"}}, "there is no network"),
-        ({"dgp": {"object": "pixels"}, "probe": {"fixed": True}}, "probe.fixed keeps the probe"),
+        ({"dgp": {"object": "pixels", "probe": "network"}, "probe": {"fixed": True}}, "probe.fixed keeps the probe"),
         ({"dgp": {"residual": True, "random_input": True}}, "dgp.residual"),
         ({"dgp": {"architecture": "depth"}}, "raise object.slices"),
         ({"dgp": {"start": "random", "start_file": "a.h5"}}, "dgp.start_file would have no effect"),
@@ -208,7 +207,7 @@ def test_settings_of_the_priors_that_cannot_be(changes, message):
 
 def test_poolings_that_leave_nothing_are_refused(small_scan):
     for levels, wanted in ((5, r"dgp\.probe_levels: 5 poolings need 64 pixels; .*has 32\. Use at most 4"), (4, None)):
-        config = with_changes(None, {"method": "dgp", "dgp": {"probe_levels": levels}})
+        config = with_changes(None, {"method": "dgp", "dgp": {"probe": "network", "probe_levels": levels}})
         if wanted is None:
             assert effective(config, prepare(small_scan)).dgp.split
         else:
@@ -218,7 +217,9 @@ def test_poolings_that_leave_nothing_are_refused(small_scan):
 
 def test_ensemble_end_to_end(small_scan, tmp_path):
     said = []
-    result = jptycho.reconstruct(small_scan, method="dgp", dgp={**QUICK, "members": 2}, say=said.append)
+    result = jptycho.reconstruct(
+        small_scan, method="dgp", dgp={**QUICK, "members": 2}, stop={"held_out": 0}, say=said.append
+    )
     assert result.deviation is not None
     assert result.deviation.shape == result.phase.shape
     assert result.attributes["members"] == 2
@@ -227,9 +228,7 @@ def test_ensemble_end_to_end(small_scan, tmp_path):
     np.testing.assert_array_equal(jptycho.read_result(tmp_path / "r.h5").deviation, result.deviation)
 
 
-@pytest.mark.parametrize(
-    "dgp", [{"probe": "pixels"}, {"object": "pixels"}, {"start": "random"}, {"residual": True, "pretrain_steps": 0}]
-)
+@pytest.mark.parametrize("dgp", [{}, {"object": "pixels", "probe": "network"}, {"start": "random", "probe": "network"}])
 def test_combinations_run_and_end_no_worse_than_they_start(small_scan, dgp):
     """The start is judged like any epoch."""
     said = []
