@@ -78,16 +78,16 @@ def _check_dgp(config: Config) -> None:
         raise ConfigError("dgp.residual: adds to the estimate, which dgp.random_input hides. Remove one of them.")
     if dgp.architecture == "depth" and config.object.slices == 1:
         raise ConfigError('dgp.architecture: "depth" needs slices to relate. Use "unet", or raise object.slices.')
+    if dgp.start != "pixels" and dgp.start_file is not None:
+        raise ConfigError(f'dgp.start: "{dgp.start}", so dgp.start_file would have no effect. Remove one of them.')
     if dgp.start == "random":
-        if dgp.start_file is not None:
-            raise ConfigError('dgp.start: "random", so dgp.start_file would have no effect. Remove one of them.')
         return
     if dgp.pretrain_steps == 0 and not dgp.residual:
         raise ConfigError(
             "dgp.pretrain_steps: 0, so the networks would forget the estimate at once. Use pretrain_steps = 40, "
             'or dgp.start = "random" to begin without one.'
         )
-    if dgp.start_epochs == 0 and (dgp.start_file is None or dgp.split):
+    if dgp.start == "pixels" and dgp.start_epochs == 0 and (dgp.start_file is None or dgp.split):
         raise ConfigError(
             "dgp.start_epochs: 0, so there is no estimate to pre-train on. Use start_epochs = 6; with dgp.start_file, "
             "they estimate the object from halves of the electrons: dgp.split = false does without."
@@ -187,7 +187,7 @@ def _check_levels(config: Config, problem: Problem) -> None:
 def _splits(config: Config, problem: Problem) -> bool:
     """Whether halves of the electrons judge each other: not where they cannot be divided, or nothing is estimated."""
     dgp = config.dgp
-    estimated = dgp.object == "network" and dgp.start == "pixels" and not dgp.random_input
+    estimated = dgp.object == "network" and dgp.start != "random" and not dgp.random_input
     return dgp.split and estimated and not divisible(problem)
 
 

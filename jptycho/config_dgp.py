@@ -21,8 +21,10 @@ class DGPConfig(Section):
         description="what stands for the probe; a network is as good at low dose and slower to keep a good start",
     )
     epochs: int = Field(24, ge=1, description="times that every pattern is seen, unless it stops by itself before")
-    start: Literal["pixels", "random"] = Field(
-        "pixels", description="estimate to pre-train on; random: none, which fails unless the object is very simple"
+    start: Literal["pixels", "dpc", "random"] = Field(
+        "pixels",
+        description="estimate to pre-train on: some epochs of pixels; dpc: differential phase contrast; random: none, "
+        "which rarely finds the object",
     )
     start_epochs: int = Field(6, ge=0, description="epochs of the pixel reconstruction that gives the estimate")
     start_file: str | None = Field(None, description="a result to start from instead")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jptycho.choices import check_config, effective, prepare_from_config, with_changes
 from jptycho.config import Config
@@ -16,6 +18,7 @@ from jptycho.data.results import Result, read_result
 from jptycho.engines import pixel_mesh, pixel_solver
 from jptycho.errors import ConfigError
 from jptycho.outcome import collect, guess_from_result
+from jptycho.preprocess.guess import differential_phase
 from jptycho.preprocess.thin import halve, hold_out
 from jptycho.priors import run_generators
 from jptycho.representations.base import Guess, initialise
@@ -78,6 +81,8 @@ def reconstruct(
         else:
             if config.dgp.start_file:
                 guess = guess_from_result(problem, read_result(config.dgp.start_file, name="dgp.start_file"))
+            elif config.dgp.start == "dpc":
+                guess = dataclasses.replace(guess, object=jnp.asarray(differential_phase(problem)))
             elif config.dgp.start == "pixels" and not has_checkpoint(run, DGP):
                 guess, status = run_pixels(run, guess, config.dgp.start_epochs)
             if status == DONE:

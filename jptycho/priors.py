@@ -14,6 +14,7 @@ from jptycho.constraints import penalties_of, projections_of
 from jptycho.engines import pixel_mesh, pixel_solver, preconditioner_of, refined
 from jptycho.ensembles import members_together, stacked
 from jptycho.parallel import make_mesh, replicate
+from jptycho.preprocess.guess import differential_phase
 from jptycho.preprocess.knowledge import known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.pretrain import Generator, Pretraining, pretrain
@@ -176,6 +177,8 @@ def estimate_halves(run: Run, halves: tuple[Problem, Problem], guess: Guess) -> 
     Returns:
         channels (2, slices, channels, Y, X).
     """
+    if run.config.dgp.start == "dpc":
+        return jnp.stack([jnp.asarray(differential_phase(half)) for half in halves])
     mesh, epochs = pixel_mesh(run.config), max(1, run.config.dgp.start_epochs)
     blank = dataclasses.replace(guess, object=run.problem.guess.object)
     found = [_estimate(run, half, blank, mesh, epochs) for half in halves]

@@ -123,9 +123,7 @@ def optimise(
     if best is None:
         return _estimate(guess, solver, state, constants), status
     if not best.epoch:
-        run.say(
-            f"{name}: no epoch predicts what is held out better than the start, {best.value:.6g}, which is kept"
-        )
+        run.say(f"{name}: no epoch predicts what is held out better than the start, {best.value:.6g}, which is kept")
         return guess, status
     run.say(f"{name}: epoch {best.epoch} predicts what is held out best, {best.value:.6g}; it is kept")
     return _estimate(guess, solver, best.state, constants), status

@@ -30,7 +30,7 @@ def objective_in_words(config: Config) -> list[str]:
         f"optimised: {', '.join(free)}",
         f"held out: {judged}",
     ]
-    if config.method == "pixels" or config.dgp.start_file is None:
+    if config.method == "pixels" or (config.dgp.start_file is None and config.dgp.start == "pixels"):
         lines.append(f"pixels by {_solver_in_words(config)}")
     if config.method == "dgp":
         lines += _priors_in_words(config.dgp)
@@ -39,6 +39,8 @@ def objective_in_words(config: Config) -> list[str]:
 
 def _priors_in_words(dgp: DGPConfig) -> list[str]:
     start = f"a result ({dgp.start_file})" if dgp.start_file else f"{dgp.start_epochs} epochs of pixels"
+    if dgp.start == "dpc":
+        start = "differential phase contrast"
     if dgp.start == "random":
         start = "random weights; without an estimate this rarely finds the object"
     network = f"{dgp.architecture} of {dgp.levels} levels, {dgp.filters} filters, input noise {dgp.noise:.3g}"

@@ -7,8 +7,8 @@ the whole scan a batch); of ePIE those of its tests (gradient descent at 0.5 wit
 
 The deep image priors are those of its tutorials: a pure phase object; Adam on pixels at 5e-3; U-Nets of three levels
 and 16 filters for object and probe, trained for 50 steps at 1e-3 to return that estimate; then both at once for
-``--epochs`` epochs with Adam, batches of 128, rates halved on plateaus. The tutorials show rates of 1e-4 to 5e-4; the
-highest is taken here, for the epochs are few.
+``--epochs`` epochs with Adam, batches of 128, rates halved on plateaus. Shown for it are rates from 1e-4, in the
+tutorials, to 1e-3, the default of ``PtychoLiteDIP``; 5e-4 is taken here.
 """
 
 from __future__ import annotations
