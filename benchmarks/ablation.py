@@ -22,7 +22,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "default": {},
     "not split": {"split": False},
     "not split, input noise 0.025, probe network: as published": {"split": False, "noise": 0.025, "probe": "network"},
-    "probe network": {"probe": "network"},
+    "probe of pixels": {"probe": "pixels"},
     "complex probe network": {"probe": "network", "probe_complex": True},
     "object of pixels, probe network": {"object": "pixels", "probe": "network"},
     "residual, no pre-training": {"residual": True, "pretrain_steps": 0},

@@ -50,23 +50,24 @@ def main() -> None:
     parser.add_argument("--doses", nargs="*", type=float, help="e/Å²; by default the case's own")
     parser.add_argument("--seeds", type=int, default=3, help="noise realisations")
     parser.add_argument("--methods", nargs="*", default=["pixels", "dgp", "plain"])
+    parser.add_argument("--weight", type=float, help="of the pixels' total variation, where it is known already")
     options = parser.parse_args()
     use_cpu_cores(len(os.sched_getaffinity(0)))
     for name in options.cases:
         for dose in options.doses or DOSES[name]:
-            series(name, options.size, dose, options.seeds, options.methods)
+            series(name, options.size, dose, options)
 
 
-def series(name: str, size: str, dose: float, seeds: int, methods: list[str]) -> None:
+def series(name: str, size: str, dose: float, options: argparse.Namespace) -> None:
     """All methods and seeds of a case at a dose."""
     from acquire import CASES, recording
 
-    case, weight, kept = CASES[name, size], None, {}
+    case, weight, kept = CASES[name, size], options.weight, {}
     thick = {"slices": case.slices, "slice_thickness": case.slice_thickness}
     specimen = {"object": thick if case.slices > 1 else {}}
-    for seed in range(seeds):
+    for seed in range(options.seeds):
         scan = recording(name, size, dose, seed)
-        for method in methods:
+        for method in options.methods:
             if method == "plain" and (dose not in PLAIN_DOSES.get(name, ()) or seed):
                 continue
             shared = {**specimen, "seed": seed}

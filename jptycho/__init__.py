@@ -10,6 +10,7 @@ from jptycho.data.dataset import Calibration, Dataset4D, from_arrays
 from jptycho.data.readers.door import open_dataset
 from jptycho.data.readers.hdf5 import write_scan
 from jptycho.data.results import Result, projected_phase, read_result, write_result
+from jptycho.diagnostics.resolution import crossing, fourier_ring_correlation, information_limit
 from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.errors import ConfigError, DivergenceError, FormatError
 from jptycho.forward.model import Fields, Setup, predict, predict_batch
@@ -20,6 +21,7 @@ from jptycho.pipeline import reconstruct
 from jptycho.preprocess.automatic import choose_preconditioner
 from jptycho.preprocess.knowledge import known_of
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
+from jptycho.preprocess.thin import halve
 from jptycho.pretrain import Pretraining, pretrain
 from jptycho.representations.base import Guess, ModelSpec, initialise, render
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe
@@ -27,6 +29,7 @@ from jptycho.representations.networks import PARITY, UNetSpec
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
 from jptycho.simulate.scan import simulate_gold
 from jptycho.solvers.base import Solver, State, distribute, epoch, init_state
+from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.lsqml import LSQMLSolver
 from jptycho.solvers.optimisers import Optimiser
@@ -41,6 +44,7 @@ __all__ = [
     "ConfigError",
     "Dataset4D",
     "DivergenceError",
+    "EnsembleSolver",
     "Fields",
     "FormatError",
     "GeneratedObject",
@@ -67,10 +71,14 @@ __all__ = [
     "UNetSpec",
     "choose_preconditioner",
     "compare_with_truth",
+    "crossing",
     "difference_map",
     "distribute",
     "epoch",
+    "fourier_ring_correlation",
     "from_arrays",
+    "halve",
+    "information_limit",
     "init_state",
     "initialise",
     "known_of",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jptycho.config import Config
+from jptycho.config_dgp import DGPConfig
 from jptycho.config_solvers import AUTO, GRADIENT
 from jptycho.constraints import check_constraints
 from jptycho.data.dataset import Dataset4D
@@ -20,6 +21,7 @@ from jptycho.preprocess.automatic import (
     choose_loss,
     choose_object_rate,
     choose_preconditioner,
+    choose_probe,
 )
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
 from jptycho.preprocess.thin import divisible
@@ -70,10 +72,12 @@ def check_config(config: Config) -> None:
 
 def _check_dgp(config: Config) -> None:
     dgp = config.dgp
-    if "network" not in (dgp.object, dgp.probe):
+    if (dgp.object, dgp.probe) == ("pixels", "pixels"):
         raise ConfigError('dgp.object, dgp.probe: both "pixels", so there is no network. Use method = "pixels".')
-    if dgp.probe == "network" and config.probe.fixed and dgp.object == "pixels":
-        raise ConfigError('dgp.probe: "network", but probe.fixed keeps the probe. Remove one of them.')
+    if dgp.object == "pixels" and config.probe.fixed:
+        raise ConfigError(
+            'dgp.object: "pixels", and probe.fixed keeps the probe, so there is no network. Remove one of them.'
+        )
     if dgp.residual and dgp.random_input:
         raise ConfigError("dgp.residual: adds to the estimate, which dgp.random_input hides. Remove one of them.")
     if dgp.architecture == "depth" and config.object.slices == 1:
@@ -141,8 +145,6 @@ def effective(config: Config, problem: Problem) -> Config:
     patterns = len(problem.counts)
     pixels, chosen = config.pixels, choose_preconditioner(problem)
     _check_batch(config, patterns)
-    if config.method == "dgp":
-        _check_levels(config, problem)
     _check_frequencies(config, problem)
     automatic = patterns if takes_whole_scan(config) else choose_batch(patterns)
     update = {
@@ -152,23 +154,32 @@ def effective(config: Config, problem: Problem) -> Config:
         "corner": chosen.corner if pixels.corner == AUTO else pixels.corner,
     }
     loss = _loss(config, problem)
-    split = config.method == "dgp" and _splits(config, problem)
-    automatic_noise = SPLIT_NOISE if split else choose_input_noise(problem)
-    noise = automatic_noise if config.dgp.noise == AUTO else config.dgp.noise
     share = (HELD_OUT if config.method == "dgp" else 0.0) if config.stop.held_out == AUTO else config.stop.held_out
     return config.model_copy(
         update={
             "loss": loss,
             "pixels": pixels.model_copy(update=update),
-            "dgp": config.dgp.model_copy(update={"noise": noise, "split": split}),
+            "dgp": _priors(config, problem),
             "stop": config.stop.model_copy(update={"held_out": share}),
         }
     )
 
 
-def _check_levels(config: Config, problem: Problem) -> None:
+def _priors(config: Config, problem: Problem) -> DGPConfig:
+    """The table of the priors without ``auto``."""
+    dgp, used = config.dgp, config.method == "dgp"
+    split = used and _splits(config, problem)
+    noise = SPLIT_NOISE if split else choose_input_noise(problem)
+    probe = choose_probe(problem, config.probe.fixed, dgp.object) if dgp.probe == AUTO else dgp.probe
+    update = {"noise": noise if dgp.noise == AUTO else dgp.noise, "split": split, "probe": probe}
+    dgp = dgp.model_copy(update=update)
+    if used:
+        _check_levels(dgp, problem)
+    return dgp
+
+
+def _check_levels(dgp: DGPConfig, problem: Problem) -> None:
     """Refuse a network whose poolings leave less than two pixels of what it renders."""
-    dgp = config.dgp
     for name, side, levels, used in (
         ("levels", min(problem.guess.object.shape[-2:]), dgp.levels, dgp.object == "network"),
         ("probe_levels", min(problem.setup.grid.shape), dgp.probe_levels, dgp.probe == "network"),

@@ -16,9 +16,8 @@ class DGPConfig(Section):
     """``[dgp]``: the deep generative priors."""
 
     object: Unknown = Field("network", description="what stands for the object")
-    probe: Unknown = Field(
-        "pixels",
-        description="what stands for the probe; a network is as good at low dose and slower to keep a good start",
+    probe: Unknown | Literal["auto"] = Field(
+        AUTO, description="what stands for the probe; auto: a network where it is noisy, pixels at high dose"
     )
     epochs: int = Field(24, ge=1, description="times that every pattern is seen, unless it stops by itself before")
     start: Literal["pixels", "dpc", "random"] = Field(

@@ -192,7 +192,7 @@ def test_an_ensemble_too_large_for_memory_is_refused_with_what_fits(small_scan):
     ("changes", "message"),
     [
         ({"dgp": {"object": "pixels", "probe": "pixels"}}, "there is no network"),
-        ({"dgp": {"object": "pixels", "probe": "network"}, "probe": {"fixed": True}}, "probe.fixed keeps the probe"),
+        ({"dgp": {"object": "pixels", "probe": "network"}, "probe": {"fixed": True}}, "so there is no network"),
         ({"dgp": {"residual": True, "random_input": True}}, "dgp.residual"),
         ({"dgp": {"architecture": "depth"}}, "raise object.slices"),
         ({"dgp": {"start": "random", "start_file": "a.h5"}}, "dgp.start_file would have no effect"),

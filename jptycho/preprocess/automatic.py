@@ -14,6 +14,7 @@ PATTERNS_PER_CORE = 4
 STEPS = 26  # an epoch, where the batch is free
 HELD_OUT = 0.1  # of the electrons, that judge a DGP
 SPLIT_NOISE = 0.1  # of a generator's input, where halves of the electrons judge each other: any up to 0.3 serves
+PROBE_ELECTRONS = 5e3  # a pattern, above which a network does not reproduce the probe as well as pixels know it
 OBJECT_RATE = 2e-2  # rad a step at one electron a detector pixel and above
 
 
@@ -90,6 +91,25 @@ def choose_batch(patterns: int) -> int:
         (64, 24, 256, 9)
     """
     return min(max(16, min(256, 8 * round(patterns / STEPS / 8))), patterns)
+
+
+def choose_probe(problem: Problem, fixed: bool, object_by: str) -> str:
+    """A network for a DGP's probe where its estimate is noisy, pixels where the dose determines it well.
+
+    A network takes the noise away, but reproduces no probe exactly: on specimens from 100 to 1e4 e/Å² it gave the
+    better object at 110 and 3,000 electrons a pattern, as good a one at 1,000 and a worse one at 14,000.
+
+    Args:
+        problem: the scan.
+        fixed: whether the probe is kept.
+        object_by: what stands for the object; where that is pixels, the network is the probe's.
+
+    Returns:
+        ``"network"`` or ``"pixels"``.
+    """
+    if object_by == "pixels":
+        return "network"
+    return "pixels" if fixed or problem.electrons > PROBE_ELECTRONS else "network"
 
 
 def choose_input_noise(problem: Problem) -> float:
