@@ -87,12 +87,14 @@ def optimise(
     """
     params, constants = start
     constants = replicate(mesh, constants)
+    began = {name: getattr(guess, name) for name in ("object", "probe", "positions", "tilt")}
     data = _distributed(run, mesh, name)
     state = init_state(solver, mesh, params, constants, jax.random.key(run.config.seed + 2))
     best = None if run.held is None else Best(state, _judged_start(run, mesh, guess) if name == DGP else math.inf)
     if has_checkpoint(run, name):
-        saved = load_checkpoint(_folder(run), _tree(state, constants, best))
-        state, constants = saved["state"], saved["constants"]
+        saved = load_checkpoint(_folder(run), _tree(state, constants, best) | {"start": began})
+        state, constants, began = saved["state"], saved["constants"], saved["start"]
+        guess = dataclasses.replace(guess, **began)
         facts = load_facts(_folder(run)) or {}
         best = None if best is None else Best(saved["best"], *facts["best"])
         run.history[:] = [Record(**record) for record in facts["history"]]
@@ -111,7 +113,7 @@ def optimise(
             best.state, best.value, best.epoch = jax.tree.map(jnp.copy, now), record.held_out, record.epoch
         due = time.perf_counter() - saved_at >= 60 * run.config.output.checkpoint_minutes
         if run.checkpoint is not None and (due or run.stop()):
-            _save(run, name, _tree(now, constants, best), best)
+            _save(run, name, _tree(now, constants, best) | {"start": began}, best)
             saved_at = time.perf_counter()
 
     def enough() -> bool:
