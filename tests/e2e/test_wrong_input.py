@@ -80,7 +80,7 @@ CASES = {
     "no detector sampling": ({"reciprocal_sampling": None}, ["data.reciprocal_sampling", "missing"]),
     "DGP without pre-training": (
         {"text": 'method = "dgp"\n---[dgp]\npretrain_steps = 0'},
-        ["dgp.pretrain_steps", "no dgp.start_file", "pretrain_steps = 40"],
+        ["dgp.pretrain_steps", "would forget the estimate", "pretrain_steps = 40"],
     ),
     "slices without thickness": ({"text": "---[object]\nslices = 3"}, ["object.slice_thickness", "3 slices"]),
     "result exists": ({"output": "occupied.h5"}, ["occupied.h5", "exists", "--overwrite"]),
