@@ -62,7 +62,7 @@ def series(name: str, size: str, dose: float, options: argparse.Namespace) -> No
     """All methods and seeds of a case at a dose."""
     from acquire import CASES, recording
 
-    case, weight, kept = CASES[name, size], options.weight, {}
+    case, weight = CASES[name, size], options.weight
     thick = {"slices": case.slices, "slice_thickness": case.slice_thickness}
     specimen = {"object": thick if case.slices > 1 else {}}
     for seed in range(options.seeds):
@@ -73,17 +73,15 @@ def series(name: str, size: str, dose: float, options: argparse.Namespace) -> No
             shared = {**specimen, "seed": seed}
             if method == "pixels" and weight is None:
                 weight = best_weight(scan, shared)
-            row, phase = evaluate(
+            row = evaluate(
                 name, size, scan, {**shared, **settings_of(method, weight or 0.0)}, f"{dose:g}_{seed}_{method}"
             )
             if method == "pixels":
                 row["tv_phase"] = weight
             row["compilation"] = "cached" if os.environ.get("JAX_COMPILATION_CACHE_DIR") else "included"
             store(name, size, f"{dose:g} e/A^2, seed {seed}: {method}", row)
-            kept.setdefault(method, phase)
             print(f"{name} {dose:8g} {seed} {method:7}", {k: v for k, v in row.items() if k != "epochs"}, flush=True)
-    if kept:
-        picture(name, size, dose, kept)
+    picture(name, size, dose)
 
 
 def settings_of(method: str, weight: float) -> dict[str, Any]:
@@ -112,9 +110,7 @@ def best_weight(scan: Any, shared: dict[str, Any]) -> float:
     return weight
 
 
-def evaluate(
-    name: str, size: str, scan: Any, settings: dict[str, Any], label: str
-) -> tuple[dict[str, Any], np.ndarray]:
+def evaluate(name: str, size: str, scan: Any, settings: dict[str, Any], label: str) -> dict[str, Any]:
     """Scores of the epoch that held-out electrons chose, and when levels were reached."""
     from acquire import CACHE
     from cases import first, scored_run
@@ -137,7 +133,7 @@ def evaluate(
         from depth_profile import layers
 
         row |= layers(result, scan, size)
-    return row, result.phase
+    return row
 
 
 def aligned(result: Any, scan: Any) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
@@ -184,23 +180,30 @@ def store(name: str, size: str, key: str, row: dict[str, Any]) -> None:
     save(file, {**load(file), key: row})
 
 
-def picture(name: str, size: str, dose: float, kept: dict[str, np.ndarray]) -> None:
-    """Projected phase of the truth and of each method's first seed."""
+def picture(name: str, size: str, dose: float) -> None:
+    """Projected phase of the truth and of every method's first seed, over the scanned field."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
-    from acquire import recording
+    from acquire import CACHE, recording
     from record import RESULTS
 
-    truth = recording(name, size, dose, 0).truth
+    from jptycho.diagnostics.truth import resample
+    from jptycho.preprocess.prepare import field_of_view, prepare
+
+    scan = recording(name, size, dose, 0)
+    problem = prepare(scan)
+    view, truth = field_of_view(problem), scan.truth
     assert truth is not None
-    shown = {"truth": truth.phase, **{k: v.sum(axis=0) for k, v in kept.items()}}
-    figure, axes = plt.subplots(1, len(shown), figsize=(4 * len(shown), 4.3))
-    for axis, (label, phase) in zip(axes, shown.items(), strict=True):
-        inner = phase[tuple(slice(n // 4, -(n // 4)) for n in phase.shape)]
-        axis.imshow(inner, cmap="gray", vmin=np.quantile(inner, 0.002), vmax=np.quantile(inner, 0.998))
-        axis.set(title=f"{label}, {dose:g} e/Å²" if label != "truth" else label, xticks=[], yticks=[])
+    axes = [np.arange(v.start, v.stop) * truth.sampling[i] + problem.origin[i] for i, v in enumerate(view)]
+    shown = {"truth": resample(truth.phase, truth.sampling, truth.origin, axes[0], axes[1])}
+    for path in sorted((CACHE / "phases").glob(f"{name}_{size}_{dose:g}_0_*.npy"), reverse=True):
+        shown[path.stem.split("_", 4)[-1]] = np.load(path).sum(axis=0)[view]
+    figure, panels = plt.subplots(1, len(shown), figsize=(3.6 * len(shown), 3.9))
+    for axis, (label, phase) in zip(panels, shown.items(), strict=True):
+        axis.imshow(phase, cmap="gray", vmin=np.quantile(phase, 0.002), vmax=np.quantile(phase, 0.998))
+        axis.set(title=label if label == "truth" else f"{label}, {dose:g} e/Å²", xticks=[], yticks=[])
     figure.tight_layout()
     figure.savefig(Path(RESULTS) / f"priors_{name}_{dose:g}.png", dpi=80)
     plt.close(figure)
