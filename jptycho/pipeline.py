@@ -19,8 +19,9 @@ from jptycho.engines import pixel_mesh, pixel_solver
 from jptycho.errors import ConfigError
 from jptycho.outcome import collect, guess_from_result
 from jptycho.preprocess.guess import differential_phase
+from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.thin import halve, hold_out
-from jptycho.priors import run_generators
+from jptycho.priors import members_at_once, run_generators
 from jptycho.representations.base import Guess, initialise
 from jptycho.solvers.loop import DONE, Record, interruptible
 from jptycho.stages import DGP, PIXELS, Observer, Run, Say, has_checkpoint, optimise
@@ -64,14 +65,8 @@ def reconstruct(
     check_config(config)
     problem = prepare_from_config(config, dataset)
     config = effective(config, problem)
-    held = None
     say = say or _silent
-    held, judged = None, ""
-    if config.stop.held_out:
-        problem, held, judged = hold_out(problem, float(config.stop.held_out), config.seed)
-    halves = None
-    if config.method == DGP and config.dgp.split:
-        halves = [halve(problem, config.seed + member) for member in range(config.dgp.members)]
+    problem, held, halves, judged = _divided(config, problem)
     with interruptible() as stop:
         run = Run(config, problem, say, observe or _unobserved, stop, checkpoint, started, held, halves)
         run.say(_summary(run, judged))
@@ -88,6 +83,21 @@ def reconstruct(
             if status == DONE:
                 guess, status = run_generators(run, guess)
     return collect(run, guess, status)
+
+
+def _divided(
+    config: Config, problem: Problem
+) -> tuple[Problem, Problem | None, list[tuple[Problem, Problem]] | None, str]:
+    """What is reconstructed, what judges it, the halves for each network, and in words what judges."""
+    held, judged, halves = None, "", None
+    if config.stop.held_out:
+        problem, held, judged = hold_out(problem, float(config.stop.held_out), config.seed)
+    if config.method == DGP:
+        if config.dgp.members > 1:
+            members_at_once(config, problem)  # refused before anything large is made
+        if config.dgp.split:
+            halves = [halve(problem, config.seed + member) for member in range(config.dgp.members)]
+    return problem, held, halves, judged
 
 
 def run_pixels(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:

@@ -57,10 +57,27 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
     guess = jax.device_put(guess, mesh.devices[0])
     starts = [_start(run, model, guess, number) for number in range(settings.members)]
     if settings.members > 1:
-        together = members_together(run.config, run.problem, parameter_count(starts[0][0]))
-        solver = EnsembleSolver(member, settings.members, together)
+        solver = EnsembleSolver(member, settings.members, members_at_once(run.config, run.problem))
     start = starts[0] if settings.members == 1 else (stacked([p for p, _ in starts]), stacked([c for _, c in starts]))
     return optimise(run, DGP, solver, mesh, guess, start, settings.epochs)
+
+
+def members_at_once(config: Config, problem: Problem) -> int:
+    """How many members of an ensemble are evaluated together.
+
+    Args:
+        config: without ``auto``.
+        problem: the scan made ready.
+
+    Returns:
+        at least one.
+
+    Raises:
+        ConfigError: memory does not hold the members.
+    """
+    model = prior_model(config, problem)
+    shapes = jax.eval_shape(lambda guess: initialise(model, jax.random.key(0), guess)[0], problem.guess)
+    return members_together(config, problem, parameter_count(shapes))
 
 
 def _start(run: Run, model: ModelSpec, guess: Guess, member: int) -> tuple[Any, Any]:

@@ -22,6 +22,8 @@ from jptycho.representations.networks import DEPTH, UNet, UNetSpec, initial_weig
 from jptycho.representations.pixels import Preconditioner, precondition, uncondition
 from jptycho.types import Array, Complex, Float, pytree
 
+HEAD = "Convolution_0"
+"""A network's last convolution."""
 SMALLEST_SCALE = 1e-2
 """Scale of a channel without contrast: 0.01 rad for a phase."""
 
@@ -153,8 +155,8 @@ class GeneratedObject:
             constants = dataclasses.replace(constants, image=jnp.broadcast_to(noise, constants.image.shape))
         weights = initial_weights(self._network(constants), key, constants.image[0])
         if self.residual:
-            head = max(name for name in weights["params"] if name.startswith("Convolution"))
-            weights["params"][head] = jax.tree.map(jnp.zeros_like, weights["params"][head])
+            head = weights["params"][HEAD]
+            weights["params"][HEAD] = jax.tree.map(jnp.zeros_like, head)
         return weights, (constants, guess.coverage, guess.object)
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
