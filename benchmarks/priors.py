@@ -38,6 +38,10 @@ THICK = {
     "deep pixels, depth slope": {"pixels": {"epochs": 12}, "stop": JUDGED, "penalties": {"tikhonov_depth_phase": 0.1}},
     "deep dgp": {"method": "dgp", "dgp": {"epochs": 10}},
     "deep dgp, depth": {"method": "dgp", "dgp": {"epochs": 10, "architecture": "depth", "filters": 8}},
+    "deep dgp, residual": {
+        "method": "dgp",
+        "dgp": {"epochs": 10, "architecture": "depth", "filters": 8, "residual": True, "pretrain_steps": 0},
+    },
 }
 """Methods for an object of many slices."""
 

@@ -90,7 +90,7 @@ def optimise(
     began = {name: getattr(guess, name) for name in ("object", "probe", "positions", "tilt")}
     data = _distributed(run, mesh, name)
     state = init_state(solver, mesh, params, constants, jax.random.key(run.config.seed + 2))
-    best = None if run.held is None else Best(state, _judged_start(run, mesh, guess) if name == DGP else math.inf)
+    best = None if run.held is None else _nothing_yet(run, mesh, guess, state, name)
     if has_checkpoint(run, name):
         saved = load_checkpoint(_folder(run), _tree(state, constants, best) | {"start": began})
         state, constants, began = saved["state"], saved["constants"], saved["start"]
@@ -147,13 +147,20 @@ def _distributed(run: Run, mesh: Mesh, name: str) -> ScanData:
     return distribute(counts, setup, mesh, known)
 
 
-def _judged_start(run: Run, mesh: Mesh, guess: Guess) -> float:
+def _nothing_yet(run: Run, mesh: Mesh, guess: Guess, state: State, name: str) -> Best:
+    """The best before the first epoch: nothing, or of the priors the start, by its held-out loss."""
+    # A copy: the first epoch takes the state's arrays.
+    best = Best(jax.tree.map(jnp.copy, state), math.inf)
+    if name == DGP and run.held is not None:
+        best.value = _judged_start(run.held, run.config.loss, mesh, guess)
+    return best
+
+
+def _judged_start(problem: Problem, loss: str, mesh: Mesh, guess: Guess) -> float:
     """The held-out loss of what a stage starts from."""
-    if run.held is None:
-        return math.inf
-    held = distribute(run.held.counts, run.held.setup, mesh)
+    held = distribute(problem.counts, problem.setup, mesh)
     fields = Fields(transmission(guess.object), guess.probe, guess.positions, guess.thickness, guess.tilt)
-    return float(loss_of_fields(mesh, run.config.loss, replicate(mesh, fields), held))
+    return float(loss_of_fields(mesh, loss, replicate(mesh, fields), held))
 
 
 def _estimate(guess: Guess, solver: Solver, state: State, constants: Any) -> Guess:

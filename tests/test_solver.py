@@ -58,7 +58,9 @@ def test_gradient_is_that_of_the_plain_mean(shards, micro, loss):
     start = random_fields(slices=2, modes=2, positions=PATTERNS, seed=7, dtype=jnp.float32)
     fields = dataclasses.replace(render(solver.model, state.params, constants), object=replicate(mesh, start.object))
     index, weight = batch_plan(jax.random.key(3), data.weight, 1)
-    (sums, _), found = jax.jit(module._sharded_gradient(solver, mesh, data))(fields, index[0], weight[0])
+    (sums, _), found = jax.jit(module._sharded_gradient(solver, mesh, data))(
+        fields, index[0], weight[0], jnp.zeros((), int)
+    )
 
     counts = np.asarray(data.counts).reshape(-1, *GRID.shape)[:PATTERNS]
 

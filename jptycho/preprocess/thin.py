@@ -9,7 +9,7 @@ import numpy as np
 
 from jptycho.errors import ConfigError
 from jptycho.forward.model import Noise, Setup
-from jptycho.preprocess.gain import are_multiples
+from jptycho.preprocess.gain import CountUnit, are_multiples
 from jptycho.preprocess.prepare import Problem
 from jptycho.types import Shaped
 
@@ -120,4 +120,5 @@ def _with_counts(problem: Problem, electrons: Shaped[np.ndarray, "scan ky kx"]) 
     read_out = jnp.zeros(()) if setup.noise is None else setup.noise.read_out
     noise = Noise(jnp.asarray(dose, jnp.float32), read_out)
     setup = dataclasses.replace(setup, dose=jnp.asarray(dose, jnp.float32), noise=noise)
-    return dataclasses.replace(problem, counts=electrons, setup=setup, electrons=dose)
+    unit = CountUnit(1.0, problem.unit.source)
+    return dataclasses.replace(problem, counts=electrons, setup=setup, electrons=dose, unit=unit)
