@@ -109,9 +109,9 @@ def test_a_step_sees_the_electrons_of_one_half(small_scan):
         )
         expected.append(float(total[0]) / 256)
     seen = set()
+    one_epoch = jax.jit(lambda s: solver.epoch(mesh, s, constants, data))
     for seed in range(4):
-        state = init_state(solver, mesh, params, constants, jax.random.key(seed))
-        _, metrics = jax.jit(lambda s: solver.epoch(mesh, s, constants, data))(state)
+        _, metrics = one_epoch(init_state(solver, mesh, params, constants, jax.random.key(seed)))
         distance = [abs(float(metrics.loss) - value) for value in expected]
         assert min(distance) < 0.1 * abs(expected[0] - expected[1])
         seen.add(int(np.argmin(distance)))
@@ -126,7 +126,7 @@ def test_members_of_an_ensemble_are_runs_of_their_own(small_scan):
     pair = np.stack([first.counts, second.counts], axis=1)
     other = np.stack([second.counts, first.counts], axis=1)
     data = distribute(np.stack([pair, other], axis=1), first.setup, mesh)
-    for together in (1, 2):
+    for together in (2,):
         ensemble = EnsembleSolver(solver, 2, together)
         state = init_state(ensemble, mesh, params, constants, jax.random.key(7))
         after, _ = jax.jit(lambda s, e=ensemble: e.epoch(mesh, s, constants, data))(state)
