@@ -122,13 +122,18 @@ def optimise(
         return best is not None and len(judged) - int(np.argmin(judged or [0])) > run.config.stop.patience
 
     state, status = run_epochs(stage, state, observe, run.stop, enough)
+    return _kept(run, name, best, guess) or _estimate(guess, solver, best.state if best else state, constants), status
+
+
+def _kept(run: Run, name: str, best: Best | None, guess: Guess) -> Guess | None:
+    """Say which epoch is kept; the start where none is better."""
     if best is None:
-        return _estimate(guess, solver, state, constants), status
+        return None
     if not best.epoch:
         run.say(f"{name}: no epoch predicts what is held out better than the start, {best.value:.6g}, which is kept")
-        return guess, status
+        return guess
     run.say(f"{name}: epoch {best.epoch} predicts what is held out best, {best.value:.6g}; it is kept")
-    return _estimate(guess, solver, best.state, constants), status
+    return None
 
 
 def _distributed(run: Run, mesh: Mesh, name: str) -> ScanData:

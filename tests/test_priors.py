@@ -126,19 +126,18 @@ def test_members_of_an_ensemble_are_runs_of_their_own(small_scan):
     pair = np.stack([first.counts, second.counts], axis=1)
     other = np.stack([second.counts, first.counts], axis=1)
     data = distribute(np.stack([pair, other], axis=1), first.setup, mesh)
-    for together in (2,):
-        ensemble = EnsembleSolver(solver, 2, together)
-        state = init_state(ensemble, mesh, params, constants, jax.random.key(7))
-        after, _ = jax.jit(lambda s, e=ensemble: e.epoch(mesh, s, constants, data))(state)
-        keys = jax.random.split(jax.random.key(7), 3)
-        alone = []
-        for number, counts in enumerate((pair, other)):
-            own = init_state(solver, mesh, *starts[number], keys[1 + number])
-            mine = distribute(counts, first.setup, mesh)
-            alone.append(jax.jit(lambda s, c=starts[number][1], d=mine: solver.epoch(mesh, s, c, d))(own)[0].average)
-        np.testing.assert_allclose(member_channels(after), jnp.stack(alone), atol=1e-4)
-        np.testing.assert_allclose(after.average, (alone[0] + alone[1]) / 2, atol=1e-4)
-        assert isinstance(after, State)
+    ensemble = EnsembleSolver(solver, 2, together=2)
+    state = init_state(ensemble, mesh, params, constants, jax.random.key(7))
+    after, _ = jax.jit(lambda s: ensemble.epoch(mesh, s, constants, data))(state)
+    keys = jax.random.split(jax.random.key(7), 3)
+    alone = []
+    for number, counts in enumerate((pair, other)):
+        own = init_state(solver, mesh, *starts[number], keys[1 + number])
+        mine = distribute(counts, first.setup, mesh)
+        alone.append(jax.jit(lambda s, c=starts[number][1], d=mine: solver.epoch(mesh, s, c, d))(own)[0].average)
+    np.testing.assert_allclose(member_channels(after), jnp.stack(alone), atol=1e-4)
+    np.testing.assert_allclose(after.average, (alone[0] + alone[1]) / 2, atol=1e-4)
+    assert isinstance(after, State)
 
 
 def test_slices_of_a_network_with_depth_share_weights_and_see_their_neighbours():
