@@ -32,16 +32,15 @@ DOSES = {
 }
 PLAIN_DOSES = {"gold": (1e4,), "duck": (5e4,)}
 PLAIN_EPOCHS = 150
-THICK = {
-    "deep pixels": {"pixels": {"epochs": 12}, "stop": JUDGED},
-    "deep pixels, depth tv": {"pixels": {"epochs": 12}, "stop": JUDGED, "penalties": {"tv_depth_phase": 0.1}},
-    "deep pixels, depth slope": {"pixels": {"epochs": 12}, "stop": JUDGED, "penalties": {"tikhonov_depth_phase": 0.1}},
-    "deep dgp": {"method": "dgp", "dgp": {"epochs": 10}},
-    "deep dgp, depth": {"method": "dgp", "dgp": {"epochs": 10, "architecture": "depth", "filters": 8}},
-    "deep dgp, residual": {
-        "method": "dgp",
-        "dgp": {"epochs": 10, "architecture": "depth", "filters": 8, "residual": True, "pretrain_steps": 0},
-    },
+MANY_SLICES = 3
+DEEP: dict[str, Any] = {"pixels": {"epochs": 30}, "stop": JUDGED}
+THICK: dict[str, dict[str, Any]] = {
+    "pixels": DEEP,
+    **{f"pixels, depth tv {w:g}": {**DEEP, "penalties": {"tv_depth_phase": w}} for w in (1e-3, 1e-2, 1e-1)},
+    **{f"pixels, depth slope {w:g}": {**DEEP, "penalties": {"tikhonov_depth_phase": w}} for w in (1e-3, 1e-2, 1e-1)},
+    "pixels, missing wedge": {**DEEP, "projections": {"missing_wedge": 1.0}},
+    "dgp": {"method": "dgp"},
+    "dgp, depth": {"method": "dgp", "dgp": {"architecture": "depth", "filters": 8}},
 }
 """Methods for an object of many slices."""
 
@@ -53,7 +52,7 @@ def main() -> None:
     parser.add_argument("--size", default="small", choices=("small", "full"))
     parser.add_argument("--doses", nargs="*", type=float, help="e/Å²; by default the case's own")
     parser.add_argument("--seeds", type=int, default=3, help="noise realisations")
-    parser.add_argument("--methods", nargs="*", default=["pixels", "dgp", "plain"])
+    parser.add_argument("--methods", nargs="*", help="pixels, dgp, plain; for wse2 by default all of THICK")
     parser.add_argument("--weight", type=float, help="of the pixels' total variation, where it is known already")
     options = parser.parse_args()
     use_cpu_cores(len(os.sched_getaffinity(0)))
@@ -71,15 +70,14 @@ def series(name: str, size: str, dose: float, options: argparse.Namespace) -> No
     specimen = {"object": thick if case.slices > 1 else {}}
     for seed in range(options.seeds):
         scan = recording(name, size, dose, seed)
-        for method in options.methods:
+        for method in options.methods or methods_of(name):
             if method == "plain" and (dose not in PLAIN_DOSES.get(name, ()) or seed):
                 continue
             shared = {**specimen, "seed": seed}
-            if method == "pixels" and weight is None:
+            if method == "pixels" and weight is None and case.slices < MANY_SLICES:
                 weight = best_weight(scan, shared)
-            row = evaluate(
-                name, size, scan, {**shared, **settings_of(method, weight or 0.0)}, f"{dose:g}_{seed}_{method}"
-            )
+            settings = THICK[method] if case.slices >= MANY_SLICES else settings_of(method, weight or 0.0)
+            row = evaluate(name, size, scan, {**shared, **settings}, f"{dose:g}_{seed}_{method}")
             if method == "pixels":
                 row["tv_phase"] = weight
             row["compilation"] = "cached" if os.environ.get("JAX_COMPILATION_CACHE_DIR") else "included"
@@ -88,10 +86,13 @@ def series(name: str, size: str, dose: float, options: argparse.Namespace) -> No
     picture(name, size, dose)
 
 
+def methods_of(name: str) -> list[str]:
+    """What is compared on a case."""
+    return list(THICK) if name == "wse2" else ["pixels", "dgp", "plain"]
+
+
 def settings_of(method: str, weight: float) -> dict[str, Any]:
     """Configuration of a method."""
-    if method in THICK:
-        return THICK[method]
     if method == "dgp":
         return {"method": "dgp"}
     pixels = {**PLAIN, "epochs": PLAIN_EPOCHS} if method == "plain" else PIXELS

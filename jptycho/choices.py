@@ -78,7 +78,7 @@ def _check_dgp(config: Config) -> None:
         raise ConfigError(
             'dgp.object: "pixels", and probe.fixed keeps the probe, so there is no network. Remove one of them.'
         )
-    if dgp.residual and dgp.random_input:
+    if dgp.residual is True and dgp.random_input:
         raise ConfigError("dgp.residual: adds to the estimate, which dgp.random_input hides. Remove one of them.")
     if dgp.architecture == "depth" and config.object.slices == 1:
         raise ConfigError('dgp.architecture: "depth" needs slices to relate. Use "unet", or raise object.slices.')
@@ -86,7 +86,7 @@ def _check_dgp(config: Config) -> None:
         raise ConfigError(f'dgp.start: "{dgp.start}", so dgp.start_file would have no effect. Remove one of them.')
     if dgp.start == "random":
         return
-    if dgp.pretrain_steps == 0 and not dgp.residual:
+    if dgp.pretrain_steps == 0 and dgp.residual is not True:
         raise ConfigError(
             "dgp.pretrain_steps: 0, so the networks would forget the estimate at once. Use pretrain_steps = 40, "
             'or dgp.start = "random" to begin without one.'

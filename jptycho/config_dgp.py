@@ -45,7 +45,10 @@ class DGPConfig(Section):
     skips: bool = Field(True, description="whether the encoder's levels are handed to the decoder")
     norm: bool = Field(True, description="whether channels are normalised over the image")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the networks' arithmetic")
-    residual: bool = Field(False, description="whether the object's network adds to the estimate; no pre-training")
+    residual: bool | Literal["auto"] = Field(
+        AUTO,
+        description="whether the object's network adds to the estimate; auto: where it loses more of it than is noise",
+    )
     random_input: bool = Field(False, description="whether the object's network sees fixed noise for the estimate")
     preconditioned: bool = Field(False, description="whether the object passes through the pixels' preconditioner")
     probe_levels: int = Field(2, ge=1, le=5, description="poolings of the probe's U-Net")

@@ -13,11 +13,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jptycho.representations.generators import Standardised, noise_floor
+from jptycho.representations.generators import LEAST_POWER, Standardised, noise_floor
 from jptycho.types import Array, Float
-
-LEAST_POWER = 1e-6
-"""Of a target, so that a blank one can be reproduced too; others have one."""
 
 
 @runtime_checkable
@@ -87,10 +84,24 @@ def pretrain(
         loss, gradient = jax.value_and_grad(loss_of)(p, k_noise)
         updates, opt = transform.update(gradient, opt, p)
         # Input noise makes one step's error uncertain: stop on a running mean.
-        relative = jnp.sqrt(jnp.maximum(loss - floor, 0.0) / power)
+        relative = jnp.sqrt(jnp.maximum(loss / power - floor, 0.0))
         error = jnp.where(step == 0, relative, 0.7 * error + 0.3 * relative)
         return optax.apply_updates(p, updates), opt, k, error, step + 1
 
     start = (params, transform.init(params), key, jnp.asarray(jnp.inf, power.dtype), jnp.zeros((), int))
     params, _, _, error, steps = jax.lax.while_loop(unfinished, improve, start)
     return params, error, steps
+
+
+def better_added(error: Float[Array, ""], constants: Any) -> bool:
+    """Whether pre-training lost more of an estimate than noise had hidden before; then it is better kept and added to.
+
+    Args:
+        error: relative, that pre-training reached.
+        constants: of the representation, the :class:`Standardised` estimates first.
+
+    Returns:
+        False where no halves tell what is noise.
+    """
+    floor = noise_floor(constants[0])
+    return bool((error**2 > floor) & (floor > 0))

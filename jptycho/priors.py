@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jptycho.config import Config
+from jptycho.config_solvers import AUTO
 from jptycho.constraints import penalties_of, projections_of
 from jptycho.engines import pixel_mesh, pixel_solver, preconditioner_of, refined
 from jptycho.ensembles import members_together, stacked
@@ -17,9 +18,9 @@ from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.guess import differential_phase
 from jptycho.preprocess.knowledge import known_of
 from jptycho.preprocess.prepare import Problem
-from jptycho.pretrain import Generator, Pretraining, pretrain
+from jptycho.pretrain import Generator, Pretraining, better_added, pretrain
 from jptycho.representations.base import Guess, ModelSpec, Representation, initialise
-from jptycho.representations.generators import GeneratedObject, GeneratedProbe
+from jptycho.representations.generators import GeneratedObject, GeneratedProbe, added_to_estimate
 from jptycho.representations.networks import UNetSpec, parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe
 from jptycho.solvers.base import Solver, check_projections, distribute, init_state
@@ -95,6 +96,9 @@ def _start(run: Run, model: ModelSpec, guess: Guess, member: int) -> tuple[Any, 
     for name, generator in generators_of(model).items():
         params[name], error, done = pretrain(generator, params[name], constants[name], key_pretrain, schedule)
         run.say(f"pre-trained the {name}'s network: {int(done)} steps, relative error {float(error):.3f}")
+        if name == "object" and settings.residual == AUTO and better_added(error, constants[name]):
+            run.say("that is more than the noise of the estimate: the network adds to the estimate, which is kept")
+            params[name], constants[name] = added_to_estimate(params[name], constants[name])
     return params, constants
 
 
@@ -129,7 +133,8 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
     whole: Representation = PixelObject(kind, filtered, config.pixels.even)
     if settings.object == "network":
         through = filtered if settings.preconditioned else None
-        whole = GeneratedObject(kind, network, float(settings.noise), settings.residual, through, settings.random_input)
+        residual = settings.residual is True
+        whole = GeneratedObject(kind, network, float(settings.noise), residual, through, settings.random_input)
     probe: Representation = PixelProbe()
     if settings.probe == "network" and not config.probe.fixed:
         probe = GeneratedProbe(probe_network, settings.probe_noise)

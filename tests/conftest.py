@@ -1,7 +1,13 @@
-"""Two CPU devices, annotations executed, double precision on request, data from outside where there are any."""
+"""Two CPU devices, annotations executed, double precision on request, data from outside where there are any.
+
+Most of the tests' time is compilation: what one test, worker or child process compiled, the others read.
+"""
 
 import os
 from pathlib import Path
+
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "compiled"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import jax
 import pytest

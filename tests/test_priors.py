@@ -20,9 +20,9 @@ from jptycho.parallel import make_mesh
 from jptycho.preprocess.guess import differential_phase
 from jptycho.preprocess.prepare import field_of_view, prepare
 from jptycho.preprocess.thin import halve
-from jptycho.pretrain import Pretraining, pretrain
+from jptycho.pretrain import Pretraining, better_added, pretrain
 from jptycho.representations.base import Guess, ModelSpec, initialise, judged_by, render
-from jptycho.representations.generators import GeneratedObject
+from jptycho.representations.generators import GeneratedObject, added_to_estimate
 from jptycho.representations.networks import DECODER, DEPTH, UNet, UNetSpec, initial_weights, parameter_count
 from jptycho.representations.pixels import PixelProbe, Preconditioner
 from jptycho.solvers.base import State, distribute, init_state
@@ -168,6 +168,19 @@ def test_a_decoder_does_not_look_at_its_input_and_a_residual_starts_at_it():
         assert float(jnp.abs(jnp.diff(flat[0, 0], n=2, axis=0)).max()) < 1e-4
 
 
+@pytest.mark.parametrize(("noise", "better"), [(0.01, True), (2.0, False), (None, False)])
+def test_a_network_that_loses_more_than_the_noise_adds_to_the_estimate(noise, better):
+    guess, _ = halved_guess(noise=noise or 0.0)
+    if noise is None:
+        guess = dataclasses.replace(guess, halves=None)
+    model = GeneratedObject("phase", SMALL, 0.0)
+    params, constants = model.init(jax.random.key(0), guess)
+    params, error, _ = pretrain(model, params, constants, jax.random.key(1), Pretraining(5, 5e-3, 0.05))
+    assert better_added(error, constants) == better
+    kept, seen = added_to_estimate(params, constants)
+    np.testing.assert_allclose(model.raw(kept, seen, None), constants[0].image.mean(axis=0), atol=SINGLE)
+
+
 def test_half_precision_stays_near_single():
     guess, _ = halved_guess()
     models = [GeneratedObject("phase", UNetSpec(1, 4, precision=p), 0.0) for p in ("float32", "bfloat16")]
@@ -225,6 +238,7 @@ def test_ensemble_end_to_end(small_scan, tmp_path):
     assert result.deviation is not None
     assert result.deviation.shape == result.phase.shape
     assert result.attributes["members"] == 2
+    assert any("the network adds to the estimate" in line for line in said)
     assert sum("halves" in line or "half of the electrons:" in line for line in said) >= 2
     jptycho.write_result(tmp_path / "r.h5", result)
     np.testing.assert_array_equal(jptycho.read_result(tmp_path / "r.h5").deviation, result.deviation)
@@ -232,7 +246,7 @@ def test_ensemble_end_to_end(small_scan, tmp_path):
 
 @pytest.mark.parametrize(
     "dgp",
-    [{}, {"object": "pixels", "probe": "network"}, {"start": "random", "probe": "network"}, {"start": "dpc"}],
+    [{"object": "pixels", "probe": "network"}, {"start": "random", "probe": "network"}, {"start": "dpc"}],
 )
 def test_combinations_run_and_end_no_worse_than_they_start(small_scan, dgp):
     """The start is judged like any epoch."""

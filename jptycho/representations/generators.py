@@ -26,6 +26,8 @@ HEAD = "Convolution_0"
 """A network's last convolution."""
 SMALLEST_SCALE = 1e-2
 """Scale of a channel without contrast: 0.01 rad for a phase."""
+LEAST_POWER = 1e-6
+"""Of a target, so that a blank one can be reproduced too; others have one."""
 
 
 @pytree
@@ -38,12 +40,14 @@ class Standardised:
         target: what the network should make of each estimate: itself, or that of the other half.
         mean: (channels,).
         scale: (channels,).
+        kept: of the estimate in the output: 1 where the network adds to it, 0 where the network's output is all.
     """
 
     image: Float[Array, "estimates n Y X channels"]
     target: Float[Array, "estimates n Y X channels"]
     mean: Float[Array, "channels"]
     scale: Float[Array, "channels"]
+    kept: Float[Array, ""]
 
 
 def standardise(estimates: Float[Array, "estimates n y x c"], multiple: int) -> Standardised:
@@ -63,7 +67,7 @@ def standardise(estimates: Float[Array, "estimates n y x c"], multiple: int) -> 
     mean = jnp.mean(estimates, axis=(0, 1, 2, 3))
     scale = jnp.maximum(jnp.std(estimates, axis=(0, 1, 2, 3)), SMALLEST_SCALE)
     image = _pad((estimates - mean) / scale, multiple, "wrap")
-    return Standardised(image, image[::-1], mean, scale)
+    return Standardised(image, image[::-1], mean, scale, jnp.zeros(()))
 
 
 def _pad(image: Array, multiple: int, mode: str) -> Array:
@@ -97,13 +101,29 @@ def noise_floor(constants: Standardised) -> Float[Array, ""]:
         constants: of a generator.
 
     Returns:
-        zero where the target is the input.
+        relative to the target's mean square; zero where the target is the input.
 
     Example:
         >>> noise_floor(standardise(jnp.arange(12.0).reshape(1, 1, 3, 4, 1), 4)).item()
         0.0
     """
-    return 0.5 * jnp.mean((constants.target - constants.target[::-1]) ** 2)
+    power = jnp.maximum(jnp.mean(constants.target**2), LEAST_POWER)
+    return 0.5 * jnp.mean((constants.target - constants.target[::-1]) ** 2) / power
+
+
+def added_to_estimate(params: Any, constants: Any) -> tuple[Any, Any]:
+    """An object's network that adds to its estimate from now on, nothing at first.
+
+    Args:
+        params: its weights.
+        constants: the :class:`Standardised` estimates first.
+
+    Returns:
+        both, changed.
+    """
+    head = jax.tree.map(jnp.zeros_like, params["params"][HEAD])
+    kept = dataclasses.replace(constants[0], kept=jnp.ones_like(constants[0].kept))
+    return {"params": {**params["params"], HEAD: head}}, (kept, *constants[1:])
 
 
 def _run(
@@ -132,7 +152,7 @@ class GeneratedObject:
         kind: one of ``OBJECT_KINDS``.
         network: the CNN's shape; with depth the slices are its images, else its channels.
         noise: standard deviation of fresh input noise, relative to the input's.
-        residual: whether the CNN adds to the estimate instead of giving it.
+        residual: whether the CNN adds to the estimate from the start.
         preconditioner: through which the CNN's phase passes; None for none.
         random_input: whether the CNN sees fixed noise in place of the estimate.
     """
@@ -154,10 +174,8 @@ class GeneratedObject:
             noise = jax.random.normal(key_input, constants.image.shape[1:], images.dtype)
             constants = dataclasses.replace(constants, image=jnp.broadcast_to(noise, constants.image.shape))
         weights = initial_weights(self._network(constants), key, constants.image[0])
-        if self.residual:
-            head = weights["params"][HEAD]
-            weights["params"][HEAD] = jax.tree.map(jnp.zeros_like, head)
-        return weights, (constants, guess.coverage, guess.object)
+        constants = (constants, guess.coverage, guess.object)
+        return added_to_estimate(weights, constants) if self.residual else (weights, constants)
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
         """Phase in rad and absorption."""
@@ -173,7 +191,7 @@ class GeneratedObject:
         """The standardised output, which pre-training brings to the target."""
         inputs: Standardised = constants[0]
         image = _run(self._network(inputs), self.noise, params, inputs, key)
-        return image + jnp.mean(inputs.image, axis=0) if self.residual else image
+        return image + inputs.kept * jnp.mean(inputs.image, axis=0)
 
     def at_half(self, constants: Any, half: Array) -> Any:
         """Constants of what one half of the electrons judges."""
@@ -254,4 +272,4 @@ def standardise_modes(parts: Float[Array, "1 1 y x c"], multiple: int) -> Standa
     half = parts.shape[-1] // 2
     scale = jnp.tile(jnp.sqrt((power[:half] + power[half:]) / 2), 2)
     image = _pad(parts / scale, multiple, "constant")
-    return Standardised(image, image, jnp.zeros_like(scale), scale)
+    return Standardised(image, image, jnp.zeros_like(scale), scale, jnp.zeros(()))

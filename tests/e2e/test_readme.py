@@ -12,12 +12,19 @@ from jptycho.choices import check_config
 from jptycho.config import Config
 from jptycho.settings import parse
 
+reconstruct = jptycho.reconstruct
 README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def with_small_networks(scan, **given):
+    small = {"levels": 1, "filters": 4, "probe_levels": 1, "epochs": 3}
+    return reconstruct(scan, **{**given, "dgp": {**given.get("dgp", {}), **small}})
 
 
 def test_python_examples_run(tmp_path, monkeypatch, small_scan, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(jptycho, "simulate_gold", lambda **_: small_scan)
+    monkeypatch.setattr(jptycho, "reconstruct", with_small_networks)
     names = {}
     for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
         exec(block, names)

@@ -18,7 +18,7 @@ from jptycho.demo import score
 
 from ..tolerances import SCALED_RUNS
 
-SMALL_NETS = {"levels": 2, "filters": 8, "probe_levels": 1, "pretrain_steps": 60, "epochs": 4, "steps": 2}
+SMALL_NETS = {"levels": 1, "filters": 4, "probe_levels": 1, "pretrain_steps": 30, "epochs": 4, "steps": 2}
 
 
 def phase_of(result):
@@ -56,7 +56,7 @@ def test_the_dgp_keeps_and_improves_its_start():
 def test_the_unit_of_the_counts_does_not_matter(small_scan, method):
     counts = small_scan.read().astype(np.float64)
     phases = {}
-    for factor in (1.0, 0.1, 10.0, 440.0):
+    for factor in (1.0, 0.1, 10.0, 440.0) if method == "pixels" else (1.0, 440.0):
         scan = from_arrays((counts * factor).reshape(16, 16, 32, 32), small_scan.calibration, small_scan.positions)
         settings = {"start_epochs": 2, **SMALL_NETS, "epochs": 2}
         phases[factor] = phase_of(jptycho.reconstruct(scan, method=method, pixels={"epochs": 3}, dgp=settings))
@@ -161,7 +161,7 @@ def command(*arguments, **kwargs):
 
 
 def test_ctrl_c_leaves_a_valid_result_and_the_run_goes_on(run_file):
-    folder = run_file(400)
+    folder = run_file(120)
     child = subprocess.Popen(
         [sys.executable, "-m", "jptycho.cli", "reconstruct", str(folder / "run.toml")],
         stdout=subprocess.PIPE,
@@ -180,7 +180,7 @@ def test_ctrl_c_leaves_a_valid_result_and_the_run_goes_on(run_file):
     first = jptycho.read_result(folder / "result.h5")
     done = len(first.history["loss"])
     assert first.attributes["status"] == "interrupted"
-    assert 1 <= done < 400
+    assert 1 <= done < 120
     assert (folder / "result.h5.checkpoint").is_dir()
     # One more interruption is not needed: ask the resumed run to stop by itself, at its own number of epochs.
     again = subprocess.Popen(
@@ -193,7 +193,7 @@ def test_ctrl_c_leaves_a_valid_result_and_the_run_goes_on(run_file):
     assert f"goes on from the checkpoint after epoch {done}" in text
     second = jptycho.read_result(folder / "result.h5")
     np.testing.assert_array_equal(second.history["loss"][:done], first.history["loss"])
-    assert len(second.history["loss"]) == 400
+    assert len(second.history["loss"]) == 120
     assert not (folder / "result.h5.checkpoint").exists()
 
 
