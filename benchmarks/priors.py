@@ -40,7 +40,7 @@ THICK: dict[str, dict[str, Any]] = {
     **{f"pixels, depth slope {w:g}": {**DEEP, "penalties": {"tikhonov_depth_phase": w}} for w in (1e-3, 1e-2, 1e-1)},
     "pixels, missing wedge": {**DEEP, "projections": {"missing_wedge": 1.0}},
     "dgp": {"method": "dgp"},
-    "dgp, depth": {"method": "dgp", "dgp": {"architecture": "depth", "filters": 8}},
+    "dgp, depth": {"method": "dgp", "dgp": {"epochs": 10, "architecture": "depth", "filters": 8}},
 }
 """Methods for an object of many slices."""
 
