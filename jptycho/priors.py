@@ -26,9 +26,9 @@ from jptycho.representations.pixels import PixelObject, PixelProbe
 from jptycho.solvers.base import Solver, check_projections, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import GradientSolver
-from jptycho.solvers.loop import Stage, run_epochs
+from jptycho.solvers.loop import DONE, Stage, run_epochs
 from jptycho.solvers.optimisers import Optimiser
-from jptycho.stages import DGP, Run, has_checkpoint, object_channels, optimise
+from jptycho.stages import DGP, Run, has_checkpoint, judged, object_channels, optimise
 from jptycho.types import Array
 from jptycho.words import advice
 
@@ -60,7 +60,24 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
     if settings.members > 1:
         solver = EnsembleSolver(member, settings.members, members_at_once(run.config, run.problem))
     start = starts[0] if settings.members == 1 else (stacked([p for p, _ in starts]), stacked([c for _, c in starts]))
-    return optimise(run, DGP, solver, mesh, guess, start, settings.epochs)
+    found, status = optimise(run, DGP, solver, mesh, guess, start, settings.epochs)
+    if settings.start == "random" and status == DONE:
+        _compare_with_pixels(run, mesh, guess, found)
+    return found, status
+
+
+def _compare_with_pixels(run: Run, mesh: Mesh, guess: Guess, found: Guess) -> None:
+    """Say so where networks that began without an estimate predict less than a few epochs of pixels."""
+    epochs = max(1, run.config.dgp.start_epochs)
+    if run.held is None:
+        run.say("nothing is held out (stop.held_out = 0), so nothing tells whether the random start found the object")
+        return
+    quick = dataclasses.replace(guess, object=_estimate(run, run.problem, guess, pixel_mesh(run.config), epochs))
+    by_pixels, by_networks = (judged(run.held, run.config.loss, mesh, estimate) for estimate in (quick, found))
+    compared = f"{by_networks:.6g} with the networks, {by_pixels:.6g} after {epochs} epochs of pixels"
+    if by_networks > by_pixels:
+        compared += '. The random start has not found the object: use dgp.start = "pixels"'
+    run.say(f"random start, what is held out: {compared}")
 
 
 def members_at_once(config: Config, problem: Problem) -> int:
@@ -205,7 +222,7 @@ def estimate_halves(run: Run, halves: tuple[Problem, Problem], guess: Guess) -> 
     blank = dataclasses.replace(guess, object=run.problem.guess.object)
     found = [_estimate(run, half, blank, mesh, epochs) for half in halves]
     run.say(f"estimated the object from each half of the electrons: {epochs} epochs of pixels")
-    return jnp.stack([jax.device_put(channels, jax.devices()[0]) for channels in found])
+    return jnp.stack(found)
 
 
 def _estimate(run: Run, problem: Problem, guess: Guess, mesh: Mesh, epochs: int) -> Array:
@@ -218,4 +235,4 @@ def _estimate(run: Run, problem: Problem, guess: Guess, mesh: Mesh, epochs: int)
     state = init_state(solver, mesh, params, constants, jax.random.key(config.seed + 2))
     stage = Stage("halves", solver, mesh, constants, data, epochs, run.started, advice(config, "pixels"))
     state, _ = run_epochs(stage, state, lambda record, now: None, lambda: False)
-    return object_channels(solver, state, constants)
+    return jax.device_put(object_channels(solver, state, constants), jax.devices()[0])

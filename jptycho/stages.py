@@ -157,12 +157,22 @@ def _nothing_yet(run: Run, mesh: Mesh, guess: Guess, state: State, name: str) ->
     # A copy: the first epoch takes the state's arrays.
     best = Best(jax.tree.map(jnp.copy, state), math.inf)
     if name == DGP and run.held is not None:
-        best.value = _judged_start(run.held, run.config.loss, mesh, guess)
+        best.value = judged(run.held, run.config.loss, mesh, guess)
     return best
 
 
-def _judged_start(problem: Problem, loss: str, mesh: Mesh, guess: Guess) -> float:
-    """The held-out loss of what a stage starts from."""
+def judged(problem: Problem, loss: str, mesh: Mesh, guess: Guess) -> float:
+    """How well an estimate predicts electrons that are held out.
+
+    Args:
+        problem: their scan.
+        loss: one of ``LOSSES``.
+        mesh: devices.
+        guess: the estimate.
+
+    Returns:
+        the mean loss over patterns.
+    """
     held = distribute(problem.counts, problem.setup, mesh)
     fields = Fields(transmission(guess.object), guess.probe, guess.positions, guess.thickness, guess.tilt)
     return float(loss_of_fields(mesh, loss, replicate(mesh, fields), held))

@@ -254,6 +254,8 @@ def test_combinations_run_and_end_no_worse_than_they_start(small_scan, dgp):
     result = jptycho.reconstruct(small_scan, method="dgp", dgp={**QUICK, **dgp}, say=said.append)
     kept = [line for line in said if line.startswith("dgp: ")]
     assert len(kept) == 1
+    failed = any("The random start has not found the object" in line for line in said)
+    assert failed == (dgp.get("start") == "random")
     judged = result.history["held_out"][result.history["stage"] == "dgp"]
     best = float(kept[0].split("best, ")[-1].split(";")[0]) if "best, " in kept[0] else None
     if best is None:
