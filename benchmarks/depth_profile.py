@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,26 +15,14 @@ def layers(result: Any, scan: Any, size: str) -> dict[str, Any]:
     Each reconstructed slice is a sum of the two layers' projected structures, which the truth gives; the weights by
     least squares, structure slower than 4 Å left out, are the layers' depth profiles.
     """
-    from acquire import CASES, truth_slices
-
-    from jptycho.diagnostics.similarity import high_pass
-    from jptycho.diagnostics.truth import resample
+    from acquire import CASES
 
     top, bottom, left, right = result.field_of_view
     sampling, origin = result.attributes["sampling"], result.attributes["origin"]
     rows = np.arange(top, bottom) * sampling[0] + origin[0]
     columns = np.arange(left, right) * sampling[1] + origin[1]
-    true = truth_slices("wse2", size)
-    half = len(true) // 2
-    sides = [
-        resample(side.sum(axis=0), scan.truth.sampling, scan.truth.origin, rows, columns)
-        for side in (true[:half], true[half:])
-    ]
-    basis = np.stack([high_pass(side, sampling, 4.0).ravel() for side in sides], axis=1)
-    basis -= basis.mean(axis=0)
     found = np.asarray(result.phase)[:, top:bottom, left:right]
-    slices = np.stack([high_pass(s, sampling, 4.0).ravel() for s in found], axis=1)
-    weights = np.linalg.lstsq(basis, slices - slices.mean(axis=0), rcond=None)[0]
+    weights = depth_weights(found, true_layers(scan, size, rows, columns), sampling)
     thickness = CASES["wse2", size].slice_thickness
     middle = len(found) // 2
     near, far = (np.maximum(w, 0) for w in weights)
@@ -42,6 +31,56 @@ def layers(result: Any, scan: Any, size: str) -> dict[str, Any]:
         "leakage": round(float((near[middle:].sum() + far[:middle].sum()) / (near.sum() + far.sum())), 4),
         "depth profiles": [[round(float(v), 4) for v in w] for w in weights],
     }
+
+
+def true_layers(scan: Any, size: str, rows: np.ndarray, columns: np.ndarray, separate: bool = False) -> np.ndarray:
+    """The projected phase of either layer where an object is sampled; or every slice of the truth."""
+    from acquire import truth_slices
+
+    from jptycho.diagnostics.truth import resample
+
+    slices = truth_slices("wse2", size)
+    half = len(slices) // 2
+    stack = list(slices) if separate else [slices[:half].sum(axis=0), slices[half:].sum(axis=0)]
+    return np.stack([resample(s, scan.truth.sampling, scan.truth.origin, rows, columns) for s in stack])
+
+
+def depth_weights(slices: np.ndarray, structures: np.ndarray, sampling: tuple[float, float]) -> np.ndarray:
+    """How much of each structure is in each slice (structures, slices), by least squares."""
+    from jptycho.diagnostics.similarity import high_pass
+
+    basis, found = (
+        np.stack([high_pass(image, sampling, 4.0).ravel() for image in stack], axis=1) for stack in (structures, slices)
+    )
+    return np.linalg.lstsq(basis - basis.mean(axis=0), found - found.mean(axis=0), rcond=None)[0]
+
+
+def picture(size: str, dose: float, file: Path, results: dict[str, Any]) -> None:
+    """Both layers' depth profiles by the truth and by every method's first seed."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    from acquire import CASES, recording
+
+    scan = recording("wse2", size, dose, 0)
+    assert scan.truth is not None
+    truth, sampling = scan.truth, scan.truth.sampling
+    axes = [np.arange(n) * d + o for n, d, o in zip(truth.phase.shape, sampling, truth.origin, strict=True)]
+    true = true_layers(scan, size, axes[0], axes[1], separate=True)
+    start = f"{dose:g} e/A^2, seed 0: "
+    shown = {"truth": depth_weights(true, true_layers(scan, size, axes[0], axes[1]), sampling)}
+    shown |= {key.removeprefix(start): row["depth profiles"] for key, row in results.items() if key.startswith(start)}
+    figure, panels = plt.subplots(1, len(shown), figsize=(2.6 * len(shown), 2.6), sharey=True)
+    depth = CASES["wse2", size].slice_thickness * (np.arange(len(true)) + 0.5)
+    for axis, (label, profiles) in zip(panels, shown.items(), strict=True):
+        for profile in profiles:
+            axis.plot(depth, np.asarray(profile) / np.sum(np.maximum(profile, 0)))
+        axis.set(title=label.replace("pixels, ", ""), xlabel="depth (Å)")
+    panels[0].set(ylabel="share of a layer")
+    figure.tight_layout()
+    figure.savefig(file, dpi=80)
+    plt.close(figure)
 
 
 def _width(profile: np.ndarray, thickness: float) -> float:

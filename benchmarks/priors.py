@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--size", default="small", choices=("small", "full"))
     parser.add_argument("--doses", nargs="*", type=float, help="e/Å²; by default the case's own")
     parser.add_argument("--seeds", type=int, default=3, help="noise realisations")
+    parser.add_argument("--first", type=int, default=0, help="number of the first of them")
     parser.add_argument("--methods", nargs="*", help="pixels, dgp, plain; for wse2 by default all of THICK")
     parser.add_argument("--weight", type=float, help="of the pixels' total variation, where it is known already")
     options = parser.parse_args()
@@ -63,15 +64,17 @@ def main() -> None:
 
 def series(name: str, size: str, dose: float, options: argparse.Namespace) -> None:
     """All methods and seeds of a case at a dose."""
+    import depth_profile
     from acquire import CASES, recording
+    from record import RESULTS, load
 
     case, weight = CASES[name, size], options.weight
     thick = {"slices": case.slices, "slice_thickness": case.slice_thickness}
     specimen = {"object": thick if case.slices > 1 else {}}
-    for seed in range(options.seeds):
+    for seed in range(options.first, options.first + options.seeds):
         scan = recording(name, size, dose, seed)
         for method in options.methods or methods_of(name):
-            if method == "plain" and (dose not in PLAIN_DOSES.get(name, ()) or seed):
+            if method == "plain" and (dose not in PLAIN_DOSES.get(name, ()) or seed > 0):
                 continue
             shared = {**specimen, "seed": seed}
             if method == "pixels" and weight is None and case.slices < MANY_SLICES:
@@ -83,6 +86,8 @@ def series(name: str, size: str, dose: float, options: argparse.Namespace) -> No
             row["compilation"] = "cached" if os.environ.get("JAX_COMPILATION_CACHE_DIR") else "included"
             store(name, size, f"{dose:g} e/A^2, seed {seed}: {method}", row)
             print(f"{name} {dose:8g} {seed} {method:7}", {k: v for k, v in row.items() if k != "epochs"}, flush=True)
+    if case.slices >= MANY_SLICES:
+        depth_profile.picture(size, dose, RESULTS / f"priors_{name}_depth.png", load(file_of(name, size)))
     picture(name, size, dose)
 
 
@@ -117,6 +122,7 @@ def best_weight(scan: Any, shared: dict[str, Any]) -> float:
 
 def evaluate(name: str, size: str, scan: Any, settings: dict[str, Any], label: str) -> dict[str, Any]:
     """Scores of the epoch that held-out electrons chose, and when levels were reached."""
+    import depth_profile
     from acquire import CACHE
     from cases import first, scored_run
 
@@ -135,9 +141,7 @@ def evaluate(name: str, size: str, scan: Any, settings: dict[str, Any], label: s
         "epochs": [{k: r[k] for k in ("epoch", "cpu", "seconds", "ssim", "bulk", "correlation")} for r in rows],
     }
     if name == "wse2":
-        from depth_profile import layers
-
-        row |= layers(result, scan, size)
+        row |= depth_profile.layers(result, scan, size)
     return row
 
 
@@ -181,8 +185,12 @@ def store(name: str, size: str, key: str, row: dict[str, Any]) -> None:
     """Add a row to the case's JSON."""
     from record import load, save
 
-    file = f"priors_{name}" if size == "small" else f"priors_{name}_{size}"
-    save(file, {**load(file), key: row})
+    save(file_of(name, size), {**load(file_of(name, size)), key: row})
+
+
+def file_of(name: str, size: str) -> str:
+    """Name of a case's results."""
+    return f"priors_{name}" if size == "small" else f"priors_{name}_{size}"
 
 
 def picture(name: str, size: str, dose: float) -> None:
