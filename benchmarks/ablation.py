@@ -25,7 +25,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "probe of pixels": {"probe": "pixels"},
     "complex probe network": {"probe": "network", "probe_complex": True},
     "object of pixels, probe network": {"object": "pixels", "probe": "network"},
-    "residual, no pre-training": {"residual": True, "pretrain_steps": 0},
+    "residual": {"residual": True},
     "preconditioned output": {"preconditioned": True},
     "transposed upsampling": {"upsampling": "transposed"},
     "2 levels": {"levels": 2},

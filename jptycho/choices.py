@@ -78,15 +78,18 @@ def _check_dgp(config: Config) -> None:
         raise ConfigError(
             'dgp.object: "pixels", and probe.fixed keeps the probe, so there is no network. Remove one of them.'
         )
-    if dgp.residual is True and dgp.random_input:
-        raise ConfigError("dgp.residual: adds to the estimate, which dgp.random_input hides. Remove one of them.")
+    if dgp.residual is True and (dgp.random_input or dgp.start == "random"):
+        hides = "dgp.random_input" if dgp.random_input else 'dgp.start = "random"'
+        raise ConfigError(f"dgp.residual: adds to the estimate, which {hides} hides. Remove one of them.")
+    if dgp.members > 1 and not dgp.average:
+        raise ConfigError("dgp.average: 0, but an ensemble's mean is that of running means. Use 0.9, or one member.")
     if dgp.architecture == "depth" and config.object.slices == 1:
         raise ConfigError('dgp.architecture: "depth" needs slices to relate. Use "unet", or raise object.slices.')
     if dgp.start != "pixels" and dgp.start_file is not None:
         raise ConfigError(f'dgp.start: "{dgp.start}", so dgp.start_file would have no effect. Remove one of them.')
     if dgp.start == "random":
         return
-    if dgp.pretrain_steps == 0 and dgp.residual is not True:
+    if dgp.pretrain_steps == 0:
         raise ConfigError(
             "dgp.pretrain_steps: 0, so the networks would forget the estimate at once. Use pretrain_steps = 40, "
             'or dgp.start = "random" to begin without one.'
@@ -168,7 +171,7 @@ def effective(config: Config, problem: Problem) -> Config:
 def _priors(config: Config, problem: Problem) -> DGPConfig:
     """The table of the priors without ``auto``."""
     dgp, used = config.dgp, config.method == "dgp"
-    split = used and _splits(config, problem)
+    split = _splits(config, problem) if used else dgp.split
     noise = SPLIT_NOISE if split else choose_input_noise(problem)
     probe = choose_probe(problem, config.probe.fixed, dgp.object) if dgp.probe == AUTO else dgp.probe
     update = {"noise": noise if dgp.noise == AUTO else dgp.noise, "split": split, "probe": probe}

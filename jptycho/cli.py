@@ -89,7 +89,8 @@ def reconstruct(
         write_report(page, {settings.method: result}, f"{Path(settings.data.file).name}: {settings.method}")
         console.print(f"wrote {page} and {page.with_suffix('')}/*.png")
     if result.attributes["status"] != "done":
-        last = "the best epoch so far" if settings.stop.held_out else "the last epoch"
+        judged = settings.method == "dgp" if settings.stop.held_out == "auto" else settings.stop.held_out
+        last = "the best epoch so far" if judged else "the last epoch"
         console.print(f"interrupted: the result is that of {last}; run with --overwrite to go on from {checkpoint}")
 
 

@@ -22,8 +22,7 @@ class DGPConfig(Section):
     epochs: int = Field(24, ge=1, description="times that every pattern is seen, unless it stops by itself before")
     start: Literal["pixels", "dpc", "random"] = Field(
         "pixels",
-        description="estimate to pre-train on: some epochs of pixels; dpc: differential phase contrast; random: none, "
-        "which rarely finds the object",
+        description="estimate to pre-train on: some epochs of pixels; dpc: differential phase contrast; random: none",
     )
     start_epochs: int = Field(6, ge=0, description="epochs of the pixel reconstruction that gives the estimate")
     start_file: str | None = Field(None, description="a result to start from instead")

@@ -14,9 +14,9 @@ from jptycho.errors import ConfigError
 from jptycho.forward.model import Fields, predict
 from jptycho.preprocess.prepare import Problem, field_of_view
 from jptycho.representations.base import Guess, transmission
+from jptycho.run import Run
 from jptycho.settings import to_toml
 from jptycho.solvers.loop import Record
-from jptycho.stages import Run
 from jptycho.types import Array
 from jptycho.words import objective_in_words
 

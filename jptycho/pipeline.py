@@ -22,9 +22,10 @@ from jptycho.preprocess.guess import differential_phase
 from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.thin import halve, hold_out
 from jptycho.priors import members_at_once, run_generators
-from jptycho.representations.base import Guess, initialise
+from jptycho.representations.base import POTENTIAL, Guess, initialise
+from jptycho.run import DGP, PIXELS, Observer, Run, Say, has_checkpoint
 from jptycho.solvers.loop import DONE, Record, interruptible
-from jptycho.stages import DGP, PIXELS, Observer, Run, Say, has_checkpoint, optimise
+from jptycho.stages import optimise
 from jptycho.types import Array
 from jptycho.words import objective_in_words
 
@@ -77,7 +78,8 @@ def reconstruct(
             if config.dgp.start_file:
                 guess = guess_from_result(problem, read_result(config.dgp.start_file, name="dgp.start_file"))
             elif config.dgp.start == "dpc":
-                guess = dataclasses.replace(guess, object=jnp.asarray(differential_phase(problem)))
+                phase = differential_phase(problem, config.object.kind == POTENTIAL)
+                guess = dataclasses.replace(guess, object=jnp.asarray(phase))
             elif config.dgp.start == "pixels" and not has_checkpoint(run, DGP):
                 guess, status = run_pixels(run, guess, config.dgp.start_epochs)
             if status == DONE:

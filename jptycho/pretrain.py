@@ -37,7 +37,8 @@ class Pretraining:
     Attributes:
         steps: at most.
         rate: peak learning rate of Adam.
-        tolerance: relative error, root mean square and beyond the target's own noise, at which it stops.
+        tolerance: relative error, root mean square and beyond the target's own noise, at which it stops; at that noise
+            where it is less.
     """
 
     steps: int = 200
@@ -66,6 +67,7 @@ def pretrain(
     """
     inputs: Standardised = constants[0]
     power, floor = jnp.maximum(jnp.mean(inputs.target**2), LEAST_POWER), noise_floor(inputs)
+    tolerance = jnp.minimum(settings.tolerance, jnp.where(floor > 0, jnp.sqrt(floor), jnp.inf))
     schedule = optax.warmup_cosine_decay_schedule(0.1 * settings.rate, settings.rate, 5, max(settings.steps, 6))
     transform = optax.adam(schedule)
 
@@ -76,7 +78,7 @@ def pretrain(
 
     def unfinished(carry: Any) -> Array:
         _, _, _, error, step = carry
-        return (step < settings.steps) & (error > settings.tolerance)
+        return (step < settings.steps) & (error > tolerance)
 
     def improve(carry: Any) -> Any:
         p, opt, k, error, step = carry

@@ -14,21 +14,23 @@ from jptycho.config_solvers import AUTO
 from jptycho.constraints import penalties_of, projections_of
 from jptycho.engines import pixel_mesh, pixel_solver, preconditioner_of, refined
 from jptycho.ensembles import members_together, stacked
+from jptycho.errors import DivergenceError
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.guess import differential_phase
 from jptycho.preprocess.knowledge import known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.pretrain import Generator, Pretraining, better_added, pretrain
-from jptycho.representations.base import Guess, ModelSpec, Representation, initialise
+from jptycho.representations.base import POTENTIAL, Guess, ModelSpec, Representation, initialise
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe, added_to_estimate
 from jptycho.representations.networks import UNetSpec, parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe
+from jptycho.run import DGP, Run, has_checkpoint
 from jptycho.solvers.base import Solver, check_projections, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import GradientSolver
-from jptycho.solvers.loop import DONE, Stage, run_epochs
+from jptycho.solvers.loop import DONE, INTERRUPTED, Stage, run_epochs
 from jptycho.solvers.optimisers import Optimiser
-from jptycho.stages import DGP, Run, has_checkpoint, judged, object_channels, optimise
+from jptycho.stages import estimate_of, judged, optimise
 from jptycho.types import Array
 from jptycho.words import advice
 
@@ -56,7 +58,11 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
     check_projections(model, member.projections)
     solver: Solver = member
     guess = jax.device_put(guess, mesh.devices[0])
-    starts = [_start(run, model, guess, number) for number in range(settings.members)]
+    starts = []
+    for number in range(settings.members):
+        if run.stop():
+            return guess, INTERRUPTED
+        starts.append(_start(run, model, guess, number))
     if settings.members > 1:
         solver = EnsembleSolver(member, settings.members, members_at_once(run.config, run.problem))
     start = starts[0] if settings.members == 1 else (stacked([p for p, _ in starts]), stacked([c for _, c in starts]))
@@ -72,7 +78,11 @@ def _compare_with_pixels(run: Run, mesh: Mesh, guess: Guess, found: Guess) -> No
     if run.held is None:
         run.say("nothing is held out (stop.held_out = 0), so nothing tells whether the random start found the object")
         return
-    quick = dataclasses.replace(guess, object=_estimate(run, run.problem, guess, pixel_mesh(run.config), epochs))
+    try:
+        quick = _by_pixels(run, run.problem, guess, epochs)
+    except DivergenceError:
+        run.say("random start: pixels diverge, so nothing tells whether the networks found the object")
+        return
     by_pixels, by_networks = (judged(run.held, run.config.loss, mesh, estimate) for estimate in (quick, found))
     compared = f"{by_networks:.6g} with the networks, {by_pixels:.6g} after {epochs} epochs of pixels"
     if by_networks > by_pixels:
@@ -114,7 +124,9 @@ def _start(run: Run, model: ModelSpec, guess: Guess, member: int) -> tuple[Any, 
         params[name], error, done = pretrain(generator, params[name], constants[name], key_pretrain, schedule)
         run.say(f"pre-trained the {name}'s network: {int(done)} steps, relative error {float(error):.3f}")
         if name == "object" and settings.residual == AUTO and better_added(error, constants[name]):
-            run.say("that is more than the noise of the estimate: the network adds to the estimate, which is kept")
+            run.say(
+                "that is more than the noise of the estimate: the network adds to the estimate and does not replace it"
+            )
             params[name], constants[name] = added_to_estimate(params[name], constants[name])
     return params, constants
 
@@ -151,7 +163,8 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
     if settings.object == "network":
         through = filtered if settings.preconditioned else None
         residual = settings.residual is True
-        whole = GeneratedObject(kind, network, float(settings.noise), residual, through, settings.random_input)
+        blind = settings.random_input or settings.start == "random"  # a blank estimate would be a network's blank input
+        whole = GeneratedObject(kind, network, float(settings.noise), residual, through, blind)
     probe: Representation = PixelProbe()
     if settings.probe == "network" and not config.probe.fixed:
         probe = GeneratedProbe(probe_network, settings.probe_noise)
@@ -217,16 +230,17 @@ def estimate_halves(run: Run, halves: tuple[Problem, Problem], guess: Guess) -> 
         channels (2, slices, channels, Y, X).
     """
     if run.config.dgp.start == "dpc":
-        return jnp.stack([jnp.asarray(differential_phase(half)) for half in halves])
-    mesh, epochs = pixel_mesh(run.config), max(1, run.config.dgp.start_epochs)
+        positive = run.config.object.kind == POTENTIAL
+        return jnp.stack([jnp.asarray(differential_phase(half, positive)) for half in halves])
+    epochs = max(1, run.config.dgp.start_epochs)
     blank = dataclasses.replace(guess, object=run.problem.guess.object)
-    found = [_estimate(run, half, blank, mesh, epochs) for half in halves]
+    found = [_by_pixels(run, half, blank, epochs).object for half in halves]
     run.say(f"estimated the object from each half of the electrons: {epochs} epochs of pixels")
     return jnp.stack(found)
 
 
-def _estimate(run: Run, problem: Problem, guess: Guess, mesh: Mesh, epochs: int) -> Array:
-    config = run.config
+def _by_pixels(run: Run, problem: Problem, guess: Guess, epochs: int) -> Guess:
+    config, mesh = run.config, pixel_mesh(run.config)
     solver = pixel_solver(config, problem, mesh, epochs)
     params, constants = initialise(solver.model, jax.random.key(config.seed), guess)
     constants = replicate(mesh, constants)
@@ -234,5 +248,5 @@ def _estimate(run: Run, problem: Problem, guess: Guess, mesh: Mesh, epochs: int)
     data = distribute(problem.counts, problem.setup, mesh, known)
     state = init_state(solver, mesh, params, constants, jax.random.key(config.seed + 2))
     stage = Stage("halves", solver, mesh, constants, data, epochs, run.started, advice(config, "pixels"))
-    state, _ = run_epochs(stage, state, lambda record, now: None, lambda: False)
-    return jax.device_put(object_channels(solver, state, constants), jax.devices()[0])
+    state, _ = run_epochs(stage, state, lambda record, now: None, run.stop)
+    return jax.device_put(estimate_of(guess, solver, state, constants), jax.devices()[0])

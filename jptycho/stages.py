@@ -1,14 +1,12 @@
-"""A run's stages: what they share, the epochs of each, and checkpoints."""
+"""A run's stages: the epochs of each, what judges them and which is kept."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,56 +14,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jptycho.config import Config
 from jptycho.config_solvers import AUTO
 from jptycho.constraints import penalties_of
-from jptycho.data.checkpoints import load_checkpoint, load_facts, save_checkpoint
-from jptycho.errors import ConfigError
+from jptycho.data.checkpoints import load_checkpoint, load_facts
 from jptycho.forward.model import Fields
 from jptycho.parallel import replicate
 from jptycho.preprocess.knowledge import check_known, known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Guess, Representation, transmission
+from jptycho.run import DGP, Run, folder_of, has_checkpoint, save
 from jptycho.solvers.base import ScanData, Solver, State, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.loop import Record, Stage, run_epochs
 from jptycho.solvers.validation import held_out_loss, loss_of_fields
 from jptycho.types import Array
 from jptycho.words import advice
-
-PIXELS, DGP = "pixels", "dgp"
-Say = Callable[[str], None]
-Observer = Callable[[Record, Callable[[], Array]], None]
-"""Called after each epoch with its record and a function that gives the object's channels then."""
-
-
-@dataclasses.dataclass
-class Run:
-    """A run under way: what the stages share. The only mutable record of the package.
-
-    Attributes:
-        config: effective configuration.
-        problem: the scan made ready.
-        say: told in words what happens.
-        observe: called after each epoch.
-        stop: asked after each epoch.
-        checkpoint: folder, or None for none.
-        started: clock reading.
-        held: the same scan by the electrons that are held out, or None.
-        halves: for each network the scan by each half of the electrons, or None; they judge it.
-        history: of every epoch so far.
-    """
-
-    config: Config
-    problem: Problem
-    say: Say
-    observe: Observer
-    stop: Callable[[], bool]
-    checkpoint: Path | None
-    started: float
-    held: Problem | None = None
-    halves: list[tuple[Problem, Problem]] | None = None
-    history: list[Record] = dataclasses.field(default_factory=list)
 
 
 def optimise(
@@ -92,10 +55,10 @@ def optimise(
     state = init_state(solver, mesh, params, constants, jax.random.key(run.config.seed + 2))
     best = None if run.held is None else _nothing_yet(run, mesh, guess, state, name)
     if has_checkpoint(run, name):
-        saved = load_checkpoint(_folder(run), _tree(state, constants, best) | {"start": began})
+        saved = load_checkpoint(folder_of(run), _tree(state, constants, best) | {"start": began})
         state, constants, began = saved["state"], saved["constants"], saved["start"]
         guess = dataclasses.replace(guess, **began)
-        facts = load_facts(_folder(run)) or {}
+        facts = load_facts(folder_of(run)) or {}
         best = None if best is None else Best(saved["best"], *facts["best"])
         run.history[:] = [Record(**record) for record in facts["history"]]
         run.started -= run.history[-1].seconds if run.history else 0.0
@@ -107,13 +70,14 @@ def optimise(
     def observe(record: Record, now: State) -> None:
         nonlocal saved_at
         run.history.append(record)
-        run.observe(record, lambda: object_channels(solver, now, constants))
+        run.observe(record, lambda: jnp.copy(object_channels(solver, now, constants)))
         if best is not None and record.held_out < best.value:
             # The next epoch takes the state's arrays.
             best.state, best.value, best.epoch = jax.tree.map(jnp.copy, now), record.held_out, record.epoch
         due = time.perf_counter() - saved_at >= 60 * run.config.output.checkpoint_minutes
         if run.checkpoint is not None and (due or run.stop()):
-            _save(run, name, _tree(now, constants, best) | {"start": began}, best)
+            tree = _tree(now, constants, best) | {"start": began}
+            save(run, name, tree, {} if best is None else {"best": [best.value, best.epoch]})
             saved_at = time.perf_counter()
 
     def enough() -> bool:
@@ -122,7 +86,7 @@ def optimise(
         return best is not None and len(judged) - int(np.argmin(judged or [0])) > run.config.stop.patience
 
     state, status = run_epochs(stage, state, observe, run.stop, enough)
-    return _kept(run, name, best, guess) or _estimate(guess, solver, best.state if best else state, constants), status
+    return _kept(run, name, best, guess) or estimate_of(guess, solver, best.state if best else state, constants), status
 
 
 def _kept(run: Run, name: str, best: Best | None, guess: Guess) -> Guess | None:
@@ -153,10 +117,13 @@ def _distributed(run: Run, mesh: Mesh, name: str) -> ScanData:
 
 
 def _nothing_yet(run: Run, mesh: Mesh, guess: Guess, state: State, name: str) -> Best:
-    """The best before the first epoch: nothing, or of the priors the start, by its held-out loss."""
+    """The best before the first epoch: nothing, or of the priors the start, by its held-out loss.
+
+    An earlier result may have seen the electrons that are held out now: it is no judge's case.
+    """
     # A copy: the first epoch takes the state's arrays.
     best = Best(jax.tree.map(jnp.copy, state), math.inf)
-    if name == DGP and run.held is not None:
+    if name == DGP and run.held is not None and run.config.dgp.start_file is None:
         best.value = judged(run.held, run.config.loss, mesh, guess)
     return best
 
@@ -178,8 +145,18 @@ def judged(problem: Problem, loss: str, mesh: Mesh, guess: Guess) -> float:
     return float(loss_of_fields(mesh, loss, replicate(mesh, fields), held))
 
 
-def _estimate(guess: Guess, solver: Solver, state: State, constants: Any) -> Guess:
-    """The guess, with the unknowns that a state stands for."""
+def estimate_of(guess: Guess, solver: Solver, state: State, constants: Any) -> Guess:
+    """The guess, with the unknowns that a state stands for.
+
+    Args:
+        guess: what else is known.
+        solver: its settings.
+        state: after some epochs.
+        constants: of the representations.
+
+    Returns:
+        the estimate.
+    """
     fields = _fields(solver, state.params, constants)
     return dataclasses.replace(
         guess,
@@ -242,54 +219,5 @@ def _applied(representation: Representation, params: Any, constants: Any) -> Arr
     return representation.apply(params, constants, None)
 
 
-def has_checkpoint(run: Run, stage: str) -> bool:
-    """Whether a run can go on in the middle of a stage.
-
-    Args:
-        run: the run.
-        stage: ``"pixels"`` or ``"dgp"``.
-
-    Returns:
-        whether its checkpoint is of that stage.
-
-    Raises:
-        ConfigError: the checkpoint was made with other settings.
-    """
-    facts = load_facts(_folder(run))
-    if facts is None:
-        return False
-    for name, what in (("configuration", "settings"), ("data", "data")):
-        if facts[name] != _facts(run)[name]:
-            raise ConfigError(
-                f"checkpoint: {str(run.checkpoint)!r} was made with other {what}. Restore them to go on, "
-                "or delete it to start from the beginning."
-            )
-    return facts["stage"] == stage
-
-
-def _folder(run: Run) -> Path:
-    return run.checkpoint if run.checkpoint is not None else Path("/nonexistent")
-
-
-def _facts(run: Run) -> dict[str, Any]:
-    """What must be equal for a run to go on: settings and data, wherever the files are now."""
-    problem, digest = run.problem, hashlib.sha256()
-    for array in (
-        problem.counts[:: max(1, len(problem.counts) // 64)],
-        problem.guess.positions,
-        problem.guess.probe,
-        problem.setup.mask,
-    ):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    settings = run.config.model_dump(exclude={"output": True, "data": {"file"}, "dgp": {"start_file"}}, mode="json")
-    return {"configuration": settings, "data": digest.hexdigest()}
-
-
 def _tree(state: State, constants: Any, best: Best | None) -> dict[str, Any]:
     return {"state": state, "constants": constants} | ({} if best is None else {"best": best.state})
-
-
-def _save(run: Run, stage: str, tree: dict[str, Any], best: Best | None) -> None:
-    history = [dataclasses.asdict(record) for record in run.history]
-    facts = {**_facts(run), "stage": stage, "history": history}
-    save_checkpoint(_folder(run), tree, facts | ({} if best is None else {"best": [best.value, best.epoch]}))

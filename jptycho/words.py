@@ -30,7 +30,8 @@ def objective_in_words(config: Config) -> list[str]:
         f"optimised: {', '.join(free)}",
         f"held out: {judged}",
     ]
-    if config.method == "pixels" or (config.dgp.start_file is None and config.dgp.start == "pixels"):
+    by_pixels = config.dgp.start == "pixels" and (config.dgp.start_file is None or config.dgp.split)
+    if config.method == "pixels" or by_pixels:
         lines.append(f"pixels by {_solver_in_words(config)}")
     if config.method == "dgp":
         lines += _priors_in_words(config.dgp)
@@ -38,11 +39,13 @@ def objective_in_words(config: Config) -> list[str]:
 
 
 def _priors_in_words(dgp: DGPConfig) -> list[str]:
-    start = f"a result ({dgp.start_file})" if dgp.start_file else f"{dgp.start_epochs} epochs of pixels"
+    start = f"{dgp.start_epochs} epochs of pixels"
+    if dgp.start_file:
+        start = f"a result ({dgp.start_file})" + (f", the object by halves from {start}" if dgp.split else "")
     if dgp.start == "dpc":
         start = "differential phase contrast"
     if dgp.start == "random":
-        start = "random weights; without an estimate this rarely finds the object"
+        start = "random weights, no estimate"
     network = f"{dgp.architecture} of {dgp.levels} levels, {dgp.filters} filters, input noise {dgp.noise:.3g}"
     unknowns = {
         "object": network if dgp.object == "network" else "pixels",
@@ -50,12 +53,12 @@ def _priors_in_words(dgp: DGPConfig) -> list[str]:
     }
     judged = "each half of the electrons judges what is made of the other's estimate"
     if not dgp.split:
-        judged = (
-            "all electrons judge what is made of their own estimate, so input noise and stop must prevent over-fitting"
-        )
+        judged = "all electrons judge what is made of their own estimate: input noise and stop prevent over-fitting"
+    if dgp.start == "random" or dgp.random_input or dgp.object == "pixels":
+        judged = "no network of the object sees an estimate"
     return [
         f"deep generative priors from {start}: " + "; ".join(f"{name} {what}" for name, what in unknowns.items()),
-        f"{judged}; adam, rates {dgp.object_rate:g} and {dgp.probe_rate:g}"
+        f"{judged}; adam, rates of networks {dgp.object_rate:g} and {dgp.probe_rate:g}"
         + (f"; {dgp.members} members" if dgp.members > 1 else ""),
     ]
 

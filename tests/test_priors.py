@@ -209,6 +209,8 @@ def test_an_ensemble_too_large_for_memory_is_refused_with_what_fits(small_scan):
         ({"dgp": {"architecture": "depth"}}, "raise object.slices"),
         ({"dgp": {"start": "random", "start_file": "a.h5"}}, "dgp.start_file would have no effect"),
         ({"dgp": {"pretrain_steps": 0}}, "would forget the estimate"),
+        ({"dgp": {"residual": True, "start": "random"}}, "dgp.residual"),
+        ({"dgp": {"members": 2, "average": 0}}, "dgp.average"),
         ({"dgp": {"start_epochs": 0}}, "no estimate to pre-train on"),
         ({"dgp": {"object": "cnn"}}, "dgp.object"),
         ({"dgp": {"positions": "network"}}, "dgp.positions: unknown key"),

@@ -28,7 +28,7 @@ def centres_of_mass(problem: Problem) -> Float[np.ndarray, "scan 2"]:
     return centres - moments.sum(axis=0) / total.sum()
 
 
-def differential_phase(problem: Problem) -> Float[np.ndarray, "slices channels Y X"]:
+def differential_phase(problem: Problem, positive: bool = False) -> Float[np.ndarray, "slices channels Y X"]:
     """Phase whose slope moves the patterns as they were moved, blurred by the probe, shared equally by the slices.
 
     ∇φ = 2π ⟨k⟩ at each position, spread over the canvas by a Gaussian as wide as the distance between positions; φ
@@ -36,6 +36,7 @@ def differential_phase(problem: Problem) -> Float[np.ndarray, "slices channels Y
 
     Args:
         problem: the scan made ready.
+        positive: whether the smallest phase where patterns were taken is zero instead of the mean.
 
     Returns:
         channels in rad like those of the problem's guess.
@@ -62,5 +63,7 @@ def differential_phase(problem: Problem) -> Float[np.ndarray, "slices channels Y
     spectrum[0, 0] = 0.0
     phase = np.fft.ifft2(spectrum).real
     out = np.zeros((slices, channels, *canvas), np.float32)
+    if positive:
+        phase = np.maximum(phase - phase[visits > 0].min(), 0.0)
     out[:, 0] = phase / slices
     return out

@@ -115,7 +115,10 @@ def _with_counts(problem: Problem, electrons: Shaped[np.ndarray, "scan ky kx"]) 
     seen = np.asarray(problem.setup.mask) > 0
     dose = float((electrons.mean(axis=0, dtype=np.float64) * seen).sum())
     if dose == 0:
-        raise ConfigError("stop.held_out: no electron fell to one of the parts. Raise the share or set it to 0.")
+        raise ConfigError(
+            "data.counts: no electron fell to one of the parts into which they are divided. "
+            "Set stop.held_out = 0 and dgp.split = false."
+        )
     setup: Setup = problem.setup
     read_out = jnp.zeros(()) if setup.noise is None else setup.noise.read_out
     noise = Noise(jnp.asarray(dose, jnp.float32), read_out)

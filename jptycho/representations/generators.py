@@ -2,6 +2,7 @@
 
 A network that sees an estimate and is judged by the electrons it was made from learns their noise. Here each half of
 the electrons judges what the network makes of the other half's estimate, so noise is all that it cannot predict.
+Where an estimate holds more than the network can reproduce, the network adds to it.
 
 Source: McCray, Ribet, Varnavides & Ophus, arXiv 2511.07795 (the priors); Hendriksen, Pelt & Batenburg, "Noise2Inverse",
 IEEE Trans. Comput. Imaging 6 (2020) 1320 (the split).
@@ -26,6 +27,8 @@ HEAD = "Convolution_0"
 """A network's last convolution."""
 SMALLEST_SCALE = 1e-2
 """Scale of a channel without contrast: 0.01 rad for a phase."""
+BLANK_SCALE = 0.1
+"""Likewise where a network sees noise instead of an estimate, of which it may have to make much."""
 LEAST_POWER = 1e-6
 """Of a target, so that a blank one can be reproduced too; others have one."""
 
@@ -50,12 +53,15 @@ class Standardised:
     kept: Float[Array, ""]
 
 
-def standardise(estimates: Float[Array, "estimates n y x c"], multiple: int) -> Standardised:
+def standardise(
+    estimates: Float[Array, "estimates n y x c"], multiple: int, smallest: float = SMALLEST_SCALE
+) -> Standardised:
     """Scale each channel to zero mean and unit variance over all estimates and pad to a multiple.
 
     Args:
         estimates: one, or two from halves of the electrons.
         multiple: that rows and columns must divide by.
+        smallest: scale.
 
     Returns:
         the images for the network. A channel without contrast keeps a scale that is small and not zero.
@@ -65,7 +71,7 @@ def standardise(estimates: Float[Array, "estimates n y x c"], multiple: int) -> 
         (1, 1, 4, 4, 1)
     """
     mean = jnp.mean(estimates, axis=(0, 1, 2, 3))
-    scale = jnp.maximum(jnp.std(estimates, axis=(0, 1, 2, 3)), SMALLEST_SCALE)
+    scale = jnp.maximum(jnp.std(estimates, axis=(0, 1, 2, 3)), smallest)
     image = _pad((estimates - mean) / scale, multiple, "wrap")
     return Standardised(image, image[::-1], mean, scale, jnp.zeros(()))
 
@@ -168,7 +174,8 @@ class GeneratedObject:
         """Random weights; the constants hold the estimates as inputs and targets."""
         stacks = guess.object[None] if guess.halves is None else guess.halves
         images = jnp.stack([self._image(stack) for stack in stacks])
-        constants = standardise(images, 2**self.network.levels)
+        smallest = BLANK_SCALE if self.random_input else SMALLEST_SCALE
+        constants = standardise(images, 2**self.network.levels, smallest)
         key, key_input = jax.random.split(key)
         if self.random_input:
             noise = jax.random.normal(key_input, constants.image.shape[1:], images.dtype)

@@ -37,6 +37,7 @@ LAYERS = [
         "engines",
         "ensembles",
         "priors",
+        "run",
         "words",
         "choices",
         "stages",

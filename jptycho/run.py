@@ -1,0 +1,117 @@
+"""A run under way, and its checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jptycho.config import Config
+from jptycho.data.checkpoints import load_facts, save_checkpoint
+from jptycho.errors import ConfigError
+from jptycho.preprocess.prepare import Problem
+from jptycho.solvers.loop import Record
+from jptycho.types import Array
+
+PIXELS, DGP = "pixels", "dgp"
+Say = Callable[[str], None]
+Observer = Callable[[Record, Callable[[], Array]], None]
+"""Called after each epoch with its record and a function that gives the object's channels then."""
+
+
+@dataclasses.dataclass
+class Run:
+    """A run under way: what the stages share. The only mutable record of the package.
+
+    Attributes:
+        config: effective configuration.
+        problem: the scan made ready.
+        say: told in words what happens.
+        observe: called after each epoch.
+        stop: asked after each epoch.
+        checkpoint: folder, or None for none.
+        started: clock reading.
+        held: the same scan by the electrons that are held out, or None.
+        halves: for each network the scan by each half of the electrons, or None; they judge it.
+        history: of every epoch so far.
+    """
+
+    config: Config
+    problem: Problem
+    say: Say
+    observe: Observer
+    stop: Callable[[], bool]
+    checkpoint: Path | None
+    started: float
+    held: Problem | None = None
+    halves: list[tuple[Problem, Problem]] | None = None
+    history: list[Record] = dataclasses.field(default_factory=list)
+
+
+def has_checkpoint(run: Run, stage: str) -> bool:
+    """Whether a run can go on in the middle of a stage.
+
+    Args:
+        run: the run.
+        stage: ``"pixels"`` or ``"dgp"``.
+
+    Returns:
+        whether its checkpoint is of that stage.
+
+    Raises:
+        ConfigError: the checkpoint was made with other settings.
+    """
+    facts = load_facts(folder_of(run))
+    if facts is None:
+        return False
+    for name, what in (("configuration", "settings"), ("data", "data")):
+        if facts[name] != _facts(run)[name]:
+            raise ConfigError(
+                f"checkpoint: {str(run.checkpoint)!r} was made with other {what}. Restore them to go on, "
+                "or delete it to start from the beginning."
+            )
+    return facts["stage"] == stage
+
+
+def folder_of(run: Run) -> Path:
+    """Where the checkpoint is; a path that does not exist where none is wanted.
+
+    Args:
+        run: the run.
+
+    Returns:
+        the folder.
+    """
+    return run.checkpoint if run.checkpoint is not None else Path("/nonexistent")
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    """What must be equal for a run to go on: settings and data, wherever the files are now."""
+    problem, digest = run.problem, hashlib.sha256()
+    for array in (
+        problem.counts[:: max(1, len(problem.counts) // 64)],
+        problem.guess.positions,
+        problem.guess.probe,
+        problem.setup.mask,
+    ):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    settings = run.config.model_dump(exclude={"output": True, "data": {"file"}, "dgp": {"start_file"}}, mode="json")
+    return {"configuration": settings, "data": digest.hexdigest()}
+
+
+def save(run: Run, stage: str, tree: dict[str, Any], more: dict[str, Any]) -> None:
+    """Write a checkpoint.
+
+    Args:
+        run: the run.
+        stage: in which it is.
+        tree: arrays.
+        more: facts about them.
+    """
+    history = [dataclasses.asdict(record) for record in run.history]
+    facts = {**_facts(run), "stage": stage, "history": history}
+    save_checkpoint(folder_of(run), tree, facts | more)
