@@ -66,7 +66,7 @@ def run(scan: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """Scores of the kept epoch, seconds of an epoch, parameters of the object's network."""
     from cases import per_epoch, scored
 
-    rows = scored(scan, fresh=False, **settings)
+    rows = scored(scan, **settings)
     later = [row for row in rows if row["stage"] != "pixels"] or rows
     chosen = min(rows, key=lambda row: row["held_out"])
     kept = {k: chosen[k] for k in ("epoch", "correlation", "high_pass", "ssim", "held_out")}
