@@ -21,6 +21,7 @@ from jptycho.preprocess.guess import differential_phase
 from jptycho.preprocess.prepare import field_of_view, prepare
 from jptycho.preprocess.thin import halve
 from jptycho.pretrain import Pretraining, better_added, pretrain
+from jptycho.priors import generators_of, prior_model
 from jptycho.representations.base import Guess, ModelSpec, initialise, judged_by, render
 from jptycho.representations.generators import GeneratedObject, added_to_estimate
 from jptycho.representations.networks import DECODER, DEPTH, UNet, UNetSpec, initial_weights, parameter_count
@@ -230,6 +231,15 @@ def test_poolings_that_leave_nothing_are_refused(small_scan):
         else:
             with pytest.raises(jptycho.ConfigError, match=wanted):
                 effective(config, prepare(small_scan))
+
+
+def test_a_random_start_sees_noise_and_not_nothing(small_scan):
+    problem = prepare(small_scan)
+    config = effective(with_changes(None, {"method": "dgp", "dgp": {"start": "random"}}), problem)
+    generator = generators_of(prior_model(config, problem))["object"]
+    _, (inputs, *_) = generator.init(jax.random.key(0), problem.guess)
+    assert float(inputs.image.std()) == pytest.approx(1, rel=0.1)
+    assert float(inputs.scale.min()) >= 0.1
 
 
 def test_ensemble_end_to_end(small_scan, tmp_path):

@@ -260,6 +260,19 @@ def test_interrupted_python_call_returns_the_last_epoch(small_scan):
     assert 3 <= len(result.history["loss"]) <= 4
 
 
+def test_an_interruption_before_the_networks_gives_the_start(small_scan):
+    """Ctrl-C in the last epoch of the pixels from which the networks would have begun."""
+
+    def press(record, channels):
+        del channels
+        if record.epoch == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    result = jptycho.reconstruct(small_scan, method="dgp", dgp={"start_epochs": 2}, observe=press)
+    assert result.attributes["status"] == "interrupted"
+    assert list(result.history["stage"]) == ["pixels"] * 2
+
+
 def test_result_does_not_depend_on_the_number_of_devices(small_scan):
     """The batches differ, so the runs do; what they find agrees."""
     found = jptycho.reconstruct(small_scan, pixels={"epochs": 8})
