@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize, special
 
+SHOWN = ("pixels", "pixels, depth tv 0.001", "pixels, depth slope 0.001", "dgp", "dgp, depth")
+
 
 def layers(result: Any, scan: Any, size: str) -> dict[str, Any]:
     """Depth profile of each layer of a bilayer: its width, and the share of it that lies in the other's half.
@@ -56,7 +58,7 @@ def depth_weights(slices: np.ndarray, structures: np.ndarray, sampling: tuple[fl
 
 
 def picture(size: str, dose: float, file: Path, results: dict[str, Any]) -> None:
-    """Both layers' depth profiles by the truth and by every method's first seed."""
+    """Both layers' depth profiles by the truth and by the first seed of the methods shown."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -68,9 +70,9 @@ def picture(size: str, dose: float, file: Path, results: dict[str, Any]) -> None
     truth, sampling = scan.truth, scan.truth.sampling
     axes = [np.arange(n) * d + o for n, d, o in zip(truth.phase.shape, sampling, truth.origin, strict=True)]
     true = true_layers(scan, size, axes[0], axes[1], separate=True)
-    start = f"{dose:g} e/A^2, seed 0: "
+    start, chosen = f"{dose:g} e/A^2, seed 0: ", [row for row in results if row.split(": ")[-1] in SHOWN]
     shown = {"truth": depth_weights(true, true_layers(scan, size, axes[0], axes[1]), sampling)}
-    shown |= {key.removeprefix(start): row["depth profiles"] for key, row in results.items() if key.startswith(start)}
+    shown |= {key.removeprefix(start): results[key]["depth profiles"] for key in chosen if key.startswith(start)}
     figure, panels = plt.subplots(1, len(shown), figsize=(2.6 * len(shown), 2.6), sharey=True)
     depth = CASES["wse2", size].slice_thickness * (np.arange(len(true)) + 0.5)
     for axis, (label, profiles) in zip(panels, shown.items(), strict=True):
