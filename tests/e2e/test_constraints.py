@@ -192,7 +192,7 @@ def test_penalties_reach_a_generated_object_and_projections_do_not(small_scan):
     jptycho.reconstruct(
         small_scan,
         method="dgp",
-        dgp={**nets, "object_rate": 2e-2, "average": 0.0, "warm_up": 0, "epochs": 8},
+        dgp={**nets, "object_rate": 2e-2, "average": 0.0, "warm_up": 0, "epochs": 8, "residual": False},
         probe={"fixed": True},
         penalties={"tv_phase": 1.0},
         observe=observe,
