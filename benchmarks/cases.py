@@ -27,17 +27,15 @@ def recordings(doses: tuple[float, ...], seeds: tuple[int, ...], **settings: Any
     return scans
 
 
-def scored(scan: Any, fresh: bool = True, **settings: Any) -> list[dict[str, Any]]:
+def scored(scan: Any, **settings: Any) -> list[dict[str, Any]]:
     """Every epoch of a reconstruction against the truth; see :func:`scored_run`."""
-    return scored_run(scan, fresh, **settings)[0]
+    return scored_run(scan, **settings)[0]
 
 
-def scored_run(
-    scan: Any, fresh: bool = True, snapshots: list[Any] | None = None, **settings: Any
-) -> tuple[list[dict[str, Any]], Any]:
+def scored_run(scan: Any, snapshots: list[Any] | None = None, **settings: Any) -> tuple[list[dict[str, Any]], Any]:
     """Every epoch of a reconstruction against the truth, and its result; scoring is outside wall and CPU seconds.
 
-    ``fresh`` throws earlier compilations away, so that the run pays for its own; ``snapshots`` receives the phase of
+    Earlier compilations are thrown away, so that the run pays for its own; ``snapshots`` receives the phase of
     every epoch (slices, Y, X).
     """
     import jax
@@ -49,8 +47,7 @@ def scored_run(
     from jptycho.demo import score
     from jptycho.settings import parse
 
-    if fresh:
-        jax.clear_caches()
+    jax.clear_caches()
     config = parse(Config, {"data": {"file": "-"}, **settings})
     seen: list[tuple[Any, float, np.ndarray]] = []
     start, aside = cpu_seconds(), 0.0
