@@ -213,8 +213,8 @@ def picture(name: str, size: str, dose: float) -> None:
     shown = {"truth": resample(truth.phase, truth.sampling, truth.origin, axes[0], axes[1])}
     for path in sorted((CACHE / "phases").glob(f"{name}_{size}_{dose:g}_0_*.npy"), reverse=True):
         shown[path.stem.split("_", 4)[-1]] = np.load(path).sum(axis=0)[view]
-    figure, panels = plt.subplots(1, len(shown), figsize=(3.6 * len(shown), 3.9))
-    for axis, (label, phase) in zip(panels, shown.items(), strict=True):
+    figure, panels = plt.subplots(1, len(shown), figsize=(3.6 * len(shown), 3.9), squeeze=False)
+    for axis, (label, phase) in zip(panels[0], shown.items(), strict=True):
         axis.imshow(phase, cmap="gray", vmin=np.quantile(phase, 0.002), vmax=np.quantile(phase, 0.998))
         axis.set(title=label if label == "truth" else f"{label}, {dose:g} e/Å²", xticks=[], yticks=[])
     figure.tight_layout()

@@ -22,6 +22,7 @@ from jptycho.preprocess.automatic import (
     choose_object_rate,
     choose_preconditioner,
     choose_probe,
+    choose_probe_rate,
 )
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
 from jptycho.preprocess.thin import divisible
@@ -153,6 +154,7 @@ def effective(config: Config, problem: Problem) -> Config:
     update = {
         "batch": automatic if pixels.batch == AUTO else pixels.batch,
         "object_rate": choose_object_rate(problem) if pixels.object_rate == AUTO else pixels.object_rate,
+        "probe_rate": choose_probe_rate(problem) if pixels.probe_rate == AUTO else pixels.probe_rate,
         "amplitude": chosen.amplitude if pixels.amplitude == AUTO else pixels.amplitude,
         "corner": chosen.corner if pixels.corner == AUTO else pixels.corner,
     }

@@ -20,7 +20,9 @@ class PixelsConfig(Section):
     epochs: int = Field(20, ge=1, description="times that every pattern is seen")
     batch: Count | Literal["auto"] = Field(AUTO, description="patterns a step")
     object_rate: Positive | Literal["auto"] = Field(AUTO, description="gradient: learning rate in rad")
-    probe_rate: Positive = Field(3e-2, description="gradient: learning rate, relative to the probe's mean amplitude")
+    probe_rate: Positive | Literal["auto"] = Field(
+        AUTO, description="gradient: learning rate, relative to the probe's mean amplitude"
+    )
     amplitude: NotNegative | Literal["auto"] = Field(
         AUTO, description="gradient: of the spectral preconditioner: how much faster slow structure moves; 0 for none"
     )

@@ -110,7 +110,8 @@ def convergence_table(runs: dict[str, list[Scored]]) -> Table:
         for s in scores:
             if s.total in wanted or id(s) in marks:
                 q = s.similarity
-                note = marks.get(id(s), "start" if s.record.stage != name else "")
+                stage = {name: "", "pixels": "start"}.get(s.record.stage, s.record.stage)
+                note = marks.get(id(s), stage)
                 numbers = [f"{v:.4f}" for v in (s.record.loss, q.correlation, q.high_pass, q.ssim)]
                 rows.append([name, str(s.total), f"{s.record.seconds:.1f}", *numbers, note])
     head = ["run", "epoch", "seconds", "loss", "corr.", "fine", "SSIM", ""]

@@ -234,7 +234,7 @@ def _gradient(config: Config, problem: Problem, epochs: int, shared: dict[str, A
         model,
         config.loss,
         object_rate=float(pixels.object_rate),
-        probe_rate=0.0 if config.probe.fixed else pixels.probe_rate,
+        probe_rate=0.0 if config.probe.fixed else float(pixels.probe_rate),
         optimiser=optimiser,
         position_rate=config.refine.position_rate,
         tilt_rate=config.refine.tilt_rate,

@@ -17,13 +17,14 @@ from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result, read_result
 from jptycho.engines import pixel_mesh, pixel_solver
 from jptycho.errors import ConfigError
+from jptycho.finish import run_finish
 from jptycho.outcome import collect, guess_from_result
 from jptycho.preprocess.guess import differential_phase
 from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.thin import halve, hold_out
 from jptycho.priors import members_at_once, run_generators
 from jptycho.representations.base import POTENTIAL, Guess, initialise
-from jptycho.run import DGP, PIXELS, Observer, Run, Say, has_checkpoint
+from jptycho.run import DGP, FINISH, PIXELS, Observer, Run, Say, has_checkpoint
 from jptycho.solvers.loop import DONE, Record, interruptible
 from jptycho.stages import optimise
 from jptycho.types import Array
@@ -75,16 +76,33 @@ def reconstruct(
         if config.method == PIXELS:
             guess, status = run_pixels(run, guess, config.pixels.epochs)
         else:
-            if config.dgp.start_file:
-                guess = guess_from_result(problem, read_result(config.dgp.start_file, name="dgp.start_file"))
-            elif config.dgp.start == "dpc":
-                phase = differential_phase(problem, config.object.kind == POTENTIAL)
-                guess = dataclasses.replace(guess, object=jnp.asarray(phase))
-            elif config.dgp.start == "pixels" and not has_checkpoint(run, DGP):
-                guess, status = run_pixels(run, guess, config.dgp.start_epochs)
-            if status == DONE:
-                guess, status = run_generators(run, guess)
+            guess, status = run_priors(run, guess)
     return collect(run, guess, status)
+
+
+def run_priors(run: Run, guess: Guess) -> tuple[Guess, str]:
+    """Estimate, networks, finish: the stages of the deep generative priors.
+
+    Args:
+        run: the run.
+        guess: where to start.
+
+    Returns:
+        the estimate reached, and the status.
+    """
+    dgp, status = run.config.dgp, DONE
+    finish = dgp.finish_epochs and dgp.object == "network"
+    if not (finish and has_checkpoint(run, FINISH)):
+        if dgp.start_file:
+            guess = guess_from_result(run.problem, read_result(dgp.start_file, name="dgp.start_file"))
+        elif dgp.start == "dpc":
+            phase = differential_phase(run.problem, run.config.object.kind == POTENTIAL)
+            guess = dataclasses.replace(guess, object=jnp.asarray(phase))
+        elif dgp.start == "pixels" and not has_checkpoint(run, DGP):
+            guess, status = run_pixels(run, guess, dgp.start_epochs)
+        if status == DONE:
+            guess, status = run_generators(run, guess)
+    return run_finish(run, guess) if finish and status == DONE else (guess, status)
 
 
 def _divided(

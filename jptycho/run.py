@@ -17,7 +17,8 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.solvers.loop import Record
 from jptycho.types import Array
 
-PIXELS, DGP = "pixels", "dgp"
+PIXELS, DGP, FINISH = "pixels", "dgp", "finish"
+"""Stages of a run."""
 Say = Callable[[str], None]
 Observer = Callable[[Record, Callable[[], Array]], None]
 """Called after each epoch with its record and a function that gives the object's channels then."""
@@ -57,7 +58,7 @@ def has_checkpoint(run: Run, stage: str) -> bool:
 
     Args:
         run: the run.
-        stage: ``"pixels"`` or ``"dgp"``.
+        stage: ``PIXELS``, ``DGP`` or ``FINISH``.
 
     Returns:
         whether its checkpoint is of that stage.

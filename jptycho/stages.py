@@ -22,13 +22,16 @@ from jptycho.parallel import replicate
 from jptycho.preprocess.knowledge import check_known, known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Guess, Representation, transmission
-from jptycho.run import DGP, Run, folder_of, has_checkpoint, save
+from jptycho.run import DGP, FINISH, PIXELS, Run, folder_of, has_checkpoint, save
 from jptycho.solvers.base import ScanData, Solver, State, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.loop import Record, Stage, run_epochs
 from jptycho.solvers.validation import held_out_loss, loss_of_fields
 from jptycho.types import Array
 from jptycho.words import advice
+
+UNKNOWNS = ("object", "probe", "positions", "tilt", "members")
+"""What a stage begins with and a checkpoint keeps of it."""
 
 
 def optimise(
@@ -38,7 +41,7 @@ def optimise(
 
     Args:
         run: the run.
-        name: ``PIXELS`` or ``DGP``.
+        name: ``PIXELS``, ``DGP`` or ``FINISH``.
         solver: its settings.
         mesh: devices.
         guess: what the stage began with.
@@ -50,10 +53,11 @@ def optimise(
     """
     params, constants = start
     constants = replicate(mesh, constants)
-    began = {name: getattr(guess, name) for name in ("object", "probe", "positions", "tilt")}
+    began = {name: value for name in UNKNOWNS if (value := getattr(guess, name)) is not None}
     data = _distributed(run, mesh, name)
     state = init_state(solver, mesh, params, constants, jax.random.key(run.config.seed + 2))
-    best = None if run.held is None else _nothing_yet(run, mesh, guess, state, name)
+    # A copy: the first epoch takes the state's arrays.
+    best = None if run.held is None else Best(jax.tree.map(jnp.copy, state))
     if has_checkpoint(run, name):
         saved = load_checkpoint(folder_of(run), _tree(state, constants, best) | {"start": began})
         state, constants, began = saved["state"], saved["constants"], saved["start"]
@@ -86,18 +90,30 @@ def optimise(
         return best is not None and len(judged) - int(np.argmin(judged or [0])) > run.config.stop.patience
 
     state, status = run_epochs(stage, state, observe, run.stop, enough)
-    return _kept(run, name, best, guess) or estimate_of(guess, solver, best.state if best else state, constants), status
+    found = estimate_of(guess, solver, best.state if best else state, constants)
+    return (found if best is None else _kept(run, name, mesh, best, guess, found)), status
 
 
-def _kept(run: Run, name: str, best: Best | None, guess: Guess) -> Guess | None:
-    """Say which epoch is kept; the start where none is better."""
-    if best is None:
-        return None
-    if not best.epoch:
-        run.say(f"{name}: no epoch predicts what is held out better than the start, {best.value:.6g}, which is kept")
-        return guess
-    run.say(f"{name}: epoch {best.epoch} predicts what is held out best, {best.value:.6g}; it is kept")
-    return None
+def _kept(run: Run, name: str, mesh: Mesh, best: Best, start: Guess, found: Guess) -> Guess:
+    """What predicts best what is held out, said in words: the best epoch, or where there are networks the start.
+
+    A network reproduces no probe exactly. So its object is judged with the probe of the start as well. An earlier
+    result may have seen the electrons that are held out now: it is no judge's case.
+    """
+    epoch = f"epoch {best.epoch} predicts what is held out best"
+    candidates = {f"{epoch}, {best.value:.6g}; it is kept": (best.value, found)}
+    dgp, held = run.config.dgp, run.held
+    if held is not None and name != PIXELS and (name == FINISH or dgp.start_file is None):
+        value = judged(held, run.config.loss, mesh, start)
+        none = f"no epoch predicts what is held out better than the start, {value:.6g}, which is kept"
+        candidates[none] = (value, start)
+        if name == DGP and dgp.object == dgp.probe == "network":
+            other = dataclasses.replace(found, probe=start.probe)
+            value = judged(held, run.config.loss, mesh, other)
+            candidates[f"{epoch}, {value:.6g} with the probe of the start; they are kept"] = (value, other)
+    words, (_, kept) = min(candidates.items(), key=lambda item: item[1][0])
+    run.say(f"{name}: {words}")
+    return kept
 
 
 def _distributed(run: Run, mesh: Mesh, name: str) -> ScanData:
@@ -114,18 +130,6 @@ def _distributed(run: Run, mesh: Mesh, name: str) -> ScanData:
     elif name == DGP and run.config.dgp.members > 1:
         counts = counts[:, None]
     return distribute(counts, setup, mesh, known)
-
-
-def _nothing_yet(run: Run, mesh: Mesh, guess: Guess, state: State, name: str) -> Best:
-    """The best before the first epoch: nothing, or of the priors the start, by its held-out loss.
-
-    An earlier result may have seen the electrons that are held out now: it is no judge's case.
-    """
-    # A copy: the first epoch takes the state's arrays.
-    best = Best(jax.tree.map(jnp.copy, state), math.inf)
-    if name == DGP and run.held is not None and run.config.dgp.start_file is None:
-        best.value = judged(run.held, run.config.loss, mesh, guess)
-    return best
 
 
 def judged(problem: Problem, loss: str, mesh: Mesh, guess: Guess) -> float:
@@ -164,7 +168,7 @@ def estimate_of(guess: Guess, solver: Solver, state: State, constants: Any) -> G
         probe=fields.probe,
         positions=fields.positions,
         tilt=fields.tilt,
-        members=member_channels(state) if isinstance(solver, EnsembleSolver) else None,
+        members=member_channels(state) if isinstance(solver, EnsembleSolver) else guess.members,
     )
 
 
@@ -174,12 +178,12 @@ class Best:
 
     Attributes:
         state: then.
-        value: its held-out loss, or that of the start.
-        epoch: its number; 0 while none is better than the start.
+        value: its held-out loss.
+        epoch: its number; 0 before the first.
     """
 
     state: State
-    value: float
+    value: float = math.inf
     epoch: int = 0
 
 

@@ -60,6 +60,11 @@ def _priors_in_words(dgp: DGPConfig) -> list[str]:
         f"deep generative priors from {start}: " + "; ".join(f"{name} {what}" for name, what in unknowns.items()),
         f"{judged}; adam, rates of networks {dgp.object_rate:g} and {dgp.probe_rate:g}"
         + (f"; {dgp.members} members" if dgp.members > 1 else ""),
+        *(
+            [f"finish: {dgp.finish_epochs} epochs of plain pixels, {dgp.finish_rate:g} of their rate"]
+            if dgp.finish_epochs and dgp.object == "network"
+            else []
+        ),
     ]
 
 
@@ -84,11 +89,13 @@ def advice(config: Config, stage: str) -> str:
 
     Args:
         config: of the run.
-        stage: ``"pixels"`` or ``"dgp"``.
+        stage: ``"pixels"``, ``"dgp"`` or ``"finish"``.
 
     Returns:
         a sentence.
     """
+    if stage == "finish":
+        return "Lower dgp.finish_rate, or set dgp.finish_epochs = 0."
     if stage == "dgp" or config.pixels.solver == GRADIENT:
         return f"Lower {stage}.object_rate or {stage}.probe_rate, and any weight of [penalties]."
     if config.pixels.solver == "lsqml":

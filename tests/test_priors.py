@@ -34,6 +34,7 @@ from .tolerances import SINGLE
 
 SMALL = UNetSpec(1, 4)
 QUICK = {"epochs": 2, "filters": 4, "levels": 1, "probe_levels": 1, "start_epochs": 2, "pretrain_steps": 5, "steps": 2}
+QUICK["finish_epochs"] = 0
 
 
 def halved_guess(canvas=(24, 32), noise=0.5, seed=0):

@@ -1,4 +1,4 @@
-"""What a user need not choose: loss, batch, rate and the two constants of the spectral preconditioner, noise."""
+"""What a user need not choose: loss, batch, rates and the two constants of the spectral preconditioner, noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ STEPS = 26  # an epoch, where the batch is free
 HELD_OUT = 0.1  # of the electrons, that judge a DGP
 SPLIT_NOISE = 0.1  # of a generator's input, where halves of the electrons judge each other: any up to 0.3 serves
 PROBE_ELECTRONS = 5e3  # a pattern, above which a network does not reproduce the probe as well as pixels know it
-OBJECT_RATE = 2e-2  # rad a step at one electron a detector pixel and above
+PROBE_RATE = 3e-2  # of the mean amplitude a step, at one electron a detector pixel and above
+OBJECT_RATE = 0.1  # rad a step at one electron a detector pixel and above, of the contrast
+CONTRAST_SAMPLE = 4096  # patterns that show it
+BLOCK = 4  # pixels
 
 
 def choose_loss(unit: CountUnit, read_noise: float) -> str:
@@ -62,11 +65,12 @@ def choose_micro_batches(batch: int, devices: int, platform: str) -> int:
 
 
 def choose_object_rate(problem: Problem) -> float:
-    """Learning rate of the pixels: smaller where the gradient is mostly noise, and for many slices.
+    """Learning rate of the pixels: a tenth of the patterns' contrast, less where the gradient is mostly noise.
 
-    Adam's step does not shrink with the signal, so at low dose a smaller one walks less at random: the fourth root of
-    the electrons a detector pixel, up to one. Slices have almost the same gradient, so their steps add up: with the
-    rate of one slice 16 slices diverge, with a sixteenth of it their mean is slow; the root is between.
+    Adam's step does not shrink with the signal. So it follows the object's strength, which the patterns' contrast
+    shows, and at low dose a smaller one walks less at random: the fourth root of the electrons a detector pixel, up to
+    one. Slices have almost the same gradient, so their steps add up: with the rate of one slice 16 slices diverge,
+    with a sixteenth of it their mean is slow; the root is between.
 
     Args:
         problem: the scan.
@@ -74,8 +78,54 @@ def choose_object_rate(problem: Problem) -> float:
     Returns:
         rad a step, before the preconditioner.
     """
-    per_pixel = problem.electrons / math.prod(problem.counts.shape[1:])
-    return OBJECT_RATE * min(1.0, per_pixel) ** 0.25 / math.sqrt(problem.guess.object.shape[0])
+    slices = problem.guess.object.shape[0]
+    return OBJECT_RATE * pattern_contrast(problem) * _per_pixel(problem) ** 0.25 / math.sqrt(slices)
+
+
+def choose_probe_rate(problem: Problem) -> float:
+    """Learning rate of a probe of pixels: the root of the electrons a detector pixel, up to one.
+
+    All patterns share the probe, so its gradient is less noisy than the object's; but Adam's steps of a probe that is
+    known well are noise, and more so the fewer the electrons.
+
+    Args:
+        problem: the scan.
+
+    Returns:
+        relative to the probe's mean amplitude a step.
+    """
+    return PROBE_RATE * math.sqrt(_per_pixel(problem))
+
+
+def _per_pixel(problem: Problem) -> float:
+    """Electrons of a pattern, a detector pixel; one at most."""
+    return min(1.0, problem.electrons / math.prod(problem.counts.shape[1:]))
+
+
+def pattern_contrast(problem: Problem) -> float:
+    """How much patterns change from position to position beyond shot noise, relative to their mean.
+
+    C² = Σ (variance - mean) / Σ mean², in electrons, over the detector in blocks of 2 x 2 pixels, which hold less
+    noise; its standard error is added, so that noise does not hide what is there. A weak object's contrast is about its
+    phase's standard deviation in rad.
+
+    Args:
+        problem: the scan.
+
+    Returns:
+        C, at most one. Where counts are no electrons their noise is not taken out.
+    """
+    calibration = problem.dataset.calibration
+    patterns = problem.counts[:: max(1, len(problem.counts) // CONTRAST_SAMPLE)].astype(np.float32)
+    patterns = patterns * np.asarray(problem.setup.mask) / problem.unit.value
+    rows, columns = (n // 2 for n in patterns.shape[1:])
+    patterns = patterns[:, : 2 * rows, : 2 * columns].reshape(-1, rows, 2, columns, 2).sum(axis=(2, 4))
+    mean = patterns.mean(axis=0, dtype=np.float64)
+    shot = np.zeros_like(mean) if problem.unit.source == "estimated" else mean + BLOCK * calibration.read_noise**2
+    power = max(float((mean**2).sum()), 1e-12)
+    excess = float((patterns.var(axis=0, dtype=np.float64) - shot).sum()) / power
+    error = math.sqrt(float((2 * mean**2 + shot).sum()) / len(patterns)) / power
+    return min(math.sqrt(max(excess, 0.0) + error), 1.0)
 
 
 def choose_batch(patterns: int) -> int:

@@ -36,6 +36,7 @@ LAYERS = [
         "constraints",
         "engines",
         "ensembles",
+        "finish",
         "priors",
         "run",
         "words",

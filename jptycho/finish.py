@@ -1,0 +1,64 @@
+"""The last stage of the deep generative priors: plain pixels add what no network found.
+
+A network shows what it can predict and smooths away the rest, though the electrons have seen some of it: the texture
+of a film between lattice reflections, the finest structure at the lowest dose. A few short steps of pixels without
+preconditioner bring that back and leave slow structure, where networks are strong, as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from jptycho.config import Config
+from jptycho.config_solvers import PixelsConfig
+from jptycho.engines import pixel_mesh, pixel_solver, takes_whole_scan
+from jptycho.preprocess.automatic import choose_batch
+from jptycho.representations.base import Guess, initialise
+from jptycho.run import FINISH, Run, has_checkpoint
+from jptycho.stages import optimise
+
+
+def run_finish(run: Run, guess: Guess) -> tuple[Guess, str]:
+    """Go on from the networks' estimate with plain pixels; what is held out judges whether that is better.
+
+    Args:
+        run: the run.
+        guess: the networks' estimate; a checkpoint of this stage replaces it.
+
+    Returns:
+        the estimate reached, and the status. The members of an ensemble stay what they were.
+    """
+    config, members = run.config, run.config.dgp.members
+    if members > 1 and has_checkpoint(run, FINISH):
+        guess = dataclasses.replace(guess, members=jnp.zeros((members, *guess.object.shape)))
+    plain = config.model_copy(update={"pixels": plain_pixels(config, len(run.problem.counts))})
+    mesh = pixel_mesh(plain)
+    solver = pixel_solver(plain, run.problem, mesh, config.dgp.finish_epochs)
+    start = initialise(solver.model, jax.random.key(config.seed), guess)
+    return optimise(run, FINISH, solver, mesh, guess, start, config.dgp.finish_epochs)
+
+
+def plain_pixels(config: Config, patterns: int) -> PixelsConfig:
+    """Settings of the pixels that follow a network.
+
+    Args:
+        config: without ``auto``.
+        patterns: in the scan.
+
+    Returns:
+        the table ``[pixels]``: Adam without preconditioner at a fraction of the rate.
+    """
+    given, plain = config.pixels, PixelsConfig.model_construct()
+    return plain.model_copy(
+        update={
+            "batch": choose_batch(patterns) if takes_whole_scan(config) else given.batch,
+            "object_rate": config.dgp.finish_rate * float(given.object_rate),
+            "probe_rate": given.probe_rate,
+            "amplitude": 0.0,
+            "corner": given.corner,
+            "even": given.even,
+        }
+    )

@@ -1,0 +1,85 @@
+"""The pixels that follow the networks, and the rates of pixels."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import jptycho
+from jptycho.choices import effective, with_changes
+from jptycho.demo import score
+from jptycho.finish import plain_pixels
+from jptycho.preprocess.automatic import choose_object_rate, choose_probe_rate, pattern_contrast
+from jptycho.preprocess.prepare import prepare
+
+NETS = {"epochs": 3, "filters": 4, "levels": 1, "probe_levels": 1, "start_epochs": 2, "pretrain_steps": 5, "steps": 2}
+
+
+class PowerCutError(Exception):
+    """Something that ends a run between two epochs."""
+
+
+def test_the_finish_brings_back_what_a_network_smooths_away():
+    scan = jptycho.simulate_gold(
+        dose=3e3, diameter=14.0, carbon_thickness=4.0, scan_shape=(16, 16), step=1.2, detector=(32, 32), defocus=100.0
+    )
+    stages, said = {}, []
+
+    def observe(record, channels):
+        stages[record.stage] = np.asarray(channels())[:, 0]
+
+    result = jptycho.reconstruct(scan, method="dgp", dgp={**NETS, "residual": False}, observe=observe, say=said.append)
+    assert list(result.history["stage"]) == ["pixels"] * 2 + ["dgp"] * 3 + ["finish"] * 5
+    networks, finished = (score(result, stages[stage], scan.truth) for stage in ("dgp", "finish"))
+    assert finished.high_pass > networks.high_pass + 0.02
+    assert any(line.startswith("finish: epoch ") for line in said)
+    judged = {stage: result.history["held_out"][result.history["stage"] == stage] for stage in stages}
+    assert judged["finish"].min() < judged["dgp"].min()
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_run_goes_on_in_the_middle_of_its_finish(tmp_path, small_scan, members):
+    settings = {"method": "dgp", "dgp": {**NETS, "members": members}, "output": {"checkpoint_minutes": 0.0}}
+    whole = jptycho.reconstruct(small_scan, **settings)
+
+    def cut(record, channels):
+        del channels
+        if (record.stage, record.epoch) == ("finish", 3):
+            raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        jptycho.reconstruct(small_scan, checkpoint=tmp_path / "c", observe=cut, **settings)
+    seen = []
+    resumed = jptycho.reconstruct(
+        small_scan, checkpoint=tmp_path / "c", observe=lambda r, _: seen.append((r.stage, r.epoch)), **settings
+    )
+    assert seen == [("finish", 3), ("finish", 4), ("finish", 5)]
+    np.testing.assert_array_equal(resumed.phase, whole.phase)
+    if members == 2:
+        np.testing.assert_array_equal(resumed.deviation, whole.deviation)
+
+
+def test_the_finish_takes_short_steps_whatever_solver_gave_the_start(small_scan):
+    problem = prepare(small_scan)
+    for pixels in ({}, {"optimiser": "lbfgs"}, {"solver": "raar"}):
+        config = effective(with_changes(None, {"method": "dgp", "pixels": pixels}), problem)
+        plain = plain_pixels(config, 256)
+        assert (plain.solver, plain.optimiser, plain.amplitude) == ("gradient", "adam", 0.0)
+        assert plain.batch < 256
+        assert plain.object_rate == pytest.approx(0.1 * choose_object_rate(problem))
+
+
+def test_the_rate_follows_the_object_and_not_the_dose():
+    """Contrast of the same specimen at three doses, in another unit, and of patterns that hold nothing but noise."""
+    made = dict(diameter=14.0, carbon_thickness=4.0, scan_shape=(16, 16), step=1.2, detector=(32, 32), defocus=100.0)
+    problems = {dose: prepare(jptycho.simulate_gold(dose=dose, **made)) for dose in (500.0, 2e4, float("inf"))}
+    found = {dose: pattern_contrast(problem) for dose, problem in problems.items()}
+    assert found[2e4] == pytest.approx(found[float("inf")], rel=0.05)
+    assert found[500.0] == pytest.approx(found[float("inf")], rel=0.2)
+    many = problems[2e4]
+    unit = dataclasses.replace(many.unit, value=3.0)
+    tripled = dataclasses.replace(many, counts=3.0 * many.counts.astype(np.float32), unit=unit)
+    assert pattern_contrast(tripled) == pytest.approx(found[2e4], rel=1e-3)
+    flat = np.random.default_rng(0).poisson(np.broadcast_to(many.counts.mean(axis=0), many.counts.shape))
+    assert pattern_contrast(dataclasses.replace(many, counts=flat)) < 0.15 * found[2e4]
+    assert choose_probe_rate(problems[500.0]) < choose_probe_rate(many) <= 3e-2
