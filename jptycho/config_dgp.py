@@ -59,6 +59,10 @@ class DGPConfig(Section):
         AUTO, description="of the input, relative to its standard deviation; auto: 0.1, without split more at low dose"
     )
     probe_noise: float = Field(0.025, ge=0, description="likewise for the probe")
-    pretrain_steps: int = Field(40, ge=0, description="at most, for each network")
+    pretrain_steps: int = Field(40, ge=0, description="at most, for the object's network")
     pretrain_rate: Positive = Field(3e-3, description="learning rate")
     pretrain_tolerance: Positive = Field(0.1, description="relative error at which pre-training stops")
+    probe_pretrain_steps: int = Field(
+        160, ge=1, description="at most, for the probe's, which is smaller and less noisy"
+    )
+    probe_pretrain_tolerance: Positive = Field(0.05, description="likewise")

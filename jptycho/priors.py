@@ -119,9 +119,13 @@ def _start(run: Run, model: ModelSpec, guess: Guess, member: int) -> tuple[Any, 
     params, constants = initialise(model, key, guess)
     if resumed or settings.start == "random" or not settings.pretrain_steps:
         return params, constants
-    schedule = Pretraining(settings.pretrain_steps, settings.pretrain_rate, settings.pretrain_tolerance)
+    rate = settings.pretrain_rate
+    schedules = {
+        "object": Pretraining(settings.pretrain_steps, rate, settings.pretrain_tolerance),
+        "probe": Pretraining(settings.probe_pretrain_steps, rate, settings.probe_pretrain_tolerance),
+    }
     for name, generator in generators_of(model).items():
-        params[name], error, done = pretrain(generator, params[name], constants[name], key_pretrain, schedule)
+        params[name], error, done = pretrain(generator, params[name], constants[name], key_pretrain, schedules[name])
         run.say(f"pre-trained the {name}'s network: {int(done)} steps, relative error {float(error):.3f}")
         if name == "object" and settings.residual == AUTO and better_added(error, constants[name]):
             run.say(
