@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="noise realisations")
     parser.add_argument("--first", type=int, default=0, help="number of the first of them")
     parser.add_argument("--methods", nargs="*", help="pixels, dgp, plain; for wse2 by default all of THICK")
-    parser.add_argument("--weight", type=float, help="of the pixels' total variation, where it is known already")
+    parser.add_argument("--weight", type=float, default=TV, help="of total variation, from which the best is searched")
     options = parser.parse_args()
     use_cpu_cores(len(os.sched_getaffinity(0)))
     for name in options.cases:
@@ -68,7 +68,7 @@ def series(name: str, size: str, dose: float, options: argparse.Namespace) -> No
     from acquire import CASES, recording
     from record import RESULTS, load
 
-    case, weight = CASES[name, size], options.weight
+    case, weight = CASES[name, size], None
     thick = {"slices": case.slices, "slice_thickness": case.slice_thickness}
     specimen = {"object": thick if case.slices > 1 else {}}
     for seed in range(options.first, options.first + options.seeds):
@@ -78,7 +78,7 @@ def series(name: str, size: str, dose: float, options: argparse.Namespace) -> No
                 continue
             shared = {**specimen, "seed": seed}
             if method == "pixels" and weight is None and case.slices < MANY_SLICES:
-                weight = best_weight(scan, shared)
+                weight = best_weight(scan, shared, options.weight)
             settings = THICK[method] if case.slices >= MANY_SLICES else settings_of(method, weight or 0.0)
             row = evaluate(name, size, scan, {**shared, **settings}, f"{dose:g}_{seed}_{method}")
             if method == "pixels":
@@ -105,7 +105,7 @@ def settings_of(method: str, weight: float) -> dict[str, Any]:
     return {"pixels": pixels, "stop": {**JUDGED, "patience": patience}, "penalties": {"tv_phase": weight}}
 
 
-def best_weight(scan: Any, shared: dict[str, Any]) -> float:
+def best_weight(scan: Any, shared: dict[str, Any], weight: float) -> float:
     """The total variation's weight that held-out electrons prefer, to a factor of two."""
     from cases import scored
 
@@ -113,7 +113,6 @@ def best_weight(scan: Any, shared: dict[str, Any]) -> float:
     def judged(weight: float) -> float:
         return min(row["held_out"] for row in scored(scan, **shared, **settings_of("pixels", weight)))
 
-    weight = TV
     for factor in (2.0, 0.5):
         while judged(factor * weight) < judged(weight):
             weight *= factor

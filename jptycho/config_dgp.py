@@ -63,6 +63,6 @@ class DGPConfig(Section):
     pretrain_rate: Positive = Field(3e-3, description="learning rate")
     pretrain_tolerance: Positive = Field(0.1, description="relative error at which pre-training stops")
     probe_pretrain_steps: int = Field(
-        160, ge=1, description="at most, for the probe's, which is smaller and less noisy"
+        160, ge=1, description="at most, for the probe's: smaller, less noisy"
     )
     probe_pretrain_tolerance: Positive = Field(0.05, description="likewise")
