@@ -35,7 +35,7 @@ class DGPConfig(Section):
     object_rate: Positive = Field(2e-3, description="learning rate of the object's network")
     probe_rate: Positive = Field(3e-4, description="learning rate of the probe's network; of pixels ten times that")
     finish_epochs: int = Field(5, ge=0, description="of plain pixels that follow, for what no network found; 0: none")
-    finish_rate: Positive = Field(0.1, description="their learning rate, in that of the pixels")
+    finish_rate: Positive = Field(0.1, description="their learning rates, in those of the pixels")
     warm_up: int = Field(10, ge=0, description="steps over which the rates rise from zero")
     average: float = Field(0.9, ge=0, lt=1, description="weight of the past in the running mean of the object")
     architecture: Literal["unet", "depth", "decoder"] = Field(

@@ -56,7 +56,7 @@ def plain_pixels(config: Config, patterns: int) -> PixelsConfig:
         update={
             "batch": choose_batch(patterns) if takes_whole_scan(config) else given.batch,
             "object_rate": config.dgp.finish_rate * float(given.object_rate),
-            "probe_rate": given.probe_rate,
+            "probe_rate": config.dgp.finish_rate * float(given.probe_rate),
             "amplitude": 0.0,
             "corner": given.corner,
             "even": given.even,
