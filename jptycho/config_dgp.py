@@ -20,9 +20,10 @@ class DGPConfig(Section):
         AUTO, description="what stands for the probe; auto: a network where it is noisy, pixels at high dose"
     )
     epochs: int = Field(24, ge=1, description="times that every pattern is seen, unless it stops by itself before")
-    start: Literal["pixels", "dpc", "random"] = Field(
+    start: Literal["pixels", "dpc", "parallax", "random"] = Field(
         "pixels",
-        description="estimate to pre-train on: some epochs of pixels; dpc: differential phase contrast; random: none",
+        description="estimate to pre-train on: some epochs of pixels; dpc: differential phase contrast; "
+        "parallax: images of a defocused bright disk, aligned; random: none",
     )
     start_epochs: int = Field(6, ge=0, description="epochs of the pixel reconstruction that gives the estimate")
     start_file: str | None = Field(None, description="a result to start from instead")
@@ -62,7 +63,5 @@ class DGPConfig(Section):
     pretrain_steps: int = Field(40, ge=0, description="at most, for the object's network")
     pretrain_rate: Positive = Field(3e-3, description="learning rate")
     pretrain_tolerance: Positive = Field(0.1, description="relative error at which pre-training stops")
-    probe_pretrain_steps: int = Field(
-        160, ge=1, description="at most, for the probe's: smaller, less noisy"
-    )
+    probe_pretrain_steps: int = Field(160, ge=1, description="at most, for the probe's: smaller, less noisy")
     probe_pretrain_tolerance: Positive = Field(0.05, description="likewise")

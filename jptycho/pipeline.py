@@ -19,7 +19,7 @@ from jptycho.engines import pixel_mesh, pixel_solver
 from jptycho.errors import ConfigError
 from jptycho.finish import run_finish
 from jptycho.outcome import collect, guess_from_result
-from jptycho.preprocess.guess import differential_phase
+from jptycho.preprocess.guess import DIRECT
 from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.thin import halve, hold_out
 from jptycho.priors import members_at_once, run_generators
@@ -95,8 +95,8 @@ def run_priors(run: Run, guess: Guess) -> tuple[Guess, str]:
     if not (finish and has_checkpoint(run, FINISH)):
         if dgp.start_file:
             guess = guess_from_result(run.problem, read_result(dgp.start_file, name="dgp.start_file"))
-        elif dgp.start == "dpc":
-            phase = differential_phase(run.problem, run.config.object.kind == POTENTIAL)
+        elif dgp.start in DIRECT:
+            phase = DIRECT[dgp.start](run.problem, run.config.object.kind == POTENTIAL)
             guess = dataclasses.replace(guess, object=jnp.asarray(phase))
         elif dgp.start == "pixels" and not has_checkpoint(run, DGP):
             guess, status = run_pixels(run, guess, dgp.start_epochs)

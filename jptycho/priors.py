@@ -16,7 +16,7 @@ from jptycho.engines import pixel_mesh, pixel_solver, preconditioner_of, refined
 from jptycho.ensembles import members_together, stacked
 from jptycho.errors import DivergenceError
 from jptycho.parallel import make_mesh, replicate
-from jptycho.preprocess.guess import differential_phase
+from jptycho.preprocess.guess import DIRECT
 from jptycho.preprocess.knowledge import known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.pretrain import Generator, Pretraining, better_added, pretrain
@@ -233,9 +233,10 @@ def estimate_halves(run: Run, halves: tuple[Problem, Problem], guess: Guess) -> 
     Returns:
         channels (2, slices, channels, Y, X).
     """
-    if run.config.dgp.start == "dpc":
+    direct = DIRECT.get(run.config.dgp.start)
+    if direct is not None:
         positive = run.config.object.kind == POTENTIAL
-        return jnp.stack([jnp.asarray(differential_phase(half, positive)) for half in halves])
+        return jnp.stack([jnp.asarray(direct(half, positive)) for half in halves])
     epochs = max(1, run.config.dgp.start_epochs)
     blank = dataclasses.replace(guess, object=run.problem.guess.object)
     found = [_by_pixels(run, half, blank, epochs).object for half in halves]

@@ -42,8 +42,7 @@ def _priors_in_words(dgp: DGPConfig) -> list[str]:
     start = f"{dgp.start_epochs} epochs of pixels"
     if dgp.start_file:
         start = f"a result ({dgp.start_file})" + (f", the object by halves from {start}" if dgp.split else "")
-    if dgp.start == "dpc":
-        start = "differential phase contrast"
+    start = {"dpc": "differential phase contrast", "parallax": "parallax of the bright field"}.get(dgp.start, start)
     if dgp.start == "random":
         start = "random weights, no estimate"
     network = f"{dgp.architecture} of {dgp.levels} levels, {dgp.filters} filters, input noise {dgp.noise:.3g}"

@@ -11,14 +11,11 @@ from scipy import ndimage
 import jptycho
 from jptycho.choices import check_config, effective, with_changes
 from jptycho.diagnostics.gauge import remove_plane
-from jptycho.diagnostics.similarity import correlation
-from jptycho.diagnostics.truth import resample
 from jptycho.ensembles import members_together, stacked
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import LOSSES
 from jptycho.parallel import make_mesh
-from jptycho.preprocess.guess import differential_phase
-from jptycho.preprocess.prepare import field_of_view, prepare
+from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thin import halve
 from jptycho.pretrain import Pretraining, better_added, pretrain
 from jptycho.priors import generators_of, prior_model
@@ -259,7 +256,12 @@ def test_ensemble_end_to_end(small_scan, tmp_path):
 
 @pytest.mark.parametrize(
     "dgp",
-    [{"object": "pixels", "probe": "network"}, {"start": "random", "probe": "network"}, {"start": "dpc"}],
+    [
+        {"object": "pixels", "probe": "network"},
+        {"start": "random", "probe": "network"},
+        {"start": "dpc"},
+        {"start": "parallax"},
+    ],
 )
 def test_combinations_run_and_end_no_worse_than_they_start(small_scan, dgp):
     """The start is judged like any epoch."""
@@ -276,22 +278,3 @@ def test_combinations_run_and_end_no_worse_than_they_start(small_scan, dgp):
         assert value <= judged.min() + 1e-5
     else:
         assert best == pytest.approx(judged.min(), rel=1e-5)
-
-
-def test_differential_phase_shows_what_slowly_varies():
-    """Against the truth blurred by the probe; in focus and thin, where the slope is what moves a pattern."""
-    scan = jptycho.simulate_gold(
-        dose=float("inf"), diameter=14.0, carbon_thickness=4.0, scan_shape=(20, 20), step=1.2, detector=(32, 32),
-        defocus=0.0,
-    )  # fmt: skip
-    problem = prepare(scan)
-    phase = differential_phase(problem)
-    view = field_of_view(problem)
-    truth = scan.truth
-    sampling, origin = problem.setup.grid.sampling, problem.origin
-    rows, columns = (np.arange(v.start, v.stop) * sampling[i] + origin[i] for i, v in enumerate(view))
-    expected = ndimage.gaussian_filter(resample(truth.phase, truth.sampling, truth.origin, rows, columns), 3.0)
-    found = ndimage.gaussian_filter(phase[0, 0][view], 3.0)
-    assert correlation(remove_plane(found), remove_plane(expected)) > 0.8
-    slope = np.polyfit(remove_plane(expected).ravel(), remove_plane(found).ravel(), 1)[0]
-    assert 0.8 < slope < 1.2
