@@ -2,15 +2,19 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
 import jptycho
+from jptycho import stages
 from jptycho.choices import effective, with_changes
 from jptycho.demo import score
 from jptycho.finish import plain_pixels
+from jptycho.parallel import make_mesh
 from jptycho.preprocess.automatic import choose_object_rate, choose_probe_rate, pattern_contrast
 from jptycho.preprocess.prepare import prepare
+from jptycho.run import DGP, Run
 
 NETS = {"epochs": 3, "filters": 4, "levels": 1, "probe_levels": 1, "start_epochs": 2, "pretrain_steps": 5, "steps": 2}
 
@@ -83,3 +87,22 @@ def test_the_rate_follows_the_object_and_not_the_dose():
     flat = np.random.default_rng(0).poisson(np.broadcast_to(many.counts.mean(axis=0), many.counts.shape))
     assert pattern_contrast(dataclasses.replace(many, counts=flat)) < 0.15 * found[2e4]
     assert choose_probe_rate(problems[500.0]) < choose_probe_rate(many) <= 3e-2
+
+
+@pytest.mark.parametrize(("alone", "mixed", "kept"), [(2.0, 1.0, "mixed"), (1.0, 2.0, "found"), (4.0, 5.0, "start")])
+def test_a_network_s_object_is_judged_with_the_probe_of_the_start_as_well(monkeypatch, small_scan, alone, mixed, kept):
+    problem = prepare(small_scan)
+    start = problem.guess
+    found = dataclasses.replace(start, object=start.object + 1, probe=1j * start.probe)
+    values = {id(start.object): 3.0, id(found.object): mixed}
+    monkeypatch.setattr(stages, "judged", lambda held, loss, mesh, guess: values[id(guess.object)])
+    said = []
+    config = with_changes(None, {"method": "dgp", "dgp": {"probe": "network"}})
+    run = Run(config, problem, said.append, print, bool, None, 0.0, held=problem)
+    best = stages.Best.__new__(stages.Best)  # its state is not looked at
+    best.value, best.epoch = alone, 7
+    got = stages._kept(run, DGP, make_mesh(jax.devices()[:1]), best, start, found)
+    assert got.object is (start.object if kept == "start" else found.object)
+    assert got.probe is (found.probe if kept == "found" else start.probe)
+    assert said[0].startswith("dgp: " + ("no epoch" if kept == "start" else "epoch 7"))
+    assert ("with the probe of the start" in said[0]) == (kept == "mixed")
