@@ -17,6 +17,7 @@ SPLIT_NOISE = 0.1  # of a generator's input, where halves of the electrons judge
 PROBE_ELECTRONS = 5e3  # a pattern, above which a network does not reproduce the probe as well as pixels know it
 PROBE_RATE = 3e-2  # of the mean amplitude a step, at one electron a detector pixel and above
 OBJECT_RATE = 0.1  # rad a step at one electron a detector pixel and above, of the contrast
+FAST = 0.2  # contrast that is taken for the least where noise does not matter
 CONTRAST_SAMPLE = 4096  # patterns that show it
 BLOCK = 4  # pixels
 
@@ -69,8 +70,10 @@ def choose_object_rate(problem: Problem) -> float:
 
     Adam's step does not shrink with the signal. So it follows the object's strength, which the patterns' contrast
     shows, and at low dose a smaller one walks less at random: the fourth root of the electrons a detector pixel, up to
-    one. Slices have almost the same gradient, so their steps add up: with the rate of one slice 16 slices diverge,
-    with a sixteenth of it their mean is slow; the root is between.
+    one. Where a pixel sees an electron or more, noise does not matter, and short steps would only take longer.
+
+    Slices have almost the same gradient, so their steps add up: with the rate of one slice 16 slices diverge, with a
+    sixteenth of it their mean is slow; the root is between.
 
     Args:
         problem: the scan.
@@ -78,8 +81,9 @@ def choose_object_rate(problem: Problem) -> float:
     Returns:
         rad a step, before the preconditioner.
     """
-    slices = problem.guess.object.shape[0]
-    return OBJECT_RATE * pattern_contrast(problem) * _per_pixel(problem) ** 0.25 / math.sqrt(slices)
+    slices, seen = problem.guess.object.shape[0], _per_pixel(problem)
+    strength = max(pattern_contrast(problem), FAST * seen**2)
+    return OBJECT_RATE * strength * seen**0.25 / math.sqrt(slices)
 
 
 def choose_probe_rate(problem: Problem) -> float:
