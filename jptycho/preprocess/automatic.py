@@ -119,16 +119,19 @@ def pattern_contrast(problem: Problem) -> float:
     Returns:
         C, at most one. Where counts are no electrons their noise is not taken out.
     """
-    calibration = problem.dataset.calibration
-    patterns = problem.counts[:: max(1, len(problem.counts) // CONTRAST_SAMPLE)].astype(np.float32)
-    patterns = patterns * np.asarray(problem.setup.mask) / problem.unit.value
-    rows, columns = (n // 2 for n in patterns.shape[1:])
-    patterns = patterns[:, : 2 * rows, : 2 * columns].reshape(-1, rows, 2, columns, 2).sum(axis=(2, 4))
-    mean = patterns.mean(axis=0, dtype=np.float64)
+    calibration, mask = problem.dataset.calibration, np.asarray(problem.setup.mask)
+    counts = problem.counts[:: max(1, len(problem.counts) // CONTRAST_SAMPLE)]
+    rows, columns = (n // 2 for n in counts.shape[1:])
+    total, squares = np.zeros((rows, columns)), np.zeros((rows, columns))
+    for first in range(0, len(counts), 256):  # a copy of all would not fit everywhere
+        electrons = (counts[first : first + 256] * mask)[:, : 2 * rows, : 2 * columns] / problem.unit.value
+        blocks = electrons.reshape(-1, rows, 2, columns, 2).sum(axis=(2, 4), dtype=np.float64)
+        total, squares = total + blocks.sum(axis=0), squares + (blocks**2).sum(axis=0)
+    mean = total / len(counts)
     shot = np.zeros_like(mean) if problem.unit.source == "estimated" else mean + BLOCK * calibration.read_noise**2
     power = max(float((mean**2).sum()), 1e-12)
-    excess = float((patterns.var(axis=0, dtype=np.float64) - shot).sum()) / power
-    error = math.sqrt(float((2 * mean**2 + shot).sum()) / len(patterns)) / power
+    excess = float((squares / len(counts) - mean**2 - shot).sum()) / power
+    error = math.sqrt(float((2 * mean**2 + shot).sum()) / len(counts)) / power
     return min(math.sqrt(max(excess, 0.0) + error), 1.0)
 
 

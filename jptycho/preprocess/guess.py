@@ -103,14 +103,15 @@ def parallax_phase(problem: Problem, positive: bool = False) -> Float[np.ndarray
             f"{problem.dataset.calibration.defocus:g} Å the bright disk's images lie within a pixel of each other. "
             'Use "pixels" or "dpc".'
         )
-    images = problem.counts[:, bright] / mean[bright] - 1
+    rows, columns = np.nonzero(bright)
     pixels, size = np.asarray(problem.guess.positions), canvas[0] * canvas[1]
     sums, visits = np.zeros(size), np.zeros(size)
     for first in range(0, len(tilts), CHUNK):
         some = slice(first, first + CHUNK)
         places = np.round(pixels[:, None] + seen_from[None, some]).astype(int)
         flat = np.ravel_multi_index(tuple(np.moveaxis(places, -1, 0)), canvas, mode="clip").ravel()
-        sums += np.bincount(flat, images[:, some].ravel(), size)
+        at = (rows[some], columns[some])
+        sums += np.bincount(flat, (problem.counts[:, *at] / mean[at] - 1).ravel(), size)
         visits += np.bincount(flat, minlength=size)
     image = (sums / (visits + 0.1 * visits.mean())).reshape(canvas)
     q = np.meshgrid(*map(np.fft.fftfreq, canvas, sampling), indexing="ij")
