@@ -74,7 +74,7 @@ def test_the_finish_takes_short_steps_whatever_solver_gave_the_start(small_scan)
 
 
 def test_the_rate_follows_the_object_and_not_the_dose():
-    """Contrast of the same specimen at three doses, in another unit, and of patterns that hold nothing but noise."""
+    """Contrast of a specimen at three doses, in another unit, half as strong, and of nothing but noise."""
     made = dict(diameter=14.0, carbon_thickness=4.0, scan_shape=(16, 16), step=1.2, detector=(32, 32), defocus=100.0)
     problems = {dose: prepare(jptycho.simulate_gold(dose=dose, **made)) for dose in (500.0, 2e4, float("inf"))}
     found = {dose: pattern_contrast(problem) for dose, problem in problems.items()}
@@ -84,6 +84,9 @@ def test_the_rate_follows_the_object_and_not_the_dose():
     unit = dataclasses.replace(many.unit, value=3.0)
     tripled = dataclasses.replace(many, counts=3.0 * many.counts.astype(np.float32), unit=unit)
     assert pattern_contrast(tripled) == pytest.approx(found[2e4], rel=1e-3)
+    ideal = problems[float("inf")]
+    weak = dataclasses.replace(ideal, counts=0.5 * (ideal.counts + ideal.counts.mean(axis=0)))
+    assert pattern_contrast(weak) == pytest.approx(0.5 * found[float("inf")], rel=0.2)
     flat = np.random.default_rng(0).poisson(np.broadcast_to(many.counts.mean(axis=0), many.counts.shape))
     assert pattern_contrast(dataclasses.replace(many, counts=flat)) < 0.15 * found[2e4]
     assert choose_probe_rate(problems[500.0]) < choose_probe_rate(many) <= 3e-2

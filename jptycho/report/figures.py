@@ -225,9 +225,8 @@ def loss_figure(results: dict[str, Result]) -> Figure:
         epochs = np.arange(1, len(history["loss"]) + 1)
         for stage in dict.fromkeys(history["stage"]):
             here = history["stage"] == stage
-            label = (
-                name if stage == result.attributes["method"] else f"{name}: {'start' if stage == 'pixels' else stage}"
-            )
+            other = "start" if stage == "pixels" else stage
+            label = name if stage == result.attributes["method"] else f"{name}: {other}"
             style = "o-" if label == name else "o--"
             for ax, across in zip(axes[0], (history["seconds"], epochs), strict=True):
                 ax.plot(across[here], history["loss"][here], style, ms=3, color=f"C{number}", label=label)
