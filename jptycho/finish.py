@@ -14,10 +14,11 @@ import jax.numpy as jnp
 
 from jptycho.config import Config
 from jptycho.config_solvers import PixelsConfig
+from jptycho.data.checkpoints import load_facts
 from jptycho.engines import pixel_mesh, pixel_solver, takes_whole_scan
 from jptycho.preprocess.automatic import choose_batch
 from jptycho.representations.base import Guess, initialise
-from jptycho.run import FINISH, Run, has_checkpoint
+from jptycho.run import FINISH, Run, folder_of, has_checkpoint
 from jptycho.stages import optimise
 
 
@@ -31,9 +32,9 @@ def run_finish(run: Run, guess: Guess) -> tuple[Guess, str]:
     Returns:
         the estimate reached, and the status. The members of an ensemble stay what they were.
     """
-    config, members = run.config, run.config.dgp.members
-    if members > 1 and has_checkpoint(run, FINISH):
-        guess = dataclasses.replace(guess, members=jnp.zeros((members, *guess.object.shape)))
+    config = run.config
+    if has_checkpoint(run, FINISH) and (load_facts(folder_of(run)) or {})["ensemble"]:
+        guess = dataclasses.replace(guess, members=jnp.zeros((config.dgp.members, *guess.object.shape)))
     plain = config.model_copy(update={"pixels": plain_pixels(config, len(run.problem.counts))})
     mesh = pixel_mesh(plain)
     solver = pixel_solver(plain, run.problem, mesh, config.dgp.finish_epochs)

@@ -81,7 +81,8 @@ def optimise(
         due = time.perf_counter() - saved_at >= 60 * run.config.output.checkpoint_minutes
         if run.checkpoint is not None and (due or run.stop()):
             tree = _tree(now, constants, best) | {"start": began}
-            save(run, name, tree, {} if best is None else {"best": [best.value, best.epoch]})
+            judge_facts = {} if best is None else {"best": [best.value, best.epoch]}
+            save(run, name, tree, judge_facts | {"ensemble": "members" in began})
             saved_at = time.perf_counter()
 
     def enough() -> bool:
