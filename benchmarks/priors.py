@@ -146,15 +146,16 @@ def evaluate(name: str, size: str, scan: Any, settings: dict[str, Any], label: s
 
 def aligned(result: Any, scan: Any) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
     """The projected phase over the field of view, the truth there in its gauge, and the sampling."""
-    from jptycho.diagnostics.gauge import same_gauge
-    from jptycho.diagnostics.truth import resample
+    from jptycho.diagnostics.truth import align_with_truth
 
-    top, bottom, left, right = result.field_of_view
-    sampling, origin = result.attributes["sampling"], result.attributes["origin"]
-    rows = np.arange(top, bottom) * sampling[0] + origin[0]
-    columns = np.arange(left, right) * sampling[1] + origin[1]
-    truth = resample(scan.truth.phase, scan.truth.sampling, scan.truth.origin, rows, columns)
-    image, moved, _ = same_gauge(np.asarray(result.phase).sum(axis=0)[top:bottom, left:right], truth)
+    sampling, truth = result.attributes["sampling"], scan.truth
+    image, moved = align_with_truth(
+        result.phase,
+        sampling,
+        result.attributes["origin"],
+        result.field_of_view,
+        (truth.phase, truth.sampling, truth.origin),
+    )
     return image, moved, sampling
 
 
@@ -168,7 +169,6 @@ def resolution(result: Any, scan: Any) -> dict[str, Any]:
     shells = np.array_split(shell_snr(rings), 8)
     return {
         "frc 1/2": detail(crossing(rings, 0.5)),
-        "frc 1/7": detail(crossing(rings, 1 / 7)),
         "information limit": detail(limit),
         "highest reflection": detail(highest),
         "shell snr": [round(float(np.median(shell)), 3) for shell in shells],

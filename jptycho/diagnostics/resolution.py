@@ -63,7 +63,7 @@ def crossing(rings: RingCorrelation, level: float) -> float:
 
     Args:
         rings: of :func:`fourier_ring_correlation`; a median over five rings is taken first.
-        level: such as 1/7 against the truth or another image.
+        level: 1/2 against a truth; 1/7 between images from two halves of the data, where it means as much.
 
     Returns:
         Å⁻¹; the last frequency where it never falls below, 0 where it never rises above.
