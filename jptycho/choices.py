@@ -25,7 +25,6 @@ from jptycho.preprocess.automatic import (
     choose_probe_rate,
 )
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
-from jptycho.preprocess.thin import divisible
 from jptycho.settings import parse
 
 
@@ -204,7 +203,7 @@ def _splits(config: Config, problem: Problem) -> bool:
     """Whether halves of the electrons judge each other: not where they cannot be divided, or nothing is estimated."""
     dgp = config.dgp
     estimated = dgp.object == "network" and dgp.start != "random" and not dgp.random_input
-    return dgp.split and estimated and not divisible(problem)
+    return dgp.split and estimated and not problem.undivided
 
 
 def _check_batch(config: Config, patterns: int) -> None:
@@ -230,19 +229,18 @@ def _check_frequencies(config: Config, problem: Problem) -> None:
 
 
 def _loss(config: Config, problem: Problem) -> str:
-    unit, read_noise = problem.unit, problem.dataset.calibration.read_noise
+    read_noise = problem.dataset.calibration.read_noise
     classical = config.method == "pixels" and config.pixels.solver != GRADIENT
-    automatic = "amplitude" if classical else choose_loss(unit, read_noise)
+    automatic = "amplitude" if classical else choose_loss(not problem.undivided, read_noise)
     loss = automatic if config.loss == AUTO else config.loss
     if loss == "mixed" and not read_noise:
         raise ConfigError("data.read_noise: missing; the mixed loss needs the read-out noise in electrons. Add it.")
     if loss in ("poisson", "anscombe") and problem.counts.min() < 0:
         raise ConfigError(f'loss: "{loss}" on counts below zero. Use loss = "mixed".')
-    if loss in ("poisson", "anscombe", "mixed") and unit.source == "estimated":
+    if loss in ("poisson", "anscombe", "mixed") and problem.unit.source == "estimated":
         raise ConfigError(
-            f'loss: "{loss}" needs electrons, but the counts are multiples of no unit and '
-            f"data.counts_per_electron is not given. From their variance an electron leaves about {unit.value:.3g} "
-            'counts: set data.counts_per_electron to what the detector is known for, or use loss = "amplitude".'
+            f'loss: "{loss}" needs electrons, but {problem.undivided}. '
+            'Set data.counts_per_electron to what the detector is known for, or use loss = "amplitude".'
         )
     return loss
 

@@ -28,7 +28,7 @@ from jptycho.run import DGP, FINISH, PIXELS, Observer, Run, Say, has_checkpoint
 from jptycho.solvers.loop import DONE, Record, interruptible
 from jptycho.stages import optimise
 from jptycho.types import Array
-from jptycho.words import objective_in_words
+from jptycho.words import counts_in_words, objective_in_words
 
 
 def reconstruct(
@@ -147,6 +147,7 @@ def _summary(run: Run, judged: str) -> str:
             f"{len(problem.counts)} patterns of {window}, {problem.electrons:.3g} electrons each",
             f"object {config.object.kind}, {slices} slice{'s' if slices > 1 else ''} of {rows} x {columns} pixels of "
             f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}",
+            *counts_in_words(problem),
             *objective_in_words(config),
             *([f"each epoch is judged by {judged}"] if judged else []),
             f"batch {config.pixels.batch}; {jax.device_count()} x {jax.devices()[0].device_kind}",

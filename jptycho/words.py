@@ -7,6 +7,7 @@ from jptycho.config_dgp import DGPConfig
 from jptycho.config_solvers import GRADIENT
 from jptycho.constraints import in_words, penalties_of, projections_of
 from jptycho.engines import USED, WHOLE_SCAN
+from jptycho.preprocess.prepare import Problem
 from jptycho.solvers.optimisers import LINE_SEARCH
 
 
@@ -36,6 +37,38 @@ def objective_in_words(config: Config) -> list[str]:
     if config.method == "dgp":
         lines += _priors_in_words(config.dgp)
     return lines
+
+
+def counts_in_words(problem: Problem) -> list[str]:
+    """What one electron is taken to leave, on what grounds, and what in the counts speaks against it.
+
+    Args:
+        problem: the scan made ready.
+
+    Returns:
+        lines.
+    """
+    unit, noise = problem.unit, problem.unit.noise
+    varies = "" if noise is None else f"the counts vary as if it were {noise.gain:.3g}"
+    grounds = {
+        "given": "given" + (f"; {varies}" if varies else ""),
+        "seen": "assumed, for all counts are its multiples" + (f"; {varies}" if varies else ""),
+        "estimated": "estimated from their variance" if varies else "assumed: too few patterns to tell",
+    }
+    lines = [f"an electron leaves {unit.value:.3g} counts ({grounds[unit.source]})"]
+    if problem.undivided:
+        lines.append(f"electrons are not divided: {problem.undivided}")
+    if unit.source == "estimated":
+        lines.append("set data.counts_per_electron, and data.read_noise, to what the detector is known for")
+    if noise is not None and noise.dark_level * noise.gain > PEDESTAL * max(noise.read_noise**2, noise.gain**2 / 12):
+        lines.append(
+            f"the darkest pixels hold {noise.dark_level:.3g} counts that do not vary as electrons: subtract them"
+        )
+    return lines
+
+
+PEDESTAL = 4.0
+"""Shot noise that the mean of the darkest pixels should have, over the variance that they have: above it is none."""
 
 
 def _priors_in_words(dgp: DGPConfig) -> list[str]:

@@ -15,7 +15,7 @@ from jptycho.data.dataset import Calibration, from_arrays, load_counts, sampling
 from jptycho.data.readers import hdf5
 from jptycho.errors import ConfigError, FormatError
 from jptycho.preprocess.calibrate import beam_centre
-from jptycho.preprocess.gain import CountUnit, estimate_gain, smallest_count, unit_of
+from jptycho.preprocess.gain import CountUnit, common_unit, estimate_gain, unit_of
 from jptycho.preprocess.prepare import ObjectSpec, illumination, prepare
 
 CALIBRATION = Calibration(
@@ -150,7 +150,8 @@ def test_beam_centre_of_a_disk_off_centre():
 
 def test_unit_of_the_counts_is_seen_given_or_estimated():
     whole = counts((12, 24, 20))
-    assert smallest_count(whole * 440.0) == 440.0
+    assert common_unit(whole * 440.0) == 440.0
+    assert common_unit(np.array([[[60, 63, 72]]])) == 3
     assert unit_of(whole * 0.25, None) == CountUnit(0.25, "seen")
     assert unit_of(whole * 0.1, 0.2) == CountUnit(0.2, "given")
     rng = np.random.default_rng(0)

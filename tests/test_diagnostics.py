@@ -8,7 +8,6 @@ from jptycho.diagnostics.gauge import remove_plane, same_gauge
 from jptycho.diagnostics.similarity import compare, correlation, high_pass
 from jptycho.diagnostics.truth import align_with_truth, compare_with_truth, resample
 
-
 SAMPLING = (0.4, 0.35)
 
 

@@ -86,7 +86,7 @@ def test_the_rate_follows_the_object_and_not_the_dose():
     assert found[500.0] == pytest.approx(found[float("inf")], rel=0.2)
     many = problems[2e4]
     unit = dataclasses.replace(many.unit, value=3.0)
-    tripled = dataclasses.replace(many, counts=3.0 * many.counts.astype(np.float32), unit=unit)
+    tripled = dataclasses.replace(many, counts=3.0 * many.counts.astype(np.float32), unit=unit, undivided="tripled")
     assert pattern_contrast(tripled) == pytest.approx(found[2e4], rel=1e-3)
     ideal = problems[float("inf")]
     weak = dataclasses.replace(ideal, counts=0.5 * (ideal.counts + ideal.counts.mean(axis=0)))

@@ -61,9 +61,9 @@ def same_gauge(
 ) -> tuple[Float[np.ndarray, "Y X"], Float[np.ndarray, "Y X"], Float[np.ndarray, "2"]]:
     """Move the truth by a sub-pixel shift onto an image, and add a plane to the image so that it fits.
 
-    The shift is that of the largest cross-correlation, refined by Gauss-Newton steps on the squared difference, in which
-    contrast and plane are free. It is the truth that is moved, each time from its original: interpolating a noisy image
-    would blur its noise and flatter it.
+    The shift is that of the largest cross-correlation, refined by Gauss-Newton steps on the squared difference, in
+    which contrast and plane are free. It is the truth that is moved, each time from its original: interpolating a noisy
+    image would blur its noise and flatter it.
 
     Args:
         image: reconstructed phase (Y, X).

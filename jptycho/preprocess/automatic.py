@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from jptycho.preprocess.gain import CountUnit
-from jptycho.preprocess.prepare import Problem
+from jptycho.preprocess.prepare import Problem, per_electron
 from jptycho.representations.pixels import Preconditioner
 
 PATTERNS_PER_CORE = 4
@@ -22,26 +21,23 @@ CONTRAST_SAMPLE = 4096  # patterns that show it
 BLOCK = 4  # pixels
 
 
-def choose_loss(unit: CountUnit, read_noise: float) -> str:
+def choose_loss(counted: bool, read_noise: float) -> str:
     """Poisson for counted electrons, amplitude where a count is no electron, mixed where the read-out adds noise.
 
     Args:
-        unit: counts that one electron leaves.
-        read_noise: electrons a pixel.
+        counted: whether every count is a whole number of electrons.
+        read_noise: electrons per pixel.
 
     Returns:
         name of the loss.
 
     Example:
-        >>> choose_loss(CountUnit(1.0, "seen"), 0.0), choose_loss(CountUnit(5.0, "given"), 0.0)
-        ('poisson', 'amplitude')
-        >>> choose_loss(CountUnit(40.0, "given"), 0.7)
-        'mixed'
+        >>> choose_loss(True, 0.0), choose_loss(False, 0.0), choose_loss(False, 0.7)
+        ('poisson', 'amplitude', 'mixed')
     """
-    if read_noise > 0:
-        return "mixed"
-    counted = unit.source == "seen" or (unit.source == "given" and unit.value == 1)
-    return "poisson" if counted else "amplitude"
+    if counted:
+        return "poisson"
+    return "mixed" if read_noise > 0 else "amplitude"
 
 
 def choose_micro_batches(batch: int, devices: int, platform: str) -> int:
@@ -120,11 +116,11 @@ def pattern_contrast(problem: Problem) -> float:
         C, at most one. Where counts are no electrons their noise is not taken out.
     """
     calibration, mask = problem.dataset.calibration, np.asarray(problem.setup.mask)
-    counts = problem.counts[:: max(1, len(problem.counts) // CONTRAST_SAMPLE)]
+    counts, unit = problem.counts[:: max(1, len(problem.counts) // CONTRAST_SAMPLE)], per_electron(problem)
     rows, columns = (n // 2 for n in counts.shape[1:])
     total, squares = np.zeros((rows, columns)), np.zeros((rows, columns))
     for first in range(0, len(counts), 256):  # a copy of all would not fit everywhere
-        electrons = (counts[first : first + 256] * mask)[:, : 2 * rows, : 2 * columns] / problem.unit.value
+        electrons = (counts[first : first + 256] * mask)[:, : 2 * rows, : 2 * columns] / unit
         blocks = electrons.reshape(-1, rows, 2, columns, 2).sum(axis=(2, 4), dtype=np.float64)
         total, squares = total + blocks.sum(axis=0), squares + (blocks**2).sum(axis=0)
     mean = total / len(counts)

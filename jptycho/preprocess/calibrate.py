@@ -12,6 +12,7 @@ from jptycho.types import Float
 
 LOWEST_ENERGY = 10e3  # eV: below it, a number was meant in keV
 HIGHEST_ENERGY = 5e6
+LEAST_DISK = 0.1  # share of the bright disk that a mask must leave
 
 
 def beam_centre(mean_pattern: Float[np.ndarray, "ky kx"]) -> tuple[float, float]:
@@ -78,6 +79,30 @@ def check_calibration(dataset: Dataset4D) -> None:
             "Check semiangle_cutoff (mrad) and reciprocal_sampling (Å⁻¹ a pixel)."
         )
     _check_overlap(dataset)
+
+
+def check_mask(dataset: Dataset4D) -> None:
+    """Refuse a mask that hides the bright disk: nothing would tell the probe, and the centre would be that of the rest.
+
+    Args:
+        dataset: the scan.
+
+    Raises:
+        ConfigError: less than a tenth of the disk about the detector's centre is left.
+    """
+    calibration, mask = dataset.calibration, dataset.mask
+    if mask is None or calibration.length_unit == "px":
+        return
+    radius = float(calibration.semiangle_cutoff or 0) * 1e-3 / wavelength_of(calibration)
+    steps = zip(mask.shape, calibration.reciprocal_sampling or (1.0, 1.0), strict=True)
+    axes = [(np.arange(n) - n // 2) * step for n, step in steps]
+    disk = np.hypot(axes[0][:, None], axes[1][None]) <= radius
+    left = float((mask[disk] > 0).mean()) if disk.any() else 1.0
+    if left < LEAST_DISK:
+        raise ConfigError(
+            f"data.mask: leaves {left:.0%} of the bright disk of {calibration.semiangle_cutoff:g} mrad; expected at "
+            f"least {LEAST_DISK:.0%}. Name an array that is zero for dead pixels only, zero frequency in the centre."
+        )
 
 
 def _check_present(dataset: Dataset4D) -> None:

@@ -7,11 +7,19 @@ from typing import Literal
 
 import numpy as np
 
+from jptycho.errors import ConfigError
+from jptycho.preprocess.shot_noise import ShotNoise, measure_shot_noise
 from jptycho.types import Shaped
 
 SAMPLE = 64  # patterns that are looked at
 ROUNDING = 2e-3  # of a unit, by which stored multiples of it may differ
 SINGLE = 1e-6  # relative rounding of single precision, with room
+WHOLE = 0.12  # electrons, root mean square, by which counts may differ from whole electrons and still be rounded
+LARGEST_GAIN = 2.0  # units of noise an electron, above which a unit is no electron
+LARGEST_READ_NOISE = 0.15  # electrons: with more, rounding makes a mistake in one pixel of a thousand
+CERTAIN = 2.0  # standard errors
+CONTRADICTION = 3.0  # times too large or small
+NO_NOISE = 1e-3  # of the gain, below which a scan is the expectation of a simulation and tells nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,32 +27,42 @@ class CountUnit:
     """Counts that one electron leaves.
 
     Attributes:
-        value: counts an electron.
-        source: ``"given"`` by the user or file; ``"seen"``, all counts being its multiples; ``"estimated"``.
+        value: counts per electron.
+        source: ``"given"`` by the user or file; ``"seen"``, all counts being its multiples and varying as electrons
+            do; ``"estimated"`` from their variance.
+        noise: what variance against mean shows; None where that cannot be told.
     """
 
     value: float
     source: Literal["given", "seen", "estimated"]
+    noise: ShotNoise | None = dataclasses.field(default=None, repr=False, compare=False)
 
 
-def smallest_count(counts: Shaped[np.ndarray, "scan ky kx"]) -> float:
-    """The smallest count that is not zero, in a sample of patterns.
+def common_unit(counts: Shaped[np.ndarray, "*scan ky kx"]) -> float:
+    """The largest number of which a sample of counts may all be multiples.
+
+    Of whole numbers their greatest common divisor; else the smallest count, or the smallest step between counts.
 
     Args:
         counts: of the scan.
 
     Returns:
-        the count; 1 for electrons as a counting detector stores them.
+        the unit; 1 for electrons as a counting detector stores them.
 
     Example:
-        >>> smallest_count(np.array([[[0.0, 0.4], [0.2, 0.6]]]))
-        0.2
+        >>> common_unit(np.array([[[0.0, 0.4], [0.2, 0.6]]])), common_unit(np.array([[[27, 30, 33]]]))
+        (0.2, 3.0)
     """
-    sample = _sample(counts)
-    return float(sample[sample > 0].min())
+    values = np.unique(_sample(counts))
+    values = np.abs(values[values != 0])
+    if (values == np.round(values)).all() and values.max() < 2**53:
+        return float(np.gcd.reduce(values.astype(np.int64)))
+    smallest, steps = values.min(), np.diff(values)
+    step = steps[steps > ROUNDING * smallest].min(initial=np.inf)
+    return float(smallest if step > (1 - ROUNDING) * smallest else step)
 
 
-def are_multiples(counts: Shaped[np.ndarray, "scan ky kx"], unit: float) -> bool:
+def are_multiples(counts: Shaped[np.ndarray, "*scan ky kx"], unit: float) -> bool:
     """Whether counts are whole multiples of a unit.
 
     Args:
@@ -65,46 +83,38 @@ def are_multiples(counts: Shaped[np.ndarray, "scan ky kx"], unit: float) -> bool
     )
 
 
-def estimate_gain(counts: Shaped[np.ndarray, "... ky kx"]) -> float:
-    """Counts an electron from shot noise: variance over mean, of pixels that neighbouring patterns share.
-
-    A counting process of gain g has variance g times its mean. What changes slowly from pattern to pattern drops out of
-    third differences (weights 1, -3, 3, -1). What remains of it grows with the square of the mean and matters where the
-    detector is bright; read-out noise matters where it is dark. So the pixels are sorted into tenths by their mean, and
-    the tenth of the least ratio counts. An upper bound, within some tens of per cent where the scan is dense and the
-    pixels hold ten electrons or fewer.
+def estimate_gain(counts: Shaped[np.ndarray, "*scan ky kx"]) -> float:
+    """Counts per electron from shot noise, see :func:`jptycho.preprocess.shot_noise.measure_shot_noise`.
 
     Args:
-        counts: in scan order (..., ky, kx).
+        counts: in scan order, (slow, fast, ky, kx) or (scan, ky, kx).
 
     Returns:
-        the gain; 0 where there is no noise.
+        the gain; 0 where there is no noise, 1 where too few patterns show any.
 
     Example:
         >>> shot = np.random.default_rng(0).poisson(4.0, (400, 8, 8)) * 3.0
-        >>> 2.5 < estimate_gain(shot) < 3.2
+        >>> 2.7 < estimate_gain(shot) < 3.3
         True
     """
-    counts = counts.reshape(-1, *counts.shape[-2:])
-    step = max(1, len(counts) // 1024)
-    runs = [counts[i : i + 4].astype(np.float64) for i in range(0, len(counts) - 3, 4 * step)]
-    if not runs:
-        return 1.0
-    change = np.stack([r[0] - 3 * r[1] + 3 * r[2] - r[3] for r in runs]) / np.sqrt(20.0)
-    mean = np.stack([r.mean(axis=0) for r in runs]).mean(axis=0)
-    order = np.argsort(mean, axis=None)
-    order = order[mean.flat[order] > 0]
-    variance = np.mean(change**2, axis=0)
-    ratios = [variance.flat[tenth].sum() / mean.flat[tenth].sum() for tenth in np.array_split(order, 10) if len(tenth)]
-    return float(min(ratios, default=1.0))
+    noise = measure_shot_noise(counts)
+    return 1.0 if noise is None else noise.gain
 
 
-def unit_of(counts: Shaped[np.ndarray, "scan ky kx"], given: float | None) -> CountUnit:
-    """Counts an electron: as given, else as the counts show, else from their variance.
+def unit_of(
+    counts: Shaped[np.ndarray, "*scan ky kx"],
+    given: float | None,
+    mask: Shaped[np.ndarray, "ky kx"] | None = None,
+) -> CountUnit:
+    """Counts per electron: as given, else as the counts show, else from their variance.
+
+    Counts are taken for electrons where all are multiples of one number and vary as electrons do. An integrating
+    detector stores whole numbers too, but vary by more than their unit.
 
     Args:
-        counts: of the scan, in its order.
+        counts: of the scan, (slow, fast, ky, kx) or (scan, ky, kx), in its order.
         given: by the user or the file; None where unknown.
+        mask: zero for pixels to leave out.
 
     Returns:
         the unit and where it comes from.
@@ -113,14 +123,90 @@ def unit_of(counts: Shaped[np.ndarray, "scan ky kx"], given: float | None) -> Co
         >>> unit_of(np.array([[[0, 2], [4, 6]]]), None)
         CountUnit(value=2.0, source='seen')
     """
+    noise = measure_shot_noise(counts, mask)
     if given is not None:
-        return CountUnit(given, "given")
-    smallest = smallest_count(counts)
-    if are_multiples(counts, smallest):
-        return CountUnit(smallest, "seen")
-    return CountUnit(max(estimate_gain(counts), 1e-12), "estimated")
+        return CountUnit(given, "given", noise)
+    unit = common_unit(counts)
+    if are_multiples(counts, unit) and (noise is None or noise.gain - CERTAIN * noise.error <= LARGEST_GAIN * unit):
+        return CountUnit(unit, "seen", noise)
+    return CountUnit(1.0 if noise is None else max(noise.gain, 1e-12), "estimated", noise)
 
 
-def _sample(counts: Shaped[np.ndarray, "scan ky kx"]) -> Shaped[np.ndarray, "some ky kx"]:
-    sample = np.asarray(counts[:: max(1, len(counts) // SAMPLE)])
-    return sample if (sample > 0).any() else np.asarray(counts)
+def check_unit(unit: CountUnit, read_noise: float) -> None:
+    """Refuse a gain or a read-out noise that the counts contradict.
+
+    Args:
+        unit: of the counts.
+        read_noise: stated, electrons.
+
+    Raises:
+        ConfigError: both numbers, where they differ by a factor of three or more and shot noise is what is seen.
+    """
+    noise = unit.noise
+    if unit.source != "given" or noise is None or noise.patterns_change > 0.5 or CERTAIN * noise.error > noise.gain:
+        return
+    ratio = noise.gain / unit.value
+    if ratio > CONTRADICTION or NO_NOISE < ratio < 1 / CONTRADICTION:
+        raise ConfigError(
+            f"data.counts_per_electron: {unit.value:g}, but the counts vary as if an electron left about "
+            f"{noise.gain:.3g}. Correct it, or leave it out."
+        )
+    if read_noise * unit.value > CONTRADICTION * max(noise.read_noise, unit.value / np.sqrt(12)):
+        raise ConfigError(
+            f"data.read_noise: {read_noise:g} electrons, but the darkest pixels vary by "
+            f"{noise.read_noise / unit.value:.2g}. Correct it, or counts_per_electron."
+        )
+
+
+def whole_electrons(
+    counts: Shaped[np.ndarray, "scan ky kx"], unit: CountUnit, read_noise: float = 0.0
+) -> tuple[Shaped[np.ndarray, "scan ky kx"], str]:
+    """Each count as the number of electrons that left it, where that is certain.
+
+    A detector of gain g and read-out noise s ≪ g / 2 counts electrons as well as one that stores their number.
+
+    Args:
+        counts: of the scan.
+        unit: of them.
+        read_noise: stated, electrons.
+
+    Returns:
+        electrons in the smallest unsigned type that holds them, and nothing; or the counts as they are, and why.
+
+    Example:
+        >>> whole_electrons(np.array([[[0, 41, 79]]]), CountUnit(40.0, "given"))[0].tolist()
+        [[[0, 1, 2]]]
+    """
+    if unit.source == "estimated":
+        seen = f"an electron leaves about {unit.value:.3g} counts"
+        return counts, f"the counts' variance shows that {seen}, and data.counts_per_electron does not say it"
+    if read_noise > LARGEST_READ_NOISE:
+        return counts, f"read-out noise of {read_noise:g} electrons is part of them"
+    if not _nearly_whole(counts, unit.value):
+        return counts, f"counts are no multiples of {unit.value:.3g}, what an electron leaves ({unit.source})"
+    if counts.min() < -0.5 * unit.value:
+        return counts, "read-out noise made some counts negative"
+    if unit.value == 1 and counts.dtype.kind == "u":
+        return counts, ""
+    kind = np.min_scalar_type(int(np.round(counts.max() / unit.value)))
+    electrons = np.empty(counts.shape, kind)
+    for first in range(0, len(counts), SAMPLE):  # a copy of all in double precision would not fit everywhere
+        part = np.round(counts[first : first + SAMPLE] / unit.value)
+        electrons[first : first + SAMPLE] = np.maximum(part, 0)
+    return electrons, ""
+
+
+def _nearly_whole(counts: Shaped[np.ndarray, "scan ky kx"], unit: float) -> bool:
+    """Whether rounding to whole electrons makes next to no mistake: not above noise, not where there are many."""
+    if are_multiples(counts, unit):
+        return True
+    multiples = _sample(counts).astype(np.float64) / unit
+    rest = multiples - np.round(multiples)
+    occupied = np.round(multiples) != 0
+    return bool(occupied.any() and max(np.std(rest), np.sqrt(np.mean(rest[occupied] ** 2))) < WHOLE)
+
+
+def _sample(counts: Shaped[np.ndarray, "*scan ky kx"]) -> Shaped[np.ndarray, "some ky kx"]:
+    flat = counts.reshape(-1, *counts.shape[-2:])
+    sample = np.asarray(flat[:: max(1, len(flat) // SAMPLE)])
+    return sample if (sample > 0).any() else np.asarray(flat)

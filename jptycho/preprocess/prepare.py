@@ -13,8 +13,8 @@ from jptycho.data.dataset import Dataset4D, load_counts, sampling_of, wavelength
 from jptycho.errors import ConfigError, FormatError
 from jptycho.forward.model import Noise, Setup
 from jptycho.optics.probe import form_probe, incoherent_modes
-from jptycho.preprocess.calibrate import beam_centre, check_calibration
-from jptycho.preprocess.gain import CountUnit, unit_of
+from jptycho.preprocess.calibrate import beam_centre, check_calibration, check_mask
+from jptycho.preprocess.gain import CountUnit, check_unit, unit_of, whole_electrons
 from jptycho.representations.base import OBJECT_KINDS, Guess
 from jptycho.representations.kinds import channels_of
 from jptycho.scan import orient, place_on_canvas, raster_positions
@@ -47,13 +47,15 @@ class Problem:
     """A scan made ready.
 
     Attributes:
-        counts: as stored (scan, ky, kx), zero frequency at [0, 0].
+        counts: (scan, ky, kx), zero frequency at [0, 0]; whole electrons where that is what the file's are, else as
+            stored.
         setup: constants of the run.
         guess: flat object and nominal probe.
         origin: position in Å of the canvas's pixel [0, 0].
         electrons: in an average pattern, as far as the counts tell.
         dataset: where it came from.
-        unit: counts that one electron leaves.
+        unit: counts of the file that one electron leaves.
+        undivided: why ``counts`` are no electrons, so that they cannot be divided; empty where they are.
     """
 
     counts: Shaped[np.ndarray, "scan ky kx"]
@@ -63,6 +65,19 @@ class Problem:
     electrons: float
     dataset: Dataset4D
     unit: CountUnit
+    undivided: str
+
+
+def per_electron(problem: Problem) -> float:
+    """What one electron leaves in the counts of a problem.
+
+    Args:
+        problem: of :func:`prepare`.
+
+    Returns:
+        1 where they are electrons, else the file's unit.
+    """
+    return problem.unit.value if problem.undivided else 1.0
 
 
 def scan_positions(dataset: Dataset4D) -> Float[np.ndarray, "scan 2"]:
@@ -189,6 +204,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
     """
     spec = ObjectSpec() if spec is None else spec
     check_calibration(dataset)
+    check_mask(dataset)
     check_object(spec, dataset)
     window = (int(dataset.shape[-2]), int(dataset.shape[-1]))
     grid = Grid(window, sampling_of(dataset))
@@ -201,20 +217,23 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
         )
     counts = load_counts(dataset)
     mask = np.ones(window) if dataset.mask is None else np.fft.ifftshift(dataset.mask)
-    mean_pattern = counts.mean(axis=0, dtype=np.float64) * (mask > 0)
-    dose = float(mean_pattern.sum())
-    if dose <= 0:
+    mean_pattern = _mean_pattern(counts, mask)
+    if mean_pattern.sum() <= 0:
         raise FormatError("data.mask: leaves no electron. Name an array that is zero for dead pixels only.")
     probe = nominal_probe(dataset, grid, spec, beam_centre(mean_pattern), modes)
-    unit = unit_of(counts, dataset.calibration.counts_per_electron)
-    electrons = dose / unit.value
+    read_noise = dataset.calibration.read_noise
+    unit = unit_of(counts.reshape(dataset.shape), dataset.calibration.counts_per_electron, mask)
+    check_unit(unit, read_noise)
+    counts, undivided = whole_electrons(counts, unit, read_noise)
+    dose = float(_mean_pattern(counts, mask).sum())
+    electrons = dose / unit.value if undivided else dose
     setup = Setup(
         mask=jnp.asarray(mask, jnp.float32),
         dose=jnp.asarray(dose, jnp.float32),
         grid=grid,
         wavelength=wavelength_of(dataset.calibration),
         band_limit=spec.band_limit,
-        noise=Noise(jnp.asarray(electrons, jnp.float32), jnp.asarray(dataset.calibration.read_noise, jnp.float32)),
+        noise=Noise(jnp.asarray(electrons, jnp.float32), jnp.asarray(read_noise, jnp.float32)),
     )
     guess = Guess(
         object=jnp.zeros((spec.slices, channels_of(spec.kind), *canvas)),
@@ -225,7 +244,11 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
         coverage=jnp.asarray(illumination(np.asarray(probe), pixels, canvas), jnp.float32),
     )
     origin = positions[0] - pixels[0] * np.asarray(grid.sampling)
-    return Problem(counts, setup, guess, (float(origin[0]), float(origin[1])), electrons, dataset, unit)
+    return Problem(counts, setup, guess, (float(origin[0]), float(origin[1])), electrons, dataset, unit, undivided)
+
+
+def _mean_pattern(counts: Shaped[np.ndarray, "scan ky kx"], mask: np.ndarray) -> Float[np.ndarray, "ky kx"]:
+    return counts.mean(axis=0, dtype=np.float64) * (mask > 0)
 
 
 def field_of_view(problem: Problem) -> tuple[slice, slice]:

@@ -9,21 +9,20 @@ import numpy as np
 
 from jptycho.errors import ConfigError
 from jptycho.forward.model import Noise, Setup
-from jptycho.preprocess.gain import CountUnit, are_multiples
 from jptycho.preprocess.prepare import Problem
 from jptycho.types import Shaped
 
+CHUNK = 256  # patterns that are thinned at once
 HALVES = 1 << 20  # added to the seed, so that halves are not drawn as the held-out electrons are
 
 
 def thin(
-    counts: Shaped[np.ndarray, "scan ky kx"], unit: float, share: float, seed: int
+    electrons: Shaped[np.ndarray, "scan ky kx"], share: float, seed: int
 ) -> tuple[Shaped[np.ndarray, "scan ky kx"], Shaped[np.ndarray, "scan ky kx"]]:
     """Give each electron to one of two parts at random; of a Poisson process both are independent Poisson processes.
 
     Args:
-        counts: multiples of the unit.
-        unit: counts that one electron leaves.
+        electrons: whole numbers.
         share: probability of the second part.
         seed: of the choice.
 
@@ -34,32 +33,14 @@ def thin(
         Kingman, Poisson Processes (1993), section 5.1 (colouring theorem).
 
     Example:
-        >>> first, second = thin(np.full((2, 3, 3), 10.0), 5.0, 0.5, 0)
-        >>> (first + second == 2).all().item()
+        >>> first, second = thin(np.full((2, 3, 3), 10, np.uint8), 0.5, 0)
+        >>> (first + second == 10).all().item()
         True
     """
-    electrons = np.round(counts / unit).astype(np.uint32)
-    second = np.random.default_rng([seed, 1]).binomial(electrons, share).astype(np.uint32)
-    first = electrons - second
-    kind = np.min_scalar_type(int(electrons.max()))
-    return first.astype(kind), second.astype(kind)
-
-
-def divisible(problem: Problem) -> str:
-    """Why the electrons of a scan cannot be divided.
-
-    Args:
-        problem: the scan made ready.
-
-    Returns:
-        the reason in words; empty where they can.
-    """
-    unit = problem.unit
-    if problem.counts.min() < 0:
-        return "read-out noise made some counts negative"
-    if unit.source == "estimated" or not are_multiples(problem.counts, unit.value):
-        return f"counts are no multiples of {unit.value:.3g}, what an electron leaves ({unit.source})"
-    return ""
+    draw, second = np.random.default_rng([seed, 1]), np.empty_like(electrons)
+    for start in range(0, len(electrons), CHUNK):  # NumPy draws in eight bytes an element
+        second[start : start + CHUNK] = draw.binomial(electrons[start : start + CHUNK], share)
+    return electrons - second, second
 
 
 def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Problem, str]:
@@ -76,11 +57,11 @@ def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Proble
     Raises:
         ConfigError: nothing is left for a part.
     """
-    reason = divisible(problem)
-    if reason:
+    if problem.undivided:
         first, second = _with_masks(problem, share, seed)
-        return first, second, f"{share:.0%} of the detector's pixels, for electrons cannot be divided: {reason}"
-    parts = thin(problem.counts, problem.unit.value, share, seed)
+        why = f"electrons cannot be divided: {problem.undivided}"
+        return first, second, f"{share:.0%} of the detector's pixels, for {why}"
+    parts = thin(problem.counts, share, seed)
     first, second = (_with_counts(problem, part) for part in parts)
     return first, second, f"{share:.0%} of the electrons of each pattern"
 
@@ -89,13 +70,13 @@ def halve(problem: Problem, seed: int) -> tuple[Problem, Problem]:
     """A scan as two of half the electrons each, both with every position.
 
     Args:
-        problem: the scan made ready, its counts divisible.
+        problem: the scan made ready, its counts electrons.
         seed: of the choice.
 
     Returns:
         the halves; both expect half the dose.
     """
-    parts = thin(problem.counts, problem.unit.value, 0.5, seed + HALVES)
+    parts = thin(problem.counts, 0.5, seed + HALVES)
     first, second = (_with_counts(problem, part) for part in parts)
     return first, dataclasses.replace(second, setup=first.setup)
 
@@ -123,5 +104,4 @@ def _with_counts(problem: Problem, electrons: Shaped[np.ndarray, "scan ky kx"]) 
     read_out = jnp.zeros(()) if setup.noise is None else setup.noise.read_out
     noise = Noise(jnp.asarray(dose, jnp.float32), read_out)
     setup = dataclasses.replace(setup, dose=jnp.asarray(dose, jnp.float32), noise=noise)
-    unit = CountUnit(1.0, problem.unit.source)
-    return dataclasses.replace(problem, counts=electrons, setup=setup, electrons=dose, unit=unit)
+    return dataclasses.replace(problem, counts=electrons, setup=setup, electrons=dose)

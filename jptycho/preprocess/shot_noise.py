@@ -1,0 +1,186 @@
+"""The detector's noise as the counts themselves show it: gain, read-out noise and dark level.
+
+A counting process of gain g has variance g times its mean above the dark level: variance = s² + g m + c m², where s is
+the read-out noise and c what patterns change from position to position. Third differences (weights 1, -3, 3, -1) along
+the scan and along both axes of the detector leave little of that change, whatever the specimen, and all of the noise
+where pixels are independent. Where an electron's charge spreads over neighbouring pixels they are not: its noise then
+shows in sums over blocks of pixels, which are believed as long as the change of the patterns is small in them.
+
+Source: Janesick, Photon Transfer (2007), chapters 4 and 5, for variance against mean.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.optimize import lsq_linear
+
+from jptycho.types import Shaped
+
+WEIGHTS = np.array([1.0, -3.0, 3.0, -1.0]) / np.sqrt(20.0)
+TAPS = len(WEIGHTS)
+STRIDE = 2  # patterns between the beginnings of neighbouring runs
+SAMPLE = 2048  # patterns that are looked at, about
+OVERLAP = 1.5  # times by which overlapping runs raise a standard error
+LEAST_RUNS = 4  # third differences along the scan
+LEVELS = 16  # of the mean, into which pixels are sorted
+BLOCK = 4  # pixels, over which an electron's charge may spread
+SPREAD = 1.5  # times more noise in blocks than in differences, above which neighbours are taken for dependent
+CLEAN = 0.2  # share of the variance by which patterns may change for blocks to be believed
+BETTER = 0.7  # of the misfit, below which the quadratic term is needed
+SATURATED_LEVELS = 20  # distinct counts that a scan has before one of them may be the detector's limit
+SATURATED_SHARE = 2e-3  # of the patterns, in which a pixel may stand at that limit
+
+
+@dataclasses.dataclass(frozen=True)
+class ShotNoise:
+    """What variance against mean shows of a detector, all in counts as they are stored.
+
+    Attributes:
+        gain: counts that one electron leaves.
+        error: its standard error; infinite where all pixels are about equally bright, so that the dark level is not
+            known and the gain is variance over mean.
+        read_noise: standard deviation of the darkest pixels, their own shot noise included.
+        dark_level: mean of the darkest pixels.
+        patterns_change: share of the variance, at most, that is the change of the patterns and no noise.
+    """
+
+    gain: float
+    error: float
+    read_noise: float
+    dark_level: float
+    patterns_change: float
+
+
+def measure_shot_noise(
+    counts: Shaped[np.ndarray, "*scan ky kx"], mask: Shaped[np.ndarray, "ky kx"] | None = None
+) -> ShotNoise | None:
+    """Gain, read-out noise and dark level from variance against mean.
+
+    Args:
+        counts: in scan order, (slow, fast, ky, kx) where the scan is a raster, else (scan, ky, kx); any order of the
+            detector's rows and columns that keeps neighbours together.
+        mask: zero for pixels to leave out.
+
+    Returns:
+        the measurement; None where the scan is too small or its pixels too alike to tell.
+
+    Example:
+        >>> level = np.arange(400.0).reshape(20, 20) / 40
+        >>> shot = np.random.default_rng(0).poisson(level, (20, 20, 20, 20)) * 3.0
+        >>> 2.8 < measure_shot_noise(shot).gain < 3.2
+        True
+    """
+    good = ~_saturated(counts) if mask is None else ~_saturated(counts) & (mask > 0)
+    by_difference = _fit(counts, good, differences=True)
+    if by_difference is None:
+        return None
+    by_block = _fit(_in_blocks(counts), _in_blocks(good).astype(int) == BLOCK**2, differences=False)
+    if by_block is None or by_block.patterns_change > CLEAN:
+        return by_difference
+    if by_block.gain - 2 * by_block.error < SPREAD * by_difference.gain:
+        return by_difference
+    return dataclasses.replace(by_block, read_noise=by_difference.read_noise, dark_level=by_difference.dark_level)
+
+
+def _saturated(counts: Shaped[np.ndarray, "*scan ky kx"]) -> np.ndarray:
+    """Detector pixels that stand at the largest value which the counts can take."""
+    flat = counts.reshape(-1, *counts.shape[-2:])
+    sample = np.asarray(flat[:: max(1, len(flat) // 256)])
+    values, times = np.unique(sample[:: max(1, len(sample) // 64)], return_counts=True)
+    limit = values[-1]
+    crowd = times[:-1][values[:-1] > 0.9 * limit].sum()
+    piled_up = len(values) > SATURATED_LEVELS and times[-1] > max(10, crowd)
+    if not piled_up and not (sample.dtype.kind in "ui" and limit == np.iinfo(sample.dtype).max > 1):
+        return np.zeros(counts.shape[-2:], bool)
+    return (sample == limit).mean(axis=0) > SATURATED_SHARE
+
+
+def _in_blocks(values: Shaped[np.ndarray, "*scan ky kx"]) -> np.ndarray:
+    """Sums over blocks of the detector, of a sample of the scan that keeps neighbours together."""
+    rows, columns = (n // BLOCK for n in values.shape[-2:])
+    cut = values[..., : rows * BLOCK, : columns * BLOCK]
+    return cut.reshape(*values.shape[:-2], rows, BLOCK, columns, BLOCK).sum(axis=(-3, -1), dtype=np.float64)
+
+
+def _runs(counts: Shaped[np.ndarray, "*scan ky kx"]) -> Iterator[np.ndarray]:
+    """Neighbouring patterns (4, 4, ky, kx) of a raster, or (1, 4, ky, kx) of a list."""
+    if counts.ndim == 4 and min(counts.shape[:2]) >= TAPS:
+        rows, columns = (range(0, n - TAPS + 1, STRIDE) for n in counts.shape[:2])
+        corners = [(y, x) for y in rows for x in columns]
+        for y, x in corners[:: -(-len(corners) * TAPS**2 // SAMPLE)]:
+            yield counts[y : y + TAPS, x : x + TAPS].astype(np.float64)
+        return
+    flat = counts.reshape(-1, *counts.shape[-2:])
+    starts = range(0, len(flat) - TAPS + 1, STRIDE)
+    for start in starts[:: max(1, -(-len(starts) * TAPS // SAMPLE))]:
+        yield flat[None, start : start + TAPS].astype(np.float64)
+
+
+def _filtered(run: np.ndarray, weights: np.ndarray, differences: bool) -> np.ndarray:
+    """Sums of a run over the scan and, for differences, over neighbours of the detector, by weights along each axis."""
+    along_scan = np.tensordot(weights if len(run) > 1 else np.ones(1), run, axes=(0, 0))
+    out = np.tensordot(weights, along_scan, axes=(0, 0))
+    for _ in range(2 if differences else 0):  # along the first axis, then, transposed, along the other
+        out = sum(w * out[i : len(out) - TAPS + 1 + i] for i, w in enumerate(weights)).T
+    return out
+
+
+def _fit(counts: np.ndarray, good: np.ndarray, differences: bool) -> ShotNoise | None:
+    """Variance against mean over levels of the mean."""
+    if differences and min(counts.shape[-2:]) < TAPS:
+        return None
+    runs = [(_filtered(r, WEIGHTS, differences) ** 2, _filtered(r, WEIGHTS**2, differences)) for r in _runs(counts)]
+    if len(runs) < LEAST_RUNS:
+        return None
+    if differences:
+        windows = np.lib.stride_tricks.sliding_window_view(good, (TAPS, TAPS))
+        good = windows.all(axis=(-2, -1))
+    if good.sum() < (LEVELS if differences else 4 * LEVELS):
+        return None
+    variances, means = (np.stack(values)[:, good] for values in zip(*runs, strict=True))
+    mean, variance, error = _by_level(means, variances)
+    above = mean - mean.min()
+    if not mean.max() > 0 or not error.min() > 0:
+        return None
+    terms = np.stack([np.ones_like(above), above, above**2], axis=1)
+    linear, quadratic = _solve(terms[:, :2], variance), _solve(terms, variance)
+    needed = quadratic[2] < BETTER * linear[2]
+    (floor, gain, *_), *_ = quadratic if needed else linear
+    slope = terms[:, : 3 if needed else 2] / error[:, None]
+    uncertain = float(np.sqrt(np.linalg.pinv(slope.T @ slope)[1, 1]))
+    change = float(np.max(quadratic[0][2] * above**2 / quadratic[1]))
+    if 2 * uncertain > gain and above.max() < mean.min():
+        gain, uncertain = variance.sum() / mean.sum(), np.inf
+    return ShotNoise(float(gain), uncertain, float(np.sqrt(floor)), float(mean.min()), change)
+
+
+def _by_level(means: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and variance of pixels of like brightness, and the variance's standard error.
+
+    Pixels are sorted by one half of the runs and measured in the other, so that noise does not sort them.
+    """
+    middle, found = len(means) // 2, []
+    for sorting, measured in ((slice(middle), slice(middle, None)), (slice(middle, None), slice(middle))):
+        order = np.argsort(means[sorting].mean(axis=0), kind="stable")
+        levels = np.array_split(order, LEVELS)
+        per_run = [np.stack([values[measured][:, one].mean(axis=1) for one in levels]) for values in (means, variances)]
+        error = per_run[1].std(axis=1, ddof=1) * OVERLAP / np.sqrt(per_run[1].shape[1])
+        found.append([per_run[0].mean(axis=1), per_run[1].mean(axis=1), error / np.sqrt(2)])
+    mean, variance, error = np.mean(found, axis=0)
+    return mean, variance, error
+
+
+def _solve(terms: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Coefficients that are not negative (c at most one), the variance they predict, the median relative misfit."""
+    largest = [np.inf, np.inf, 1.0][: terms.shape[1]]
+    predicted, robust = np.maximum(variance, 1e-12), np.ones_like(variance)
+    for _ in range(10):
+        weight = robust / predicted
+        fit = lsq_linear(terms * weight[:, None], variance * weight, bounds=(np.zeros_like(largest), largest)).x
+        predicted = np.maximum(terms @ fit, 1e-12)
+        misfit = np.abs(variance - predicted) / predicted
+        robust = 1 / np.sqrt(np.maximum(1, misfit / (1.5 * np.median(misfit) + 0.02)))
+    return fit, predicted, float(np.median(misfit))

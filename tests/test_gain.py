@@ -1,0 +1,157 @@
+"""Gain, read-out noise and dark level from the counts; whole numbers that are no electrons."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import jptycho
+from jptycho.choices import effective, with_changes
+from jptycho.data.dataset import from_arrays
+from jptycho.preprocess.gain import CountUnit, common_unit, estimate_gain, unit_of, whole_electrons
+from jptycho.preprocess.prepare import prepare
+from jptycho.preprocess.shot_noise import measure_shot_noise
+from jptycho.words import counts_in_words
+
+SCAN = (20, 22)
+
+
+@pytest.fixture(scope="module")
+def ideal():
+    """What a scan of a particle would record without noise, as a share of the electrons per step²."""
+    scan = jptycho.simulate_gold(
+        dose=float("inf"), diameter=14.0, carbon_thickness=4.0, scan_shape=SCAN, step=1.2, detector=(32, 40),
+        defocus=100.0,
+    )  # fmt: skip
+    return np.maximum(scan.read().astype(float), 0).reshape(scan.shape), scan
+
+
+def electrons_of(ideal, dose, seed):
+    return np.random.default_rng([int(dose), seed]).poisson(ideal[0] * dose * 1.2**2)
+
+
+def adu(electrons, gain=40.0, noise=3.0, dark=0.0, seed=0):
+    """Counts of an integrating detector of 16 bits."""
+    read = np.random.default_rng(seed).normal(0, noise, electrons.shape)
+    return np.clip(np.rint(dark + gain * electrons + read), 0, 2**16 - 1).astype(np.uint16)
+
+
+@pytest.mark.parametrize("dose", [30, 100, 500, 2e3, 1e4])
+def test_counts_of_an_integrating_detector_are_no_electrons(ideal, dose):
+    for seed in range(4):
+        electrons = electrons_of(ideal, dose, seed)
+        found = unit_of(adu(electrons, seed=seed), None)
+        assert found.source == "estimated"
+        assert found.value == pytest.approx(40, rel=0.1)
+        assert unit_of(electrons, None) == CountUnit(1.0, "seen")
+
+
+@pytest.mark.parametrize("dose", [500, 1e5])
+@pytest.mark.parametrize(("gain", "noise", "dark"), [(40, 12, 0), (40, 3, 100), (3.0, 1.0, 20)])
+def test_gain_and_noise_whatever_the_dark_level_and_dose(ideal, dose, gain, noise, dark):
+    read = np.random.default_rng(1).normal(0, noise, ideal[0].shape)
+    counts = np.rint(dark + gain * electrons_of(ideal, dose, 0) + read).astype(np.int32)
+    found = measure_shot_noise(counts)
+    assert found.gain == pytest.approx(gain, rel=0.1)
+    if dose < 1e3:
+        assert found.read_noise == pytest.approx(noise, rel=0.3)
+        assert found.dark_level == pytest.approx(dark, abs=0.1 * gain)
+
+
+def test_saturated_pixels_do_not_count(ideal):
+    counts = adu(electrons_of(ideal, 1e4, 0))
+    cut = np.minimum(counts, int(np.quantile(counts.mean(axis=(0, 1)), 0.9)))
+    assert (cut == cut.max()).mean() > 0.01
+    assert estimate_gain(cut) == pytest.approx(40, rel=0.1)
+
+
+def test_charge_that_spreads_over_neighbours_is_counted_in_blocks():
+    """Each electron leaves one count in each of five pixels: alone each pixel looks like electrons."""
+    rng, level = np.random.default_rng(0), 0.05 + np.add.outer(np.arange(36.0), np.arange(40.0)) / 300
+    electrons = rng.poisson(np.broadcast_to(level, (16, 16, 36, 40)))
+    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])[None, None]
+    counts = ndimage.convolve(electrons, cross, mode="wrap").astype(np.uint8)
+    assert counts.var(axis=(0, 1)).mean() == pytest.approx(counts.mean(), rel=0.05)
+    found = unit_of(counts, None)
+    assert found.source == "estimated"
+    assert 3 < found.value < 6
+
+
+def test_a_list_of_patterns_and_patterns_that_change_altogether(ideal):
+    counts = electrons_of(ideal, 1e4, 0)
+    order = np.random.default_rng(0).permutation(SCAN[0] * SCAN[1])
+    shuffled = counts.reshape(-1, *counts.shape[2:])[order]
+    assert estimate_gain(shuffled) == pytest.approx(1, abs=0.15)
+    assert estimate_gain(shuffled[::3]) == pytest.approx(1, abs=0.25)
+    assert measure_shot_noise(counts[:2, :3]) is None
+    assert unit_of(np.full((30, 12, 12), 7, np.uint8), None) == CountUnit(7.0, "seen")
+
+
+def test_the_unit_is_the_greatest_common_divisor_and_not_the_smallest_count():
+    counts = np.random.default_rng(0).poisson(60.0, (6, 8, 8))
+    assert counts.min() > 1
+    assert common_unit(counts) == 1.0
+    assert common_unit(5 * counts.astype(np.float32)) == 5.0
+    assert common_unit(0.25 * counts) == 0.25
+
+
+def test_a_stated_unit_of_which_counts_are_multiples_is_as_good_as_electrons(ideal):
+    electrons = electrons_of(ideal, 2e3, 0).astype(np.uint16)
+    known = ideal[1].calibration
+    plain = prepare(from_arrays(electrons, known, ideal[1].positions))
+    for counts, given in ((5 * electrons, 5.0), (adu(electrons), 40.0)):
+        stated = dataclasses.replace(known, counts_per_electron=given)
+        problem = prepare(from_arrays(counts, stated, ideal[1].positions))
+        np.testing.assert_array_equal(problem.counts, plain.counts)
+        assert problem.undivided == ""
+        config = effective(with_changes(None, {"method": "dgp"}), problem)
+        assert (config.loss, config.dgp.split) == ("poisson", True)
+        assert float(problem.setup.dose) == pytest.approx(float(plain.setup.dose))
+
+
+def test_noisy_read_out_is_not_rounded_away(ideal):
+    counts = adu(electrons_of(ideal, 2e3, 0), noise=12.0)
+    same, why = whole_electrons(counts.reshape(-1, 32, 40), CountUnit(40.0, "given"))
+    assert same.dtype == np.uint16
+    assert why == "counts are no multiples of 40, what an electron leaves (given)"
+    _, why = whole_electrons(electrons_of(ideal, 2e3, 0).reshape(-1, 32, 40), CountUnit(1.0, "seen"), 0.7)
+    assert why == "read-out noise of 0.7 electrons is part of them"
+
+
+def test_the_run_says_what_it_assumes(ideal):
+    known, positions = ideal[1].calibration, ideal[1].positions
+    electrons = electrons_of(ideal, 500, 0).astype(np.uint16)
+    lines = counts_in_words(prepare(from_arrays(electrons, known, positions)))
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        "an electron leaves 1 counts (assumed, for all counts are its multiples; the counts vary"
+    )
+    said = "\n".join(counts_in_words(prepare(from_arrays(adu(electrons, dark=100.0), known, positions))))
+    for words in ("estimated from their variance", "not divided", "data.counts_per_electron", "hold 100 counts"):
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("gain", "given", "read_noise", "words"),
+    [
+        (40.0, 5.0, 0.0, ["data.counts_per_electron: 5", "about 4", "Correct"]),
+        (1.0, 40.0, 0.0, ["data.counts_per_electron: 40", "about 1", "Correct"]),
+        (40.0, 40.0, 2.0, ["data.read_noise: 2 electrons", "vary by 0.0", "Correct"]),
+    ],
+)
+def test_a_gain_or_noise_that_the_counts_contradict_is_refused(ideal, gain, given, read_noise, words):
+    electrons = electrons_of(ideal, 500, 0)
+    counts = adu(electrons, gain) if gain > 1 else electrons
+    stated = dataclasses.replace(ideal[1].calibration, counts_per_electron=given, read_noise=read_noise)
+    with pytest.raises(jptycho.ConfigError) as caught:
+        prepare(from_arrays(counts, stated, ideal[1].positions))
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_a_mask_that_leaves_no_disk_is_refused(ideal):
+    mask = np.ones((32, 40))
+    mask[2:31, 3:38] = 0
+    scan = from_arrays(electrons_of(ideal, 500, 0), ideal[1].calibration, ideal[1].positions, mask=mask)
+    with pytest.raises(jptycho.ConfigError, match=r"data\.mask: leaves 0% of the bright disk of 20 mrad"):
+        prepare(scan)
