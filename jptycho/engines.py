@@ -218,7 +218,7 @@ def preconditioner_of(config: Config, problem: Problem) -> Preconditioner:
 def _gradient(config: Config, problem: Problem, epochs: int, shared: dict[str, Any]) -> GradientSolver:
     pixels, steps = config.pixels, shared["steps"]
     model = ModelSpec(
-        PixelObject(config.object.kind, preconditioner_of(config, problem), pixels.even),
+        PixelObject(config.object.kind, preconditioner_of(config, problem), pixels.even, not config.probe.fixed),
         PixelProbe(),
         **refined(config),
     )

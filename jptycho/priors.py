@@ -163,12 +163,12 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
         settings.probe_complex,
         precision=settings.precision,
     )
-    whole: Representation = PixelObject(kind, filtered, config.pixels.even)
+    whole: Representation = PixelObject(kind, filtered, config.pixels.even, not config.probe.fixed)
     if settings.object == "network":
         through = filtered if settings.preconditioned else None
         residual = settings.residual is True
         blind = settings.random_input or settings.start == "random"  # a blank estimate would be a network's blank input
-        whole = GeneratedObject(kind, network, float(settings.noise), residual, through, blind)
+        whole = GeneratedObject(kind, network, float(settings.noise), residual, through, blind, not config.probe.fixed)
     probe: Representation = PixelProbe()
     if settings.probe == "network" and not config.probe.fixed:
         probe = GeneratedProbe(probe_network, settings.probe_noise)

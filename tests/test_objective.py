@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from scipy.optimize import brentq
 from scipy.special import gammaln
+from scipy.stats import poisson
 
 from jptycho.forward.model import Noise
 from jptycho.objective.compose import batch_loss
@@ -88,6 +90,25 @@ def test_all_losses_agree_near_a_good_model():
     for name, value in values.items():
         # the floor damps all but the plain intensities by 3 %
         assert value == pytest.approx(values["poisson"], rel=0.035), name
+
+
+@pytest.mark.parametrize("read_out", [0.1, 0.3, 0.7, 1.0])
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.1, 0.5])
+def test_read_out_noise_does_not_brighten_dark_pixels(read_out, rate):
+    """The rate whose mean loss is least is the true one; counts of both signs, by quadrature instead of draws."""
+    z, share = np.polynomial.hermite_e.hermegauss(80)
+    n = np.arange(30)
+    counts = (n[:, None] + read_out * z[None]).ravel()
+    weight = (poisson.pmf(n, rate)[:, None] * share[None] / share.sum()).ravel()
+    seen = noise(4096.0, read_out)
+
+    def slope(electrons):
+        model = jnp.asarray(electrons / 4096.0)
+        each = jax.vmap(jax.grad(lambda m, y: LOSSES["mixed"](m[None, None], y[None, None], seen).sum()), (None, 0))
+        return float(weight @ np.asarray(each(model, jnp.asarray(counts / 4096.0))))
+
+    least = brentq(slope, rate - 0.5 * read_out**2, rate + 1.0)
+    assert least == pytest.approx(rate, abs=0.002)
 
 
 def shared(name, counts, dose, weight, mask=None, electrons=40.0):

@@ -11,7 +11,7 @@ from jptycho.pretrain import Pretraining, pretrain
 from jptycho.representations import convolution, networks
 from jptycho.representations.base import Guess, ModelSpec, initialise, render, transmission
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe
-from jptycho.representations.kinds import constrain, free_of, positive, weighted_plane
+from jptycho.representations.kinds import constrain, free_of, positive, unconstrain, weighted_plane
 from jptycho.representations.networks import PARITY, UNet, UNetSpec, initial_weights, parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner, precondition
 
@@ -205,8 +205,7 @@ def test_pixels_start_at_the_guess(kind):
     model = ModelSpec(PixelObject(kind, Preconditioner(30.0, 0.1, SAMPLING)), PixelProbe())
     params, constants = initialise(model, jax.random.key(0), guess)
     fields = render(model, params, constants)
-    if kind != "potential":  # a potential's ramp is removed before it is made positive
-        np.testing.assert_allclose(fields.object, transmission(wanted), atol=2e-4)
+    np.testing.assert_allclose(fields.object, transmission(wanted), atol=2e-4)
     np.testing.assert_allclose(fields.probe, guess.probe, atol=1e-6)
 
 
@@ -240,6 +239,19 @@ def test_phase_kind_does_not_see_constant_or_ramp():
     tilted = guess.object + jnp.asarray(0.05 * y - 0.02 * x + 0.7, jnp.float32)
     plain, moved = (constrain("phase", free, guess.coverage) for free in (guess.object, tilted))
     np.testing.assert_allclose(plain, moved, atol=1e-4)
+    plain, moved = (constrain("phase", free, guess.coverage, False) for free in (guess.object, tilted))
+    kept = jnp.sum(moved - plain, axis=(0, 1)) - len(plain) * (0.05 * y - 0.02 * x)
+    assert float(jnp.ptp(kept)) < 1e-4, "a ramp that is measured stays"
+
+
+@pytest.mark.parametrize("slices", [1, 4, 16])
+def test_a_potential_keeps_its_vacuum_level_however_many_slices_share_it(slices):
+    """A slab beside vacuum, assigned and read back: neither tilted nor lifted."""
+    slab = jnp.zeros((slices, 1, 20, 24)).at[..., 12:].set(1.0 / slices)
+    back = constrain("potential", unconstrain("potential", slab), jnp.ones((20, 24)))
+    total = np.asarray(back.sum(axis=(0, 1)))
+    np.testing.assert_allclose(total[:, :12], 0, atol=0.011)
+    np.testing.assert_allclose(total[:, 12:], 1, atol=1e-4)
 
 
 def test_positive_is_invertible_and_positive():

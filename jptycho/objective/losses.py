@@ -32,7 +32,7 @@ def amplitude_loss(
 
     Args:
         predicted: I, intensity as a fraction of the average pattern.
-        measured: y, likewise.
+        measured: y, likewise; negative counts are taken for zero, for they have no root.
         noise: not used.
 
     Returns:
@@ -83,7 +83,7 @@ def anscombe_loss(
 
     Args:
         predicted: I, intensity as a fraction of the average pattern.
-        measured: y, likewise.
+        measured: y, likewise; negative counts are taken for zero, for they have no root.
         noise: its electrons are D.
 
     Returns:
@@ -131,6 +131,8 @@ def mixed_loss(
 ) -> Float[Array, "ky kx"]:
     """Poisson and Gaussian read-out noise: n + σ² is nearly Poisson of mean λ + σ², so both are raised by σ².
 
+    Where read-out noise makes y + σ² negative it keeps its sign: clipped, dark pixels would seem brighter.
+
     Args:
         predicted: I, intensity as a fraction of the average pattern.
         measured: y, likewise; may be negative.
@@ -169,8 +171,9 @@ def squared_error(predicted: Float[Array, "ky kx"], measured: Float[Array, "ky k
 
 
 def _deviance(predicted: Array, measured: Array, shift: Array | float) -> Array:
-    model, data = predicted + shift, _not_negative(measured + shift)
-    return model - data + xlogy(data, data) - data * jnp.log(model)
+    model, data = predicted + shift, measured + shift
+    seen = _not_negative(data)
+    return model - data + xlogy(seen, seen) - data * jnp.log(model)
 
 
 def _not_negative(measured: Array) -> Array:

@@ -145,8 +145,9 @@ def nominal_probe(
         aberrations = {**dict(calibration.aberrations), "C10": -entrance}
         cutoff, wavelength = float(calibration.semiangle_cutoff or 0), wavelength_of(calibration)
         # One compilation instead of one an operation.
-        form = jax.jit(partial(form_probe, grid, wavelength, cutoff, centre=centre))
-        first = form(aberrations)[None]
+        form = jax.jit(partial(form_probe, grid, wavelength, cutoff))
+        # The disk's centre is a ramp of the probe and not another aperture: between pixels their edges would differ.
+        first = (form(aberrations) * _ramp(grid.shape, centre))[None]
     else:
         given = np.fft.ifftshift(dataset.probe, axes=(-2, -1))
         first = jnp.asarray(given / np.linalg.norm(given), jnp.result_type(1j))
@@ -157,6 +158,12 @@ def nominal_probe(
     more = incoherent_modes(first[0], modes - first.shape[0] + 1)
     together = jnp.concatenate([first, more[1:]])
     return together / jnp.linalg.norm(together)
+
+
+def _ramp(shape: tuple[int, int], cycles: tuple[float, float]) -> Complex[np.ndarray, "y x"]:
+    """exp(2πi c·r) of unit modulus, c cycles over the window, its centre at [0, 0]."""
+    along = [np.exp(2j * np.pi * c * np.fft.fftfreq(n)) for n, c in zip(shape, cycles, strict=True)]
+    return np.outer(*along).astype(np.complex64)
 
 
 def illumination(

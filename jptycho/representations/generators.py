@@ -161,6 +161,7 @@ class GeneratedObject:
         residual: whether the CNN adds to the estimate from the start.
         preconditioner: through which the CNN's phase passes; None for none.
         random_input: whether the CNN sees fixed noise in place of the estimate.
+        ramp_is_gauge: whether the probe is free, so that no pattern determines a phase ramp.
     """
 
     kind: str
@@ -169,6 +170,7 @@ class GeneratedObject:
     residual: bool = False
     preconditioner: Preconditioner | None = None
     random_input: bool = False
+    ramp_is_gauge: bool = True
 
     def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
         """Random weights; the constants hold the estimates as inputs and targets."""
@@ -192,7 +194,7 @@ class GeneratedObject:
         free = image.reshape(guess.shape)
         if self.preconditioner is not None:
             free = free.at[:, 0].set(precondition(self.preconditioner, free[:, 0]))
-        return constrain(self.kind, free, coverage)
+        return constrain(self.kind, free, coverage, self.ramp_is_gauge)
 
     def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "n Y X channels"]:
         """The standardised output, which pre-training brings to the target."""

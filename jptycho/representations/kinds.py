@@ -9,7 +9,9 @@ from jptycho.representations.base import PHASE, POTENTIAL
 from jptycho.types import Array, Float
 
 SHARPNESS = 20.0
-"""Inverse width in rad⁻¹ of the smooth step that keeps a potential or an absorption from being negative."""
+"""Inverse width in rad⁻¹ of the smooth step that keeps a potential or an absorption from being negative.
+
+It is that of the whole object: of many slices each is weaker, and its step as much narrower."""
 
 
 def channels_of(kind: str) -> int:
@@ -28,11 +30,12 @@ def channels_of(kind: str) -> int:
     return 2 if kind == "complex" else 1
 
 
-def positive(free: Float[Array, "..."]) -> Float[Array, "..."]:
-    """A smooth map onto positive numbers: log(1 + exp(s x)) / s.
+def positive(free: Float[Array, "..."], slices: int = 1) -> Float[Array, "..."]:
+    """A smooth map onto positive numbers: log(1 + exp(s x)) / s, s the sharpness times the number of slices.
 
     Args:
         free: any real numbers.
+        slices: of the object.
 
     Returns:
         positive numbers; equal to ``free`` where that is well above zero.
@@ -41,14 +44,16 @@ def positive(free: Float[Array, "..."]) -> Float[Array, "..."]:
         >>> round(float(positive(jnp.array(1.0))), 6), bool(positive(jnp.array(-9.0)) >= 0)
         (1.0, True)
     """
-    return jax.nn.softplus(SHARPNESS * free) / SHARPNESS
+    sharpness = SHARPNESS * slices
+    return jax.nn.softplus(sharpness * free) / sharpness
 
 
-def free_of(value: Float[Array, "..."]) -> Float[Array, "..."]:
+def free_of(value: Float[Array, "..."], slices: int = 1) -> Float[Array, "..."]:
     """The inverse of :func:`positive`; what is not positive is raised to a small positive number first.
 
     Args:
         value: numbers that should be positive.
+        slices: of the object.
 
     Returns:
         the free numbers that give them.
@@ -57,8 +62,9 @@ def free_of(value: Float[Array, "..."]) -> Float[Array, "..."]:
         >>> round(float(positive(free_of(jnp.array(0.3)))), 5)
         0.3
     """
-    scaled = SHARPNESS * jnp.maximum(value, 0.2 / SHARPNESS)
-    return (scaled + jnp.log(-jnp.expm1(-scaled))) / SHARPNESS
+    sharpness = SHARPNESS * slices
+    scaled = jnp.maximum(sharpness * value, 0.2)
+    return (scaled + jnp.log(-jnp.expm1(-scaled))) / sharpness
 
 
 def weighted_plane(
@@ -95,27 +101,34 @@ def _coordinates(shape: tuple[int, ...], dtype: jnp.dtype) -> tuple[Array, Array
 
 
 def constrain(
-    kind: str, free: Float[Array, "slices channels Y X"], coverage: Float[Array, "Y X"]
+    kind: str,
+    free: Float[Array, "slices channels Y X"],
+    coverage: Float[Array, "Y X"],
+    ramp_is_gauge: bool = True,
 ) -> Float[Array, "slices channels Y X"]:
     """Channels of an object of a kind: gauges removed, then what must be positive made so.
 
-    A phase ramp of the object only shifts every pattern and a constant phase does nothing. The ramp and, where zero has
-    no meaning of its own (every kind but ``potential``), the mean of the summed phase are therefore taken out.
+    A constant phase does nothing. A phase ramp shifts every pattern, which a probe that is free can undo by the
+    opposite ramp (through several slices nearly so: the wave is deflected between them); with a probe that is held the
+    patterns determine the ramp. The mean of the summed phase and, where it is a gauge, its ramp are therefore taken
+    out. A ``potential`` keeps both: its vacuum is zero, and level.
 
     Args:
         kind: one of ``OBJECT_KINDS`` (static).
         free: unconstrained channels.
         coverage: weight of each pixel in mean and ramp.
+        ramp_is_gauge: whether the probe is free (static).
 
     Returns:
         phase in rad and absorption.
     """
-    mean, ramp = weighted_plane(jnp.sum(free[:, 0], axis=0), coverage)
-    gauge = ramp if kind == POTENTIAL else ramp + mean
-    phase = free[:, 0] - gauge / free.shape[0]
+    slices = free.shape[0]
     if kind == POTENTIAL:
-        phase = positive(phase)
-    return phase[:, None] if kind in (PHASE, POTENTIAL) else jnp.stack([phase, positive(free[:, 1])], axis=1)
+        return positive(free, slices)
+    mean, ramp = weighted_plane(jnp.sum(free[:, 0], axis=0), coverage)
+    gauge = mean + ramp if ramp_is_gauge else mean
+    phase = free[:, 0] - gauge / slices
+    return phase[:, None] if kind == PHASE else jnp.stack([phase, positive(free[:, 1], slices)], axis=1)
 
 
 def unconstrain(kind: str, channels: Float[Array, "slices channels Y X"]) -> Float[Array, "slices channels Y X"]:
@@ -131,5 +144,5 @@ def unconstrain(kind: str, channels: Float[Array, "slices channels Y X"]) -> Flo
     if kind == PHASE:
         return channels
     if kind == POTENTIAL:
-        return free_of(channels)
-    return jnp.stack([channels[:, 0], free_of(channels[:, 1])], axis=1)
+        return free_of(channels, len(channels))
+    return jnp.stack([channels[:, 0], free_of(channels[:, 1], len(channels))], axis=1)

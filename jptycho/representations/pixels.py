@@ -126,11 +126,13 @@ class PixelObject:
         kind: one of ``OBJECT_KINDS``.
         preconditioner: of the phase; amplitude 0 for plain pixels.
         even: whether a pixel moves less the fewer electrons it sees, by :func:`visibility`.
+        ramp_is_gauge: whether the probe is free, so that no pattern determines a phase ramp.
     """
 
     kind: str
     preconditioner: Preconditioner
     even: bool = True
+    ramp_is_gauge: bool = True
 
     def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
         """Steps away from the guess, all zero; the constants are the guess and the coverage."""
@@ -143,7 +145,7 @@ class PixelObject:
         start, coverage = constants
         steps = params * visibility(coverage) if self.even else params
         phase = precondition(self.preconditioner, steps[:, 0])
-        return constrain(self.kind, start + steps.at[:, 0].set(phase), coverage)
+        return constrain(self.kind, start + steps.at[:, 0].set(phase), coverage, self.ramp_is_gauge)
 
     def assign(self, params: Any, constants: Any, value: Float[Array, "slices channels Y X"]) -> Any:
         """Parameters that give these channels, up to gauges, wherever the object is seen at all."""

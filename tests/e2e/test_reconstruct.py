@@ -11,10 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import jptycho
 from jptycho.data.dataset import from_arrays
 from jptycho.demo import score
+from jptycho.forward.model import Fields, predict_batch
+from jptycho.preprocess.prepare import prepare
 
 from ..tolerances import SCALED_RUNS
 
@@ -294,3 +297,23 @@ def test_result_does_not_depend_on_the_number_of_devices(small_scan):
     top, bottom, left, right = found.field_of_view
     a, b = found.phase[0, top:bottom, left:right], single[0, top:bottom, left:right]
     assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_wedge_fits_as_well_as_a_flat_specimen(small_scan, fixed):
+    """A phase ramp is measured where the probe is held, and a gauge where it is free: neither costs anything."""
+    problem = prepare(small_scan)
+    guess, sampling = problem.guess, problem.setup.grid.sampling
+    canvas = guess.object.shape[-2:]
+    texture = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=canvas), 2)
+    x = (np.arange(canvas[1]) - canvas[1] / 2) * sampling[1]
+    losses = []
+    for slope in (0.0, 0.1):  # rad/Å
+        phase = 0.3 * texture / texture.std() + slope * x
+        fields = Fields(jnp.exp(1j * phase)[None], guess.probe, guess.positions, guess.thickness, guess.tilt)
+        expected = np.asarray(predict_batch(fields, problem.setup, guess.positions)) * 3e3
+        counts = np.fft.fftshift(np.random.default_rng(1).poisson(expected), axes=(-2, -1)).astype(np.uint16)
+        scan = from_arrays(counts.reshape(small_scan.shape), small_scan.calibration, small_scan.positions)
+        result = jptycho.reconstruct(scan, pixels={"epochs": 25}, probe={"fixed": fixed})
+        losses.append(result.history["loss"][-1])
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
