@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,6 @@ from rich.table import Table as RichTable
 
 from jptycho.config import Config, load_config
 from jptycho.errors import DivergenceError, JptychoError
-from jptycho.parallel import use_cpu_cores
 from jptycho.progress import Progress
 from jptycho.settings import load_toml, parse, to_toml
 from jptycho.simulate.scan import GoldSettings, simulate_gold
@@ -76,22 +74,31 @@ def reconstruct(
         refuse_existing(path, settings.output.overwrite)
     checkpoint = output.with_name(output.name + ".checkpoint")
     with Progress(console) as progress:
+        _use_cores()
         result = pipeline.reconstruct(
-            None, settings, say=console.print, observe=lambda record, _: progress(record), checkpoint=checkpoint
+            None,
+            settings,
+            say=console.print,
+            observe=lambda record, _: progress(record),
+            announce=progress.announce,
+            checkpoint=checkpoint,
         )
-    write_result(output, result, settings.output.overwrite)
-    if result.attributes["status"] == "done":
-        remove_checkpoint(checkpoint)
-    console.print(f"wrote {output}")
-    if settings.output.report:
-        from jptycho.report.page import write_report  # noqa: PLC0415
+        progress.announce("writing the result", 0, 0)
+        write_result(output, result, settings.output.overwrite)
+        if result.attributes["status"] == "done":
+            remove_checkpoint(checkpoint)
+        console.print(f"wrote {output}")
+        if settings.output.report:
+            from jptycho.report.page import write_report  # noqa: PLC0415
 
-        write_report(page, {settings.method: result}, f"{Path(settings.data.file).name}: {settings.method}")
-        console.print(f"wrote {page} and {page.with_suffix('')}/*.png")
+            progress.announce("writing the report", 0, 0)
+            write_report(page, {settings.method: result}, f"{Path(settings.data.file).name}: {settings.method}")
+            console.print(f"wrote {page} and {page.with_suffix('')}/*.png")
     if result.attributes["status"] != "done":
         judged = settings.method == "dgp" if settings.stop.held_out == "auto" else settings.stop.held_out
         last = "the best epoch so far" if judged else "the last epoch"
-        console.print(f"interrupted: the result is that of {last}; run with --overwrite to go on from {checkpoint}")
+        onward = f"to go on from {checkpoint}" if checkpoint.exists() else "to begin anew: there is no checkpoint yet"
+        console.print(f"interrupted: the result is that of {last}; run with --overwrite {onward}")
 
 
 @app.command()
@@ -105,7 +112,8 @@ def demo(
     from jptycho.demo import run_demo  # noqa: PLC0415
 
     with Progress(console) as progress:
-        table, files = run_demo(output, dose, seed, console.print, progress)
+        _use_cores()
+        table, files = run_demo(output, dose, seed, console.print, progress, progress.announce)
     console.print(table.caption)
     shown = RichTable(*table.head, box=None)
     for row in table.rows:
@@ -116,9 +124,16 @@ def demo(
             console.print(f"wrote {file}")
 
 
+def _use_cores() -> None:
+    """Show the CPU to JAX as the devices that are worth while."""
+    from jptycho.devices import choose_cpu_devices  # noqa: PLC0415
+    from jptycho.parallel import use_cpu_cores  # noqa: PLC0415
+
+    use_cpu_cores(choose_cpu_devices(console.print))
+
+
 def main() -> None:
     """Entry point: every expected error becomes one line on stderr and exit code 2."""
-    use_cpu_cores(os.cpu_count() or 1)
     try:
         app(standalone_mode=True)
     except DivergenceError as error:

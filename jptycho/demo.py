@@ -21,7 +21,7 @@ from jptycho.pipeline import reconstruct
 from jptycho.report.page import Table, write_report
 from jptycho.settings import parse
 from jptycho.simulate.scan import simulate_gold
-from jptycho.solvers.loop import Record
+from jptycho.solvers.loop import Announce, Record
 
 SLICES = {"slices": 2, "slice_thickness": 26.0}
 """The demo's particle is too thick for one slice at this semiangle."""
@@ -64,7 +64,11 @@ def score(result: Result, phase: np.ndarray, truth: Truth) -> Similarity:
 
 
 def scored_run(
-    scan: Dataset4D, config: Config, say: Callable[[str], None], watch: Callable[[Record], None]
+    scan: Dataset4D,
+    config: Config,
+    say: Callable[[str], None],
+    watch: Callable[[Record], None],
+    announce: Announce | None = None,
 ) -> tuple[Result, list[Scored]]:
     """Reconstruct a simulated scan and score every epoch, outside the time that is reported.
 
@@ -73,6 +77,7 @@ def scored_run(
         config: of the run.
         say: told in words what happens.
         watch: called after each epoch.
+        announce: told what is done between epochs.
 
     Returns:
         the result, and the score of every epoch.
@@ -83,7 +88,7 @@ def scored_run(
         phases.append((record, np.asarray(channels())[:, 0]))
         watch(record)
 
-    result = reconstruct(scan, config, say=say, observe=observe)
+    result = reconstruct(scan, config, say=say, observe=observe, announce=announce)
     if scan.truth is None:
         return result, []
     truth = scan.truth
@@ -138,7 +143,12 @@ def made_by_demo(path: Path) -> bool:
 
 
 def run_demo(
-    folder: Path, dose: float, seed: int, say: Callable[[str], None], watch: Callable[[Record], None]
+    folder: Path,
+    dose: float,
+    seed: int,
+    say: Callable[[str], None],
+    watch: Callable[[Record], None],
+    announce: Announce,
 ) -> tuple[Table, list[Path]]:
     """Simulate, reconstruct twice, write scan, results and report.
 
@@ -148,6 +158,7 @@ def run_demo(
         seed: of the noise.
         say: told in words what happens.
         watch: called after each epoch.
+        announce: told what is done between epochs.
 
     Returns:
         the table of convergence, and every file written.
@@ -161,6 +172,7 @@ def run_demo(
         raise FormatError(f"--output: {str(folder)!r} holds files that are not the demo's. Choose another folder.")
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
+    announce("simulating", 0, 0)
     scan = simulate_gold(dose=dose, seed=seed)
     write_scan(folder / "scan.h5", scan, overwrite=True, extra={"demo": True, "dose": dose, "seed": seed})
     say(
@@ -172,10 +184,11 @@ def run_demo(
         config = parse(
             Config, {"data": {"file": str(folder / "scan.h5")}, "method": name, "object": SLICES, "seed": seed}
         )
-        results[name], runs[name] = scored_run(scan, config, say, watch)
+        results[name], runs[name] = scored_run(scan, config, say, watch, announce)
         results[name].attributes["demo"] = True
         write_result(folder / f"{name}.h5", results[name], overwrite=True)
         files.append(folder / f"{name}.h5")
+    announce("writing the report", 0, 0)
     table = convergence_table(runs)
     title = f"Gold nanoparticle on amorphous carbon, {dose:g} e/Å²: pixels and deep generative priors"
     return table, files + write_report(folder / "report.html", results, title, [table])

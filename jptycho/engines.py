@@ -133,6 +133,9 @@ def refined(config: Config) -> dict[str, Representation]:
     return found
 
 
+LEAST_PATTERNS = 4  # a step on each device
+
+
 def pixel_mesh(config: Config) -> Mesh:
     """Devices for the pixels: all of them, unless a step holds too little to share.
 
@@ -142,8 +145,9 @@ def pixel_mesh(config: Config) -> Mesh:
     Returns:
         the mesh.
     """
-    shared = config.pixels.solver not in WHOLE_SCAN and int(config.pixels.batch) >= jax.device_count()
-    return make_mesh() if shared else make_mesh(jax.devices()[:1])
+    filled = max(1, int(config.pixels.batch) // LEAST_PATTERNS)
+    shared = 1 if config.pixels.solver in WHOLE_SCAN else min(jax.device_count(), filled)
+    return make_mesh(jax.devices()[:shared])
 
 
 def pixel_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int) -> Solver:

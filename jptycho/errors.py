@@ -21,6 +21,10 @@ class FormatError(JptychoError, ValueError):
     """A file is missing, unreadable or does not hold what it should."""
 
 
+class CheckpointError(JptychoError, OSError):
+    """A checkpoint cannot be written; the run itself is not affected."""
+
+
 class DivergenceError(JptychoError, ArithmeticError):
     """A run produced numbers that are not finite."""
 

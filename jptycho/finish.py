@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 
 from jptycho.config import Config
@@ -18,7 +17,7 @@ from jptycho.data.checkpoints import load_facts
 from jptycho.engines import pixel_mesh, pixel_solver, takes_whole_scan
 from jptycho.preprocess.automatic import choose_batch
 from jptycho.representations.base import Guess, initialise
-from jptycho.run import FINISH, Run, folder_of, has_checkpoint
+from jptycho.run import FINISH, Run, folder_of, has_checkpoint, stream
 from jptycho.stages import optimise
 
 
@@ -35,10 +34,17 @@ def run_finish(run: Run, guess: Guess) -> tuple[Guess, str]:
     config = run.config
     if has_checkpoint(run, FINISH) and (load_facts(folder_of(run)) or {})["ensemble"]:
         guess = dataclasses.replace(guess, members=jnp.zeros((config.dgp.members, *guess.object.shape)))
-    plain = config.model_copy(update={"pixels": plain_pixels(config, len(run.problem.counts))})
+    refine = config.refine.model_copy(
+        update={
+            "position_rate": config.dgp.finish_rate * config.refine.position_rate,
+            "tilt_rate": config.dgp.finish_rate * config.refine.tilt_rate,
+        }
+    )
+    pixels = plain_pixels(config, len(run.problem.counts))
+    plain = config.model_copy(update={"pixels": pixels, "refine": refine})
     mesh = pixel_mesh(plain)
     solver = pixel_solver(plain, run.problem, mesh, config.dgp.finish_epochs)
-    start = initialise(solver.model, jax.random.key(config.seed), guess)
+    start = initialise(solver.model, stream(run, FINISH, "weights"), guess)
     return optimise(run, FINISH, solver, mesh, guess, start, config.dgp.finish_epochs)
 
 

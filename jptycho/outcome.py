@@ -12,7 +12,7 @@ from jptycho.data.results import Result
 from jptycho.diagnostics.uncertainty import agreement
 from jptycho.errors import ConfigError
 from jptycho.forward.model import Fields, predict
-from jptycho.preprocess.prepare import Problem, field_of_view
+from jptycho.preprocess.prepare import Problem, field_of_view, per_electron
 from jptycho.representations.base import Guess, transmission
 from jptycho.run import Run
 from jptycho.settings import to_toml
@@ -34,7 +34,7 @@ def collect(run: Run, guess: Guess, status: str) -> Result:
     Returns:
         the result, on the host.
     """
-    problem, config = run.problem, run.config
+    problem, config = run.whole, run.config
     channels = np.asarray(guess.object)
     fov = field_of_view(problem)
     measured, modelled = _mean_patterns(problem, guess)
@@ -64,7 +64,7 @@ def collect(run: Run, guess: Guess, status: str) -> Result:
             "origin": problem.origin,
             "slice_thickness": config.object.slice_thickness or 0.0,
             "length_unit": "Å" if calibration.length_unit == "A" else "px",
-            "dose": float(problem.setup.dose),
+            "dose": float(problem.setup.dose) * stored_per_count(problem),
             "wavelength": problem.setup.wavelength,
             "energy": calibration.energy or 0.0,
             "tilt": np.reshape(guess.tilt, (-1, 2)).mean(axis=0).tolist(),
@@ -73,6 +73,18 @@ def collect(run: Run, guess: Guess, status: str) -> Result:
             **agreed,
         },
     )
+
+
+def stored_per_count(problem: Problem) -> float:
+    """Counts of the file for one of a problem's counts.
+
+    Args:
+        problem: the scan made ready.
+
+    Returns:
+        1 unless the file's counts were divided by their unit.
+    """
+    return problem.unit.value / per_electron(problem)
 
 
 def _spread(
@@ -98,8 +110,9 @@ def _mean_patterns(problem: Problem, guess: Guess) -> tuple[np.ndarray, np.ndarr
 
         return jnp.mean(jax.lax.map(one, places), axis=0)
 
-    modelled = np.asarray(mean_over((guess.positions[chosen], tilts[chosen]))) * float(problem.setup.dose)
-    measured = problem.counts[chosen].mean(axis=0, dtype=np.float64)
+    unit = stored_per_count(problem)
+    modelled = np.asarray(mean_over((guess.positions[chosen], tilts[chosen]))) * float(problem.setup.dose) * unit
+    measured = problem.counts[chosen].mean(axis=0, dtype=np.float64) * unit
     return np.fft.fftshift(measured).astype(np.float32), np.fft.fftshift(modelled).astype(np.float32)
 
 

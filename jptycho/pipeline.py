@@ -24,8 +24,8 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.thin import halve, hold_out
 from jptycho.priors import members_at_once, run_generators
 from jptycho.representations.base import POTENTIAL, Guess, initialise
-from jptycho.run import DGP, FINISH, PIXELS, Observer, Run, Say, has_checkpoint
-from jptycho.solvers.loop import DONE, Record, interruptible
+from jptycho.run import DGP, FINISH, PIXELS, Observer, Run, Say, has_checkpoint, stream
+from jptycho.solvers.loop import DONE, Announce, Record, interruptible
 from jptycho.stages import optimise
 from jptycho.types import Array
 from jptycho.words import counts_in_words, objective_in_words
@@ -37,6 +37,7 @@ def reconstruct(
     *,
     observe: Observer | None = None,
     say: Say | None = None,
+    announce: Announce | None = None,
     checkpoint: Path | None = None,
     **changes: Any,
 ) -> Result:
@@ -47,6 +48,7 @@ def reconstruct(
         config: settings; by default those of :class:`jptycho.config.Config`.
         observe: called after each epoch with its record and a function that gives the object's channels then.
         say: told in words what happens.
+        announce: told what is done while no epoch is reported, how much of it is done and of how much (0: unknown).
         checkpoint: folder for checkpoints; where it holds one of equal settings and data, the run goes on from there.
             It stays: remove it once the result is safe.
         **changes: settings that replace the configuration's, tables as dictionaries, such as ``method="dgp"`` or
@@ -65,12 +67,16 @@ def reconstruct(
         raise ConfigError("data: has no effect on a scan that is given. Give the options to open_dataset.")
     config = with_changes(config, changes)
     check_config(config)
-    problem = prepare_from_config(config, dataset)
-    config = effective(config, problem)
-    say = say or _silent
-    problem, held, halves, judged = _divided(config, problem)
+    say, announce = say or _silent, announce or _unannounced
+    announce("reading the scan", 0, 0)
+    whole = prepare_from_config(config, dataset)
+    config = effective(config, whole)
+    announce("dividing the electrons", 0, 0)
+    problem, held, halves, judged = _divided(config, whole)
     with interruptible() as stop:
-        run = Run(config, problem, say, observe or _unobserved, stop, checkpoint, started, held, halves)
+        run = Run(
+            config, problem, whole, say, observe or _unobserved, announce, stop, checkpoint, started, held, halves
+        )
         run.say(_summary(run, judged))
         guess, status = problem.guess, DONE
         if config.method == PIXELS:
@@ -116,7 +122,7 @@ def _divided(
         if config.dgp.members > 1:
             members_at_once(config, problem)  # refused before anything large is made
         if config.dgp.split:
-            halves = [halve(problem, config.seed + member) for member in range(config.dgp.members)]
+            halves = [halve(problem, config.seed, member) for member in range(config.dgp.members)]
     return problem, held, halves, judged
 
 
@@ -133,7 +139,7 @@ def run_pixels(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
     """
     mesh = pixel_mesh(run.config)
     solver = pixel_solver(run.config, run.problem, mesh, epochs)
-    params, constants = initialise(solver.model, jax.random.key(run.config.seed), guess)
+    params, constants = initialise(solver.model, stream(run, PIXELS, "weights"), guess)
     return optimise(run, PIXELS, solver, mesh, guess, (params, constants), epochs)
 
 
@@ -150,13 +156,18 @@ def _summary(run: Run, judged: str) -> str:
             *counts_in_words(problem),
             *objective_in_words(config),
             *([f"each epoch is judged by {judged}"] if judged else []),
-            f"batch {config.pixels.batch}; {jax.device_count()} x {jax.devices()[0].device_kind}",
+            f"batch {config.pixels.batch}; pixels on {pixel_mesh(config).size} of {jax.device_count()} devices "
+            f"({jax.devices()[0].device_kind})",
         ]
     )
 
 
 def _silent(message: str) -> None:
     """Say nothing."""
+
+
+def _unannounced(what: str, done: int, total: int) -> None:
+    """Wait in silence."""
 
 
 def _unobserved(record: Record, channels: Callable[[], Array]) -> None:

@@ -17,25 +17,33 @@ from jptycho.ensembles import members_together, stacked
 from jptycho.errors import DivergenceError
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.guess import DIRECT
-from jptycho.preprocess.knowledge import known_of
 from jptycho.preprocess.prepare import Problem
-from jptycho.pretrain import Generator, Pretraining, better_added, pretrain
+from jptycho.pretrain import (
+    Generator,
+    Pretraining,
+    PretrainingState,
+    begin_pretraining,
+    better_added,
+    continue_pretraining,
+)
 from jptycho.representations.base import POTENTIAL, Guess, ModelSpec, Representation, initialise
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe, added_to_estimate
 from jptycho.representations.networks import UNetSpec, parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe
-from jptycho.run import DGP, Run, has_checkpoint
+from jptycho.run import DGP, Run, has_checkpoint, stream
 from jptycho.solvers.base import Solver, check_projections, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.loop import DONE, INTERRUPTED, Stage, run_epochs
 from jptycho.solvers.optimisers import Optimiser
-from jptycho.stages import estimate_of, judged, optimise
+from jptycho.stages import estimate_of, judged, optimise, reference_of
 from jptycho.types import Array
 from jptycho.words import advice
 
-MEMBER = 1000
-"""Between the seeds of an ensemble's members."""
+HALVES = "halves"
+"""What the epochs of pixels on halves of the electrons are called."""
+COMPARISON = "comparison"
+"""What the epochs of pixels are called with which a random start is compared."""
 PIXEL_PROBE = 10.0
 """Learning rate of a probe of pixels, in that of a network's."""
 
@@ -60,9 +68,10 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
     guess = jax.device_put(guess, mesh.devices[0])
     starts = []
     for number in range(settings.members):
-        if run.stop():
+        start = None if run.stop() else _start(run, model, guess, number)
+        if start is None:
             return guess, INTERRUPTED
-        starts.append(_start(run, model, guess, number))
+        starts.append(start)
     if settings.members > 1:
         solver = EnsembleSolver(member, settings.members, members_at_once(run.config, run.problem))
     start = starts[0] if settings.members == 1 else (stacked([p for p, _ in starts]), stacked([c for _, c in starts]))
@@ -79,7 +88,7 @@ def _compare_with_pixels(run: Run, mesh: Mesh, guess: Guess, found: Guess) -> No
         run.say("nothing is held out (stop.held_out = 0), so nothing tells whether the random start found the object")
         return
     try:
-        quick = _by_pixels(run, run.problem, guess, epochs)
+        quick, _ = _by_pixels(run, run.problem, guess, epochs, (COMPARISON,))
     except DivergenceError:
         run.say("random start: pixels diverge, so nothing tells whether the networks found the object")
         return
@@ -108,15 +117,19 @@ def members_at_once(config: Config, problem: Problem) -> int:
     return members_together(config, problem, parameter_count(shapes))
 
 
-def _start(run: Run, model: ModelSpec, guess: Guess, member: int) -> tuple[Any, Any]:
-    """Parameters and constants of one network of each kind, pre-trained unless a checkpoint holds what they became."""
+def _start(run: Run, model: ModelSpec, guess: Guess, member: int) -> tuple[Any, Any] | None:
+    """Parameters and constants of one network of each kind, pre-trained unless a checkpoint holds what they became.
+
+    None where an interruption was asked for meanwhile: half of that is no start.
+    """
     settings, resumed = run.config.dgp, has_checkpoint(run, DGP)
     if run.halves is not None:
         # Of what a checkpoint holds only the shape matters.
-        halves = jnp.stack([guess.object] * 2) if resumed else estimate_halves(run, run.halves[member], guess)
+        halves = jnp.stack([guess.object] * 2) if resumed else estimate_halves(run, guess, member)
+        if halves is None:
+            return None
         guess = dataclasses.replace(guess, halves=halves)
-    key, key_pretrain = jax.random.split(jax.random.key(run.config.seed + 1 + MEMBER * member))
-    params, constants = initialise(model, key, guess)
+    params, constants = initialise(model, stream(run, DGP, "weights", member), guess)
     if resumed or settings.start == "random" or not settings.pretrain_steps:
         return params, constants
     rate = settings.pretrain_rate
@@ -125,14 +138,37 @@ def _start(run: Run, model: ModelSpec, guess: Guess, member: int) -> tuple[Any, 
         "probe": Pretraining(settings.probe_pretrain_steps, rate, settings.probe_pretrain_tolerance),
     }
     for name, generator in generators_of(model).items():
-        params[name], error, done = pretrain(generator, params[name], constants[name], key_pretrain, schedules[name])
-        run.say(f"pre-trained the {name}'s network: {int(done)} steps, relative error {float(error):.3f}")
+        key = stream(run, DGP, "pre-training", name, member)
+        state = begin_pretraining(params[name], key, schedules[name])
+        state = _pretrained(run, name, generator, state, constants[name], schedules[name])
+        if state is None:
+            return None
+        params[name], error = state.params, state.error
+        run.say(f"pre-trained the {name}'s network: {int(state.step)} steps, relative error {float(error):.3f}")
         if name == "object" and settings.residual == AUTO and better_added(error, constants[name]):
             run.say(
                 "that is more than the noise of the estimate: the network adds to the estimate and does not replace it"
             )
             params[name], constants[name] = added_to_estimate(params[name], constants[name])
     return params, constants
+
+
+def _pretrained(
+    run: Run, name: str, generator: Generator, state: PretrainingState, constants: Any, settings: Pretraining
+) -> PretrainingState | None:
+    """The state after pre-training, which shows how far it is; None where an interruption was asked for."""
+    unfinished = True
+    while unfinished:
+        run.announce(f"pre-training the {name}'s network", int(state.step), settings.steps)
+        until = int(state.step) + PART
+        state, unfinished = continue_pretraining(generator, state, constants, settings, until)
+        if run.stop():
+            return None
+    return state
+
+
+PART = 10
+"""Steps of pre-training between two looks at it."""
 
 
 def prior_model(config: Config, problem: Problem) -> ModelSpec:
@@ -222,36 +258,48 @@ def prior_solver(config: Config, model: ModelSpec, patterns: int) -> GradientSol
     )
 
 
-def estimate_halves(run: Run, halves: tuple[Problem, Problem], guess: Guess) -> Array:
+def estimate_halves(run: Run, guess: Guess, member: int) -> Array | None:
     """The object by each half of the electrons alone, from nothing but the probe that is known.
 
     Args:
         run: the run.
-        halves: the scan by each half.
         guess: whose probe is used.
+        member: of an ensemble, whose halves are meant.
 
     Returns:
-        channels (2, slices, channels, Y, X).
+        channels (2, slices, channels, Y, X); None where an interruption was asked for.
     """
-    direct = DIRECT.get(run.config.dgp.start)
+    assert run.halves is not None
+    halves, direct = run.halves[member], DIRECT.get(run.config.dgp.start)
     if direct is not None:
         positive = run.config.object.kind == POTENTIAL
         return jnp.stack([jnp.asarray(direct(half, positive)) for half in halves])
     epochs = max(1, run.config.dgp.start_epochs)
     blank = dataclasses.replace(guess, object=run.problem.guess.object)
-    found = [_by_pixels(run, half, blank, epochs).object for half in halves]
+    found = []
+    for number, half in enumerate(halves):
+        estimate, status = _by_pixels(run, half, blank, epochs, (HALVES, member, number))
+        if status == INTERRUPTED:
+            return None
+        found.append(estimate.object)
     run.say(f"estimated the object from each half of the electrons: {epochs} epochs of pixels")
     return jnp.stack(found)
 
 
-def _by_pixels(run: Run, problem: Problem, guess: Guess, epochs: int) -> Guess:
+def _by_pixels(
+    run: Run, problem: Problem, guess: Guess, epochs: int, names: tuple[str | int, ...]
+) -> tuple[Guess, str]:
+    """Some epochs of pixels that no checkpoint keeps; ``names`` their random numbers."""
     config, mesh = run.config, pixel_mesh(run.config)
     solver = pixel_solver(config, problem, mesh, epochs)
-    params, constants = initialise(solver.model, jax.random.key(config.seed), guess)
+    params, constants = initialise(solver.model, stream(run, *names, "weights"), guess)
     constants = replicate(mesh, constants)
-    known = known_of(problem, None, config.penalties.amorphous_corner)
-    data = distribute(problem.counts, problem.setup, mesh, known)
-    state = init_state(solver, mesh, params, constants, jax.random.key(config.seed + 2))
-    stage = Stage("halves", solver, mesh, constants, data, epochs, run.started, advice(config, "pixels"))
-    state, _ = run_epochs(stage, state, lambda record, now: None, run.stop)
-    return jax.device_put(estimate_of(guess, solver, state, constants), jax.devices()[0])
+    data = distribute(problem.counts, problem.setup, mesh, reference_of(run, problem))
+    state = init_state(solver, mesh, params, constants, stream(run, *names, "epochs"))
+    name = " ".join(map(str, names))
+    settings = (epochs, run.started, advice(config, "pixels"))
+    stage = Stage(name, solver, mesh, constants, data, *settings, announce=run.announce)
+    state, status = run_epochs(
+        stage, state, lambda record, now: run.announce(name, record.epoch, record.epochs), run.stop
+    )
+    return jax.device_put(estimate_of(guess, solver, state, constants), jax.devices()[0]), status

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jptycho.config import Config
 from jptycho.data.checkpoints import load_facts, save_checkpoint
-from jptycho.errors import ConfigError
+from jptycho.errors import CheckpointError, ConfigError
 from jptycho.preprocess.prepare import Problem
-from jptycho.solvers.loop import Record
+from jptycho.randomness import named_key
+from jptycho.solvers.loop import Announce, Record
 from jptycho.types import Array
 
 PIXELS, DGP, FINISH = "pixels", "dgp", "finish"
@@ -30,9 +32,11 @@ class Run:
 
     Attributes:
         config: effective configuration.
-        problem: the scan made ready.
+        problem: the scan made ready, by the electrons that are reconstructed.
+        whole: the same by all electrons.
         say: told in words what happens.
         observe: called after each epoch.
+        announce: told what is done between epochs.
         stop: asked after each epoch.
         checkpoint: folder, or None for none.
         started: clock reading.
@@ -43,14 +47,29 @@ class Run:
 
     config: Config
     problem: Problem
+    whole: Problem
     say: Say
     observe: Observer
+    announce: Announce
     stop: Callable[[], bool]
     checkpoint: Path | None
     started: float
     held: Problem | None = None
     halves: list[tuple[Problem, Problem]] | None = None
     history: list[Record] = dataclasses.field(default_factory=list)
+
+
+def stream(run: Run, *names: str | int) -> Array:
+    """The random key of a part of a run.
+
+    Args:
+        run: the run.
+        *names: stage, purpose and number.
+
+    Returns:
+        the key.
+    """
+    return named_key(jax.random.key(run.config.seed), *names)
 
 
 def has_checkpoint(run: Run, stage: str) -> bool:
@@ -105,7 +124,7 @@ def _facts(run: Run) -> dict[str, Any]:
 
 
 def save(run: Run, stage: str, tree: dict[str, Any], more: dict[str, Any]) -> None:
-    """Write a checkpoint.
+    """Write a checkpoint; where that fails, say so: the run is worth more than its checkpoint.
 
     Args:
         run: the run.
@@ -115,4 +134,7 @@ def save(run: Run, stage: str, tree: dict[str, Any], more: dict[str, Any]) -> No
     """
     history = [dataclasses.asdict(record) for record in run.history]
     facts = {**_facts(run), "stage": stage, "history": history}
-    save_checkpoint(folder_of(run), tree, facts | more)
+    try:
+        save_checkpoint(folder_of(run), tree, facts | more)
+    except CheckpointError as error:
+        run.say(f"{error} The run goes on; if it is interrupted, it goes on from the checkpoint before, if any.")

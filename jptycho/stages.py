@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,16 +16,17 @@ from jax.sharding import Mesh
 from jptycho.config_solvers import AUTO
 from jptycho.constraints import penalties_of
 from jptycho.data.checkpoints import load_checkpoint, load_facts
-from jptycho.forward.model import Fields
+from jptycho.forward.model import Fields, Setup
+from jptycho.objective.known import Known
 from jptycho.parallel import replicate
 from jptycho.preprocess.knowledge import check_known, known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Guess, Representation, transmission
-from jptycho.run import DGP, FINISH, PIXELS, Run, folder_of, has_checkpoint, save
+from jptycho.run import DGP, FINISH, PIXELS, Run, folder_of, has_checkpoint, save, stream
 from jptycho.solvers.base import ScanData, Solver, State, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
-from jptycho.solvers.loop import Record, Stage, run_epochs
-from jptycho.solvers.validation import held_out_loss, loss_of_fields
+from jptycho.solvers.loop import Judge, Record, Stage, run_epochs
+from jptycho.solvers.validation import judge_state, loss_of_fields
 from jptycho.types import Array
 from jptycho.words import advice
 
@@ -55,7 +55,7 @@ def optimise(
     constants = replicate(mesh, constants)
     began = {name: value for name in UNKNOWNS if (value := getattr(guess, name)) is not None}
     data = _distributed(run, mesh, name)
-    state = init_state(solver, mesh, params, constants, jax.random.key(run.config.seed + 2))
+    state = init_state(solver, mesh, params, constants, stream(run, name, "epochs"))
     # A copy: the first epoch takes the state's arrays.
     best = None if run.held is None else Best(jax.tree.map(jnp.copy, state))
     if has_checkpoint(run, name):
@@ -67,8 +67,9 @@ def optimise(
         run.history[:] = [Record(**record) for record in facts["history"]]
         run.started -= run.history[-1].seconds if run.history else 0.0
         run.say(f"goes on from the checkpoint after epoch {int(state.epoch)} of {name}")
-    judge = _judge(run, solver, mesh, constants)
-    stage = Stage(name, solver, mesh, constants, data, epochs, run.started, advice(run.config, name), judge)
+    judge = _judge(run, solver, mesh, constants, data.setup)
+    settings = (epochs, run.started, advice(run.config, name), judge, run.held is not None, run.announce)
+    stage = Stage(name, solver, mesh, constants, data, *settings)
     saved_at = time.perf_counter()
 
     def observe(record: Record, now: State) -> None:
@@ -119,10 +120,7 @@ def _kept(run: Run, name: str, mesh: Mesh, best: Best, start: Guess, found: Gues
 
 def _distributed(run: Run, mesh: Mesh, name: str) -> ScanData:
     """The scan on its devices, with what penalties and projections compare the unknowns with."""
-    penalties = run.config.penalties
-    radius = None if penalties.support_radius == AUTO else float(penalties.support_radius)
-    known = known_of(run.problem, radius, penalties.amorphous_corner)
-    check_known(known, penalties_of(penalties))
+    known = reference_of(run, run.problem)
     counts, setup = run.problem.counts, run.problem.setup
     if name == DGP and run.halves is not None:
         halved = [np.stack([first.counts, second.counts], axis=1) for first, second in run.halves]
@@ -131,6 +129,26 @@ def _distributed(run: Run, mesh: Mesh, name: str) -> ScanData:
     elif name == DGP and run.config.dgp.members > 1:
         counts = counts[:, None]
     return distribute(counts, setup, mesh, known)
+
+
+def reference_of(run: Run, problem: Problem) -> Known:
+    """What penalties and projections compare the unknowns with.
+
+    Args:
+        run: the run.
+        problem: its scan, or a part of the electrons of that.
+
+    Returns:
+        the arrays.
+
+    Raises:
+        ConfigError: a penalty that the scan cannot give its reference.
+    """
+    penalties = run.config.penalties
+    radius = None if penalties.support_radius == AUTO else float(penalties.support_radius)
+    known = known_of(problem, radius, penalties.amorphous_corner)
+    check_known(known, penalties_of(penalties))
+    return known
 
 
 def judged(problem: Problem, loss: str, mesh: Mesh, guess: Guess) -> float:
@@ -188,12 +206,10 @@ class Best:
     epoch: int = 0
 
 
-def _judge(run: Run, solver: Solver, mesh: Mesh, constants: Any) -> Callable[[State], Array] | None:
-    """The held-out loss of a state, where electrons are held out."""
-    if run.held is None:
-        return None
-    held = distribute(run.held.counts, run.held.setup, mesh)
-    return lambda state: held_out_loss(solver, mesh, run.config.loss, state, constants, held)
+def _judge(run: Run, solver: Solver, mesh: Mesh, constants: Any, setup: Setup) -> Judge:
+    """The held-out loss of a state, where electrons are held out, and what noise alone gives."""
+    held = None if run.held is None else distribute(run.held.counts, run.held.setup, mesh)
+    return lambda state: judge_state(solver, mesh, run.config.loss, state, constants, setup, held)
 
 
 def object_channels(solver: Solver, state: State, constants: Any) -> Array:

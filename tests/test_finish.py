@@ -105,7 +105,7 @@ def test_a_network_s_object_is_judged_with_the_probe_of_the_start_as_well(monkey
     monkeypatch.setattr(stages, "judged", lambda held, loss, mesh, guess: values[id(guess.object)])
     said = []
     config = with_changes(None, {"method": "dgp", "dgp": {"probe": "network"}})
-    run = Run(config, problem, said.append, print, bool, None, 0.0, held=problem)
+    run = Run(config, problem, problem, said.append, print, print, bool, None, 0.0, held=problem)
     best = stages.Best.__new__(stages.Best)  # its state is not looked at
     best.value, best.epoch = alone, 7
     got = stages._kept(run, DGP, make_mesh(jax.devices()[:1]), best, start, found)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jptycho.errors import FormatError
+from jptycho.errors import CheckpointError, FormatError
+
+FACTS = "facts.json"
 
 # Orbax is imported where it is used: it takes longer to import than a short reconstruction to run.
 
@@ -23,20 +27,51 @@ def save_checkpoint(folder: Path, tree: Any, facts: dict[str, Any]) -> None:
         folder: of the run's checkpoint.
         tree: arrays; random keys are stored by their data.
         facts: small JSON values that say what the tree belongs to.
+
+    Raises:
+        CheckpointError: it cannot be written, on a full disk for one; the previous checkpoint is still there.
     """
     import orbax.checkpoint as ocp  # noqa: PLC0415
 
     folder = folder.resolve()
-    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-    shutil.rmtree(fresh, ignore_errors=True)
-    with ocp.StandardCheckpointer() as saver:
-        saver.save(fresh / "state", jax.tree.map(_storable, tree))
-    (fresh / "facts.json").write_text(json.dumps(facts))
+    fresh, old = _beside(folder)
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        with ocp.StandardCheckpointer() as saver:
+            saver.save(fresh / "state", jax.tree.map(_storable, tree))
+        with (fresh / FACTS).open("w") as file:  # last: where it is whole, so is the state
+            json.dump(facts, file)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+    except (OSError, ValueError, RuntimeError) as error:  # Orbax hides the system's error in a ValueError
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise CheckpointError(f"checkpoint: {str(folder)!r} cannot be written ({_reason(error)}).") from None
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(folder: Path) -> tuple[Path, Path]:
+    """Where a checkpoint is made, and where the previous one waits while the new one takes its place."""
+    return folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+
+
+def _reason(error: Exception) -> str:
+    """The system's words for what failed."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    known = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES)
+    codes = {f"os_error_code='{code}'": os.strerror(code) for code in known}
+    return next((words for code, words in codes.items() if code in str(error)), str(error)[:200])
+
+
+def _current(folder: Path) -> Path | None:
+    """The folder that holds the last complete checkpoint: a crash may have come between two renames."""
     if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+        return folder
+    return next((place for place in _beside(folder) if (place / FACTS).exists()), None)
 
 
 def load_facts(folder: Path) -> dict[str, Any] | None:
@@ -47,9 +82,20 @@ def load_facts(folder: Path) -> dict[str, Any] | None:
 
     Returns:
         the facts, or None where there is no checkpoint.
+
+    Raises:
+        FormatError: the checkpoint is damaged.
     """
-    path = folder / "facts.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    place = _current(folder)
+    if place is None:
+        return None
+    try:
+        facts = json.loads((place / FACTS).read_text())
+    except (OSError, ValueError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise FormatError(f"checkpoint: {str(place)!r} is damaged. Delete it to start from the beginning.")
+    return facts
 
 
 def load_checkpoint(folder: Path, like: Any) -> Any:
@@ -69,7 +115,8 @@ def load_checkpoint(folder: Path, like: Any) -> Any:
 
     try:
         with ocp.StandardCheckpointer() as saver:
-            stored = saver.restore(folder.resolve() / "state", jax.tree.map(_storable, like))
+            place = (_current(folder) or folder).resolve()
+            stored = saver.restore(place / "state", jax.tree.map(_storable, like))
     except (ValueError, OSError, KeyError) as error:
         raise FormatError(
             f"checkpoint: {str(folder)!r} does not fit this configuration ({str(error)[:200]}). "
@@ -84,7 +131,8 @@ def remove_checkpoint(folder: Path) -> None:
     Args:
         folder: of the run's checkpoint.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    for place in (folder, *_beside(folder)):
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _is_key(leaf: Any) -> bool:

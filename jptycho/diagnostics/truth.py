@@ -42,7 +42,7 @@ def resample(
     spectrum = np.fft.fft2(image, norm="forward")
     axes = zip(image.shape, sampling, origin, (rows, columns), strict=True)
     along_y, along_x = (_waves(count, step, places - start) for count, step, start, places in axes)
-    return (along_y @ spectrum @ along_x.T).real
+    return np.real(along_y @ spectrum @ along_x.T)
 
 
 def _waves(count: int, step: float, places: Float[np.ndarray, "n"]) -> np.ndarray:
@@ -50,7 +50,7 @@ def _waves(count: int, step: float, places: Float[np.ndarray, "n"]) -> np.ndarra
     k = np.fft.fftfreq(count, step)
     waves = np.exp(2j * np.pi * np.outer(places, k))
     if count % 2 == 0:
-        waves[:, count // 2] = waves[:, count // 2].real
+        waves[:, count // 2] = np.real(waves[:, count // 2])
     if len(places) > 1:
         waves[:, np.abs(k) > 0.5 / abs(places[1] - places[0]) + 1e-9 / step] = 0.0
     return waves

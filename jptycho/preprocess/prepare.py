@@ -20,6 +20,7 @@ from jptycho.representations.kinds import channels_of
 from jptycho.scan import orient, place_on_canvas, raster_positions
 from jptycho.types import Array, Complex, Float, Grid, Shaped
 
+LEAST_MODE = 1e-9  # of the strongest mode's power: a weaker one is empty
 LARGEST_CANVAS = 2**28  # pixels: 2 GiB of a complex object; more is a mistake in the units
 
 
@@ -149,7 +150,7 @@ def nominal_probe(
         # The disk's centre is a ramp of the probe and not another aperture: between pixels their edges would differ.
         first = (form(aberrations) * _ramp(grid.shape, centre))[None]
     else:
-        given = np.fft.ifftshift(dataset.probe, axes=(-2, -1))
+        given = _without_empty(np.fft.ifftshift(dataset.probe, axes=(-2, -1)))
         first = jnp.asarray(given / np.linalg.norm(given), jnp.result_type(1j))
     if modes < first.shape[0]:
         raise ConfigError(f"probe.modes: {modes}, but data.probe has {first.shape[0]}. Ask for at least that many.")
@@ -158,6 +159,14 @@ def nominal_probe(
     more = incoherent_modes(first[0], modes - first.shape[0] + 1)
     together = jnp.concatenate([first, more[1:]])
     return together / jnp.linalg.norm(together)
+
+
+def _without_empty(modes: np.ndarray) -> np.ndarray:
+    """The modes that hold anything: an empty one has no gradient and would stay empty."""
+    power = np.sum(np.abs(modes) ** 2, axis=(1, 2))
+    if not np.isfinite(power).all() or power.max(initial=0.0) <= 0:
+        raise FormatError("data.probe: holds no finite number but zero. Name the array of the probe's amplitude.")
+    return modes[power > LEAST_MODE * power.max()]
 
 
 def _ramp(shape: tuple[int, int], cycles: tuple[float, float]) -> Complex[np.ndarray, "y x"]:
@@ -207,7 +216,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
 
     Raises:
         ConfigError: an impossible calibration or object.
-        FormatError: counts that are no counts.
+        FormatError: counts that are no counts, a probe that is none.
     """
     spec = ObjectSpec() if spec is None else spec
     check_calibration(dataset)

@@ -124,7 +124,8 @@ def _filtered(run: np.ndarray, weights: np.ndarray, differences: bool) -> np.nda
     along_scan = np.tensordot(weights if len(run) > 1 else np.ones(1), run, axes=(0, 0))
     out = np.tensordot(weights, along_scan, axes=(0, 0))
     for _ in range(2 if differences else 0):  # along the first axis, then, transposed, along the other
-        out = sum(w * out[i : len(out) - TAPS + 1 + i] for i, w in enumerate(weights)).T
+        shifted = np.stack([out[i : len(out) - TAPS + 1 + i] for i in range(TAPS)])
+        out = np.tensordot(weights, shifted, axes=(0, 0)).T
     return out
 
 
@@ -137,7 +138,7 @@ def _fit(counts: np.ndarray, good: np.ndarray, differences: bool) -> ShotNoise |
         return None
     if differences:
         windows = np.lib.stride_tricks.sliding_window_view(good, (TAPS, TAPS))
-        good = windows.all(axis=(-2, -1))
+        good = np.asarray(windows.all(axis=(-2, -1)))
     if good.sum() < (LEVELS if differences else 4 * LEVELS):
         return None
     variances, means = (np.stack(values)[:, good] for values in zip(*runs, strict=True))
@@ -177,6 +178,7 @@ def _solve(terms: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndar
     """Coefficients that are not negative (c at most one), the variance they predict, the median relative misfit."""
     largest = [np.inf, np.inf, 1.0][: terms.shape[1]]
     predicted, robust = np.maximum(variance, 1e-12), np.ones_like(variance)
+    fit, misfit = np.zeros_like(largest), robust
     for _ in range(10):
         weight = robust / predicted
         fit = lsq_linear(terms * weight[:, None], variance * weight, bounds=(np.zeros_like(largest), largest)).x

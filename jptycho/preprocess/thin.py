@@ -10,14 +10,16 @@ import numpy as np
 from jptycho.errors import ConfigError
 from jptycho.forward.model import Noise, Setup
 from jptycho.preprocess.prepare import Problem
+from jptycho.randomness import named_seed
 from jptycho.types import Shaped
 
 CHUNK = 256  # patterns that are thinned at once
-HALVES = 1 << 20  # added to the seed, so that halves are not drawn as the held-out electrons are
+VALIDATION = "validation"
+"""Names the random numbers that say which electrons are held out."""
 
 
 def thin(
-    electrons: Shaped[np.ndarray, "scan ky kx"], share: float, seed: int
+    electrons: Shaped[np.ndarray, "scan ky kx"], share: float, seed: int | list[int]
 ) -> tuple[Shaped[np.ndarray, "scan ky kx"], Shaped[np.ndarray, "scan ky kx"]]:
     """Give each electron to one of two parts at random; of a Poisson process both are independent Poisson processes.
 
@@ -37,7 +39,7 @@ def thin(
         >>> (first + second == 10).all().item()
         True
     """
-    draw, second = np.random.default_rng([seed, 1]), np.empty_like(electrons)
+    draw, second = np.random.default_rng(seed), np.empty_like(electrons)
     for start in range(0, len(electrons), CHUNK):  # NumPy draws in eight bytes an element
         second[start : start + CHUNK] = draw.binomial(electrons[start : start + CHUNK], share)
     return electrons - second, second
@@ -61,29 +63,30 @@ def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Proble
         first, second = _with_masks(problem, share, seed)
         why = f"electrons cannot be divided: {problem.undivided}"
         return first, second, f"{share:.0%} of the detector's pixels, for {why}"
-    parts = thin(problem.counts, share, seed)
+    parts = thin(problem.counts, share, named_seed(seed, VALIDATION))
     first, second = (_with_counts(problem, part) for part in parts)
     return first, second, f"{share:.0%} of the electrons of each pattern"
 
 
-def halve(problem: Problem, seed: int) -> tuple[Problem, Problem]:
+def halve(problem: Problem, seed: int, member: int = 0) -> tuple[Problem, Problem]:
     """A scan as two of half the electrons each, both with every position.
 
     Args:
         problem: the scan made ready, its counts electrons.
         seed: of the choice.
+        member: of an ensemble, each of which has halves of its own.
 
     Returns:
         the halves; both expect half the dose.
     """
-    parts = thin(problem.counts, 0.5, seed + HALVES)
+    parts = thin(problem.counts, 0.5, named_seed(seed, "half sets", member))
     first, second = (_with_counts(problem, part) for part in parts)
     return first, dataclasses.replace(second, setup=first.setup)
 
 
 def _with_masks(problem: Problem, share: float, seed: int) -> tuple[Problem, Problem]:
     mask = np.asarray(problem.setup.mask)
-    held = np.random.default_rng([seed, 1]).random(mask.shape) < share
+    held = np.random.default_rng(named_seed(seed, VALIDATION)).random(mask.shape) < share
     parts = []
     for seen in (mask * ~held, mask * held):
         if not (problem.counts.mean(axis=0) * seen).sum():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Protocol, runtime_checkable
 
-import jax
 import jax.numpy as jnp
 
 from jptycho.forward.model import Fields
+from jptycho.randomness import named_key
 from jptycho.types import Array, Complex, Float, pytree
 
 PHASE, POTENTIAL, COMPLEX = "phase", "potential", "complex"
@@ -129,9 +129,7 @@ def initialise(spec: ModelSpec, key: Array, guess: Guess) -> tuple[Any, Any]:
     Returns:
         params and constants by the name of the unknown; the constants also hold what is ``"fixed"``.
     """
-    # Object and probe first: what else is refined does not change their random numbers.
-    keys = iter([*jax.random.split(key), *jax.random.split(jax.random.fold_in(key, 1))])
-    started = {name: r.init(next(keys), guess) for name, r in unknowns_of(spec).items()}
+    started = {name: r.init(named_key(key, name), guess) for name, r in unknowns_of(spec).items()}
     fixed = {name: getattr(guess, name) for name in ("positions", "thickness", "tilt") if name not in started}
     params = {name: pair[0] for name, pair in started.items()}
     return params, {**{name: pair[1] for name, pair in started.items()}, "fixed": fixed}
@@ -166,12 +164,9 @@ def render_channels(
     Returns:
         the fields; phase in rad and absorption.
     """
-    keys: list[Array | None] = [None] * 4
-    if key is not None:
-        keys = [*jax.random.split(key), None, None]
     values = {
-        name: r.apply(params[name], constants[name], k)
-        for (name, r), k in zip(unknowns_of(spec).items(), keys, strict=False)
+        name: r.apply(params[name], constants[name], None if key is None else named_key(key, name))
+        for name, r in unknowns_of(spec).items()
     }
     channels = values.pop("object")
     return Fields(object=transmission(channels), **values, **constants["fixed"]), channels

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jptycho.optics.probe import probe_power
+from jptycho.randomness import named_key
 from jptycho.representations.base import Guess
 from jptycho.representations.kinds import constrain, unconstrain
 from jptycho.representations.networks import DEPTH, UNet, UNetSpec, initial_weights
@@ -178,11 +179,10 @@ class GeneratedObject:
         images = jnp.stack([self._image(stack) for stack in stacks])
         smallest = BLANK_SCALE if self.random_input else SMALLEST_SCALE
         constants = standardise(images, 2**self.network.levels, smallest)
-        key, key_input = jax.random.split(key)
         if self.random_input:
-            noise = jax.random.normal(key_input, constants.image.shape[1:], images.dtype)
+            noise = jax.random.normal(named_key(key, "input"), constants.image.shape[1:], images.dtype)
             constants = dataclasses.replace(constants, image=jnp.broadcast_to(noise, constants.image.shape))
-        weights = initial_weights(self._network(constants), key, constants.image[0])
+        weights = initial_weights(self._network(constants), named_key(key, "weights"), constants.image[0])
         constants = (constants, guess.coverage, guess.object)
         return added_to_estimate(weights, constants) if self.residual else (weights, constants)
 
@@ -237,7 +237,7 @@ class GeneratedProbe:
         """Random weights; the constants hold the guess as input and target."""
         parts = jnp.concatenate([guess.probe.real, guess.probe.imag])
         constants = standardise_modes(parts.transpose(1, 2, 0)[None, None], 2**self.network.levels)
-        weights = initial_weights(self._network(constants), key, constants.image[0])
+        weights = initial_weights(self._network(constants), named_key(key, "weights"), constants.image[0])
         return {"network": weights, "log_power": jnp.log(probe_power(guess.probe))}, (constants, guess.probe)
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Complex[Array, "modes y x"]:
@@ -280,5 +280,6 @@ def standardise_modes(parts: Float[Array, "1 1 y x c"], multiple: int) -> Standa
     power = jnp.mean(parts**2, axis=(0, 1, 2, 3))
     half = parts.shape[-1] // 2
     scale = jnp.tile(jnp.sqrt((power[:half] + power[half:]) / 2), 2)
+    scale = jnp.where(scale > 0, scale, 1.0)  # an empty mode stays empty
     image = _pad(parts / scale, multiple, "constant")
     return Standardised(image, image, jnp.zeros_like(scale), scale, jnp.zeros(()))

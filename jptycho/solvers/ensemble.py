@@ -11,10 +11,11 @@ from jax.sharding import Mesh
 
 from jptycho.forward.model import Fields
 from jptycho.objective.projections import Projection
+from jptycho.optics.probe import probe_power
 from jptycho.representations.base import ModelSpec, transmission
 from jptycho.solvers.base import Metrics, ScanData, State
 from jptycho.solvers.gradient import GradientSolver
-from jptycho.types import Array, Float
+from jptycho.types import Array, Complex, Float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,16 +69,49 @@ class EnsembleSolver:
         return state, Metrics(jnp.mean(metrics.loss), jnp.mean(metrics.error), finite)
 
     def fields(self, params: Any, constants: Any) -> Fields:
-        """The mean of the members' objects and probes; what else is refined, of the first."""
+        """The mean of the members' objects and probes, those in the gauge of the first; what else is refined, its."""
         every = self._map(lambda member: self.solver.fields(*member), (params, constants))
         phase = jnp.mean(jnp.angle(every.object), axis=0)
         absorption = -jnp.mean(jnp.log(jnp.maximum(jnp.abs(every.object), 1e-6)), axis=0)
         first = jax.tree.map(lambda leaf: leaf[0], every)
         mean = transmission(jnp.stack([phase, absorption], axis=1))
-        return dataclasses.replace(first, object=mean, probe=jnp.mean(every.probe, axis=0))
+        aligned = jax.vmap(align_modes, in_axes=(0, None))(every.probe, first.probe)
+        probe = jnp.mean(aligned, axis=0)
+        power = jnp.mean(jax.vmap(probe_power)(every.probe)) / jnp.maximum(probe_power(probe), LEAST_POWER)
+        return dataclasses.replace(first, object=mean, probe=probe * jnp.sqrt(power))
 
     def _map(self, function: Any, members: Any) -> Any:
         return jax.lax.map(function, members, batch_size=min(self.together, self.members))
+
+
+def align_modes(
+    modes: Complex[Array, "modes y x"], reference: Complex[Array, "modes y x"]
+) -> Complex[Array, "modes y x"]:
+    """The unitary mixture of modes that is nearest to a reference: no pattern tells one mixture from another.
+
+    Args:
+        modes: of one estimate.
+        reference: of another.
+
+    Returns:
+        U modes with U = X Yᴴ from the singular value decomposition reference · modesᴴ = X S Yᴴ; of one mode, its phase
+        turned.
+
+    Source:
+        Schönemann, Psychometrika 31 (1966) 1 (orthogonal Procrustes problem).
+
+    Example:
+        >>> wave = jnp.ones((1, 2, 2), complex)
+        >>> align_modes(1j * wave, wave)[0, 0, 0].item()
+        (1+0j)
+    """
+    overlap = jnp.einsum("mij,nij->mn", reference, jnp.conj(modes))
+    left, _, right = jnp.linalg.svd(overlap)
+    return jnp.einsum("mn,nij->mij", left @ right, modes)
+
+
+LEAST_POWER = 1e-12
+"""Of a mean probe, so that one that vanishes stays finite."""
 
 
 def member_channels(state: State) -> Float[Array, "members slices channels Y X"]:

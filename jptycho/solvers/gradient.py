@@ -16,6 +16,7 @@ from jptycho.objective.losses import LOSSES
 from jptycho.objective.penalties import Penalty, total_penalty
 from jptycho.objective.projections import Projection
 from jptycho.parallel import sum_over_shards
+from jptycho.randomness import named_key
 from jptycho.representations.base import ModelSpec, judged_by, render_channels
 from jptycho.scan import batch_plan
 from jptycho.solvers.base import Metrics, ScanData, State, in_halves, known_in, rendered, split_scan, summarised
@@ -94,11 +95,12 @@ def transformation(solver: GradientSolver, params: Any) -> optax.GradientTransfo
 
 
 def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
-    key, key_plan, key_noise = jax.random.split(state.key, 3)
-    plan = batch_plan(key_plan, data.weight, solver.steps)
-    noise_keys = jax.random.split(key_noise, solver.steps)
+    key, key_epoch = jax.random.split(state.key)
+    plan = batch_plan(named_key(key_epoch, "batches"), data.weight, solver.steps)
+    noise_keys = jax.random.split(named_key(key_epoch, "noise"), solver.steps)
     # Halves of the electrons take turns, from a random one on.
-    halves = (jnp.arange(solver.steps) + jax.random.randint(key_noise, (), 0, 2)) % 2
+    first_half = jax.random.randint(named_key(key_epoch, "half"), (), 0, 2)
+    halves = (jnp.arange(solver.steps) + first_half) % 2
     objective = _objective(solver, mesh, constants, data)
     transform = transformation(solver, state.params)
 

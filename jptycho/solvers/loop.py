@@ -27,13 +27,14 @@ class Record:
     """One epoch as it is reported.
 
     Attributes:
-        stage: ``"pixels"`` or ``"dgp"``.
+        stage: such as ``"pixels"`` or ``"dgp"``.
         epoch: number within the stage, from 1.
         epochs: that the stage will have.
         loss: mean over patterns.
         error: amplitude error.
         seconds: since the run began, compilation and earlier stages included.
         held_out: mean loss over held-out electrons; not a number where none are.
+        noise: loss that noise alone would give, expected of the same loss at the predicted rates.
     """
 
     stage: str
@@ -43,9 +44,14 @@ class Record:
     error: float
     seconds: float
     held_out: float = math.nan
+    noise: float = math.nan
 
 
 Watch = Callable[[Record, State], None]
+Announce = Callable[[str, int, int], None]
+"""Called with what a run does where no epoch is reported, how much of it is done, and of how much: 0 where unknown."""
+Judge = Callable[[State], tuple[Array, Array]]
+"""Gives the held-out loss of a state, and the loss that noise alone would give."""
 
 
 @contextmanager
@@ -78,7 +84,7 @@ class Stage:
     """A stage of a run: everything that :func:`run_epochs` needs besides the state.
 
     Attributes:
-        name: ``"pixels"`` or ``"dgp"``.
+        name: such as ``"pixels"`` or ``"dgp"``.
         solver: its settings.
         mesh: devices.
         constants: of the representations.
@@ -86,7 +92,9 @@ class Stage:
         epochs: in all.
         started: clock reading at the run's start.
         advice: what to do where it diverges.
-        judge: gives the held-out loss of a state, or None.
+        judge: of a state, or None.
+        judges: whether its held-out loss is a number.
+        announce: told that the first epoch is compiled.
     """
 
     name: str
@@ -97,7 +105,9 @@ class Stage:
     epochs: int
     started: float
     advice: str = "Lower its rates."
-    judge: Callable[[State], Array] | None = None
+    judge: Judge | None = None
+    judges: bool = False
+    announce: Announce = lambda what, done, total: None
 
 
 def run_epochs(
@@ -118,19 +128,24 @@ def run_epochs(
         the last state and ``"done"`` or ``"interrupted"``.
 
     Raises:
-        DivergenceError: the loss is not finite.
+        DivergenceError: the loss, or that of held-out electrons, is not finite.
     """
-    for number in range(int(state.epoch) + 1, stage.epochs + 1):
+    first = int(state.epoch) + 1
+    for number in range(first, stage.epochs + 1):
         if enough():
             return state, DONE
+        if number == first:
+            stage.announce(f"{stage.name}: compiling", 0, 0)
         state, metrics = epoch(stage.solver, stage.mesh, state, stage.constants, stage.data)
-        judged = jnp.nan if stage.judge is None else stage.judge(state)
+        judged = (jnp.nan, jnp.nan) if stage.judge is None else stage.judge(state)
         metrics, judged = jax.device_get((metrics, judged))
         loss, error = float(metrics.loss), float(metrics.error)
         if not metrics.finite:
             raise DivergenceError(f"loss: not finite in epoch {number} of {stage.name}. {stage.advice}")
+        if stage.judges and not math.isfinite(judged[0]):
+            raise DivergenceError(f"held-out loss: not finite in epoch {number} of {stage.name}. {stage.advice}")
         seconds = time.perf_counter() - stage.started
-        observe(Record(stage.name, number, stage.epochs, loss, error, seconds, float(judged)), state)
+        observe(Record(stage.name, number, stage.epochs, loss, error, seconds, *map(float, judged)), state)
         if stop() and number < stage.epochs:
             return state, INTERRUPTED
     return state, DONE

@@ -1,4 +1,4 @@
-"""How well a state predicts electrons that it has not seen."""
+"""How well a state predicts electrons that it has not seen, and how well anything could predict those that it has."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
-from jptycho.forward.model import Fields
-from jptycho.objective.compose import batch_loss
+from jptycho.forward.model import Fields, Setup, predict
+from jptycho.objective.compose import batch_loss, noise_of
 from jptycho.objective.losses import LOSSES
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import transmission
@@ -22,27 +23,60 @@ from jptycho.types import Array, Float
 PARTS = 16  # patterns that are worked on together
 
 
+NOISY = 24  # patterns, whose noise is drawn to know the loss that it gives alone
+
+
 @partial(jax.jit, static_argnames=("solver", "mesh", "loss"))
-def held_out_loss(
-    solver: Solver, mesh: Mesh, loss: str, state: State, constants: Any, held: ScanData
-) -> Float[Array, ""]:
-    """Mean loss over the held-out electrons of every position; without noise of the representation.
+def judge_state(
+    solver: Solver, mesh: Mesh, loss: str, state: State, constants: Any, setup: Setup, held: ScanData | None
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Mean loss over the held-out electrons of every position, and what noise alone gives of the electrons seen.
 
     Args:
         solver: the settings (static).
         mesh: over scan positions (static).
         loss: one of ``LOSSES`` (static).
-        state: to be judged; by its running mean where there is one.
+        state: to be judged, without noise of the representation; by its running mean where there is one.
         constants: of the representations.
-        held: the held-out electrons of the same positions.
+        setup: of the electrons that are seen.
+        held: the held-out electrons of the same positions; None where there are none.
 
     Returns:
-        the mean over patterns.
+        both means over patterns; the first not a number where nothing is held out.
     """
     fields = solver.fields(state.params, constants)
     if state.average is not None:
         fields = dataclasses.replace(fields, object=transmission(state.average))
-    return loss_of_fields(mesh, loss, fields, held)
+    judged = jnp.asarray(jnp.nan) if held is None else loss_of_fields(mesh, loss, fields, held)
+    return judged, noise_loss(loss, fields, setup, jax.random.key(0))
+
+
+def noise_loss(loss: str, fields: Fields, setup: Setup, key: Array) -> Float[Array, ""]:
+    """The loss that remains where the model is true: its mean over electrons drawn at the predicted rates.
+
+    Args:
+        loss: one of ``LOSSES`` (static).
+        fields: everything the physics sees.
+        setup: constants of the run; its noise says how many electrons a pattern has.
+        key: random key of the electrons.
+
+    Returns:
+        the mean over some of the patterns.
+    """
+    noise, count = noise_of(setup), len(fields.positions)
+    some = jnp.asarray(np.linspace(0, count - 1, min(NOISY, count)).astype(int))
+    tilts = jnp.broadcast_to(fields.tilt, fields.positions.shape)
+
+    def one(place: tuple[Array, Array, Array]) -> Array:
+        position, tilt, own = place
+        key_shot, key_read = jax.random.split(own)
+        predicted = predict(dataclasses.replace(fields, tilt=tilt), setup, position)
+        shot = jax.random.poisson(key_shot, predicted * noise.electrons).astype(predicted.dtype)
+        read = noise.read_out * jax.random.normal(key_read, predicted.shape, predicted.dtype)
+        return jnp.sum(setup.mask * LOSSES[loss](predicted, (shot + read) / noise.electrons, noise))
+
+    keys = jax.random.split(key, len(some))
+    return jnp.mean(jax.lax.map(one, (fields.positions[some], tilts[some], keys)))
 
 
 @partial(jax.jit, static_argnames=("mesh", "loss"))

@@ -20,7 +20,7 @@ from ..tolerances import DOUBLE
 
 PACKAGE = Path(jptycho.__file__).parent
 LAYERS = [
-    {"types", "errors", "settings"},
+    {"types", "errors", "settings", "randomness"},
     {"optics", "scan"},
     {"forward"},
     {"representations"},
@@ -47,6 +47,7 @@ LAYERS = [
         "report",
         "progress",
         "demo",
+        "devices",
         "cli",
         "__init__",
     },
