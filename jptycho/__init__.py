@@ -8,11 +8,11 @@ settings except the readers, writers and ``reconstruct``.
 from jptycho.config import Config, load_config
 from jptycho.data.dataset import Calibration, Dataset4D, from_arrays
 from jptycho.data.readers.door import open_dataset
-from jptycho.data.readers.hdf5 import write_scan
+from jptycho.data.readers.jptycho_scan import write_scan
 from jptycho.data.results import Result, projected_phase, read_result, write_result
 from jptycho.diagnostics.resolution import crossing, fourier_ring_correlation, information_limit
 from jptycho.diagnostics.truth import compare_with_truth
-from jptycho.errors import ConfigError, DivergenceError, FormatError
+from jptycho.errors import CheckpointError, ConfigError, DivergenceError, FormatError
 from jptycho.forward.model import Fields, Setup, predict, predict_batch
 from jptycho.objective.penalties import Penalty
 from jptycho.objective.projections import Projection
@@ -40,6 +40,7 @@ __all__ = [
     "PARITY",
     "Calibration",
     "ChannelObject",
+    "CheckpointError",
     "Config",
     "ConfigError",
     "Dataset4D",

@@ -38,7 +38,8 @@ def simulate(
     if print_config:
         console.out(to_toml(settings), end="")
         return
-    from jptycho.data.readers.hdf5 import refuse_existing, write_scan  # noqa: PLC0415
+    from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
+    from jptycho.data.readers.jptycho_scan import write_scan  # noqa: PLC0415
 
     refuse_existing(output, overwrite)
     scan = simulate_gold(settings)

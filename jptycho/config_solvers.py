@@ -71,6 +71,9 @@ class StopConfig(Section):
         "auto: 0.1 for the DGP, 0 (no judging) for pixels",
     )
     patience: Count = Field(5, description="epochs without improvement after which a stage ends")
+    all_electrons: bool = Field(
+        True, description="repeat the last stage of pixels with all electrons, for as many epochs as were best"
+    )
 
 
 class RefineConfig(Section):

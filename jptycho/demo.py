@@ -12,7 +12,8 @@ import numpy as np
 
 from jptycho.config import Config
 from jptycho.data.dataset import Dataset4D, Truth
-from jptycho.data.readers.hdf5 import read_attributes, write_scan
+from jptycho.data.readers.hdf5 import read_attributes
+from jptycho.data.readers.jptycho_scan import write_scan
 from jptycho.data.results import Result, write_result
 from jptycho.diagnostics.similarity import Similarity
 from jptycho.diagnostics.truth import compare_with_truth

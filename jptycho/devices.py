@@ -21,6 +21,7 @@ import numpy as np
 
 from jptycho.data.dataset import Calibration, from_arrays
 from jptycho.parallel import make_mesh, use_cpu_cores
+from jptycho.preprocess.automatic import choose_micro_batches
 from jptycho.preprocess.prepare import prepare
 from jptycho.representations.base import ModelSpec, initialise
 from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner
@@ -28,7 +29,7 @@ from jptycho.solvers.base import distribute, epoch, init_state
 from jptycho.solvers.gradient import GradientSolver
 
 WORTH = 0.85  # of the time on one device, above which more devices are not worth their work
-SIDE, WINDOW, STEPS, REPEATS = 16, 64, 4, 5
+SIDE, WINDOW, STEPS, REPEATS = 32, 64, 16, 8
 """Of the scan that is timed: positions along a side, detector pixels, steps an epoch, epochs."""
 LONGEST = 120  # seconds
 
@@ -40,7 +41,7 @@ def usable_cores() -> int:
         at least one.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, math.ceil(_quota())))
+    return max(1, math.ceil(min(allowed, _quota())))
 
 
 def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
@@ -145,7 +146,8 @@ def time_epoch(devices: int) -> float:
     known = Calibration(300e3, 20.0, defocus=200.0, step=(1.5, 1.5), reciprocal_sampling=(0.04, 0.04))
     problem, mesh = prepare(from_arrays(counts, known)), make_mesh(jax.devices()[:devices])
     model = ModelSpec(PixelObject("phase", Preconditioner(10.0, 0.05, problem.setup.grid.sampling)), PixelProbe())
-    solver = GradientSolver(model, "poisson", object_rate=1e-2, probe_rate=1e-2, steps=STEPS)
+    parts = choose_micro_batches(SIDE**2 // STEPS, devices, "cpu")
+    solver = GradientSolver(model, "poisson", 1e-2, 1e-2, STEPS, parts)
     params, constants = initialise(model, jax.random.key(0), problem.guess)
     data = distribute(problem.counts, problem.setup, mesh)
     state, times = init_state(solver, mesh, params, constants, jax.random.key(1)), []

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 from jptycho.config import Config
 from jptycho.config_solvers import PixelsConfig
 from jptycho.data.checkpoints import load_facts
-from jptycho.engines import pixel_mesh, pixel_solver, takes_whole_scan
+from jptycho.engines import takes_whole_scan
+from jptycho.pixel_stages import run_last_pixels
 from jptycho.preprocess.automatic import choose_batch
-from jptycho.representations.base import Guess, initialise
-from jptycho.run import FINISH, Run, folder_of, has_checkpoint, stream
-from jptycho.stages import optimise
+from jptycho.representations.base import Guess
+from jptycho.run import ALL, FINISH, Run, folder_of, has_checkpoint
 
 
 def run_finish(run: Run, guess: Guess) -> tuple[Guess, str]:
@@ -32,7 +32,7 @@ def run_finish(run: Run, guess: Guess) -> tuple[Guess, str]:
         the estimate reached, and the status. The members of an ensemble stay what they were.
     """
     config = run.config
-    if has_checkpoint(run, FINISH) and (load_facts(folder_of(run)) or {})["ensemble"]:
+    if in_finish(run) and (load_facts(folder_of(run)) or {})["ensemble"]:
         guess = dataclasses.replace(guess, members=jnp.zeros((config.dgp.members, *guess.object.shape)))
     refine = config.refine.model_copy(
         update={
@@ -42,10 +42,19 @@ def run_finish(run: Run, guess: Guess) -> tuple[Guess, str]:
     )
     pixels = plain_pixels(config, len(run.problem.counts))
     plain = config.model_copy(update={"pixels": pixels, "refine": refine})
-    mesh = pixel_mesh(plain)
-    solver = pixel_solver(plain, run.problem, mesh, config.dgp.finish_epochs)
-    start = initialise(solver.model, stream(run, FINISH, "weights"), guess)
-    return optimise(run, FINISH, solver, mesh, guess, start, config.dgp.finish_epochs)
+    return run_last_pixels(run, FINISH, plain, guess, config.dgp.finish_epochs)
+
+
+def in_finish(run: Run) -> bool:
+    """Whether a checkpoint is of the finish, or of its repetition.
+
+    Args:
+        run: the run.
+
+    Returns:
+        whether; the networks are behind it then.
+    """
+    return has_checkpoint(run, FINISH) or has_checkpoint(run, ALL)
 
 
 def plain_pixels(config: Config, patterns: int) -> PixelsConfig:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jptycho.config import Config
 from jptycho.data.results import Result
 from jptycho.diagnostics.uncertainty import agreement
 from jptycho.errors import ConfigError
@@ -114,6 +116,24 @@ def _mean_patterns(problem: Problem, guess: Guess) -> tuple[np.ndarray, np.ndarr
     modelled = np.asarray(mean_over((guess.positions[chosen], tilts[chosen]))) * float(problem.setup.dose) * unit
     measured = problem.counts[chosen].mean(axis=0, dtype=np.float64) * unit
     return np.fft.fftshift(measured).astype(np.float32), np.fft.fftshift(modelled).astype(np.float32)
+
+
+def held_out_alike(result: Result, config: Config) -> bool:
+    """Whether an earlier run held out the electrons that this one does: the same share by the same seed, and no other.
+
+    Args:
+        result: of the earlier run.
+        config: of this one, without ``auto``.
+
+    Returns:
+        whether its configuration says so.
+    """
+    try:
+        stop = tomllib.loads(str(result.attributes.get("configuration", "")))["stop"]
+        share, repeated = float(stop["held_out"]), bool(stop.get("all_electrons", False))
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError):
+        return False
+    return not repeated and (share, result.attributes.get("seed")) == (config.stop.held_out, config.seed)
 
 
 def guess_from_result(problem: Problem, result: Result) -> Guess:

@@ -15,18 +15,18 @@ from jptycho.choices import check_config, effective, prepare_from_config, with_c
 from jptycho.config import Config
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result, read_result
-from jptycho.engines import pixel_mesh, pixel_solver
+from jptycho.engines import pixel_mesh
 from jptycho.errors import ConfigError
-from jptycho.finish import run_finish
-from jptycho.outcome import collect, guess_from_result
+from jptycho.finish import in_finish, run_finish
+from jptycho.outcome import collect, guess_from_result, held_out_alike
+from jptycho.pixel_stages import run_last_pixels, run_pixels
 from jptycho.preprocess.guess import DIRECT
 from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.thin import halve, hold_out
 from jptycho.priors import members_at_once, run_generators
-from jptycho.representations.base import POTENTIAL, Guess, initialise
-from jptycho.run import DGP, FINISH, PIXELS, Observer, Run, Say, has_checkpoint, stream
+from jptycho.representations.base import POTENTIAL, Guess
+from jptycho.run import DGP, PIXELS, Observer, Run, Say, has_checkpoint
 from jptycho.solvers.loop import DONE, Announce, Record, interruptible
-from jptycho.stages import optimise
 from jptycho.types import Array
 from jptycho.words import counts_in_words, objective_in_words
 
@@ -80,7 +80,7 @@ def reconstruct(
         run.say(_summary(run, judged))
         guess, status = problem.guess, DONE
         if config.method == PIXELS:
-            guess, status = run_pixels(run, guess, config.pixels.epochs)
+            guess, status = run_last_pixels(run, PIXELS, config, guess, config.pixels.epochs)
         else:
             guess, status = run_priors(run, guess)
     return collect(run, guess, status)
@@ -98,17 +98,27 @@ def run_priors(run: Run, guess: Guess) -> tuple[Guess, str]:
     """
     dgp, status = run.config.dgp, DONE
     finish = dgp.finish_epochs and dgp.object == "network"
-    if not (finish and has_checkpoint(run, FINISH)):
+    if not (finish and in_finish(run)):
         if dgp.start_file:
-            guess = guess_from_result(run.problem, read_result(dgp.start_file, name="dgp.start_file"))
+            earlier = read_result(dgp.start_file, name="dgp.start_file")
+            guess = guess_from_result(run.problem, earlier)
+            if run.held is not None and not dgp.split and not held_out_alike(earlier, run.config):
+                run.say(SEEN_BEFORE)
         elif dgp.start in DIRECT:
             phase = DIRECT[dgp.start](run.problem, run.config.object.kind == POTENTIAL)
             guess = dataclasses.replace(guess, object=jnp.asarray(phase))
         elif dgp.start == "pixels" and not has_checkpoint(run, DGP):
-            guess, status = run_pixels(run, guess, dgp.start_epochs)
+            reached = run_pixels(run, PIXELS, run.config, guess, dgp.start_epochs)
+            guess, status = reached.guess, reached.status
         if status == DONE:
             guess, status = run_generators(run, guess)
     return run_finish(run, guess) if finish and status == DONE else (guess, status)
+
+
+SEEN_BEFORE = (
+    "dgp.start_file: this result has seen electrons that are held out now, and the networks see it: what is held out "
+    "predicts too well and stops too late. Use dgp.split = true, or the seed and share of the run that made it"
+)
 
 
 def _divided(
@@ -124,23 +134,6 @@ def _divided(
         if config.dgp.split:
             halves = [halve(problem, config.seed, member) for member in range(config.dgp.members)]
     return problem, held, halves, judged
-
-
-def run_pixels(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
-    """Optimise pixels from a guess.
-
-    Args:
-        run: the run.
-        guess: where to start.
-        epochs: to run.
-
-    Returns:
-        the estimate reached, and the status.
-    """
-    mesh = pixel_mesh(run.config)
-    solver = pixel_solver(run.config, run.problem, mesh, epochs)
-    params, constants = initialise(solver.model, stream(run, PIXELS, "weights"), guess)
-    return optimise(run, PIXELS, solver, mesh, guess, (params, constants), epochs)
 
 
 def _summary(run: Run, judged: str) -> str:

@@ -40,8 +40,6 @@ from jptycho.stages import estimate_of, judged, optimise, reference_of
 from jptycho.types import Array
 from jptycho.words import advice
 
-HALVES = "halves"
-"""What the epochs of pixels on halves of the electrons are called."""
 COMPARISON = "comparison"
 """What the epochs of pixels are called with which a random start is compared."""
 PIXEL_PROBE = 10.0
@@ -75,10 +73,10 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
     if settings.members > 1:
         solver = EnsembleSolver(member, settings.members, members_at_once(run.config, run.problem))
     start = starts[0] if settings.members == 1 else (stacked([p for p, _ in starts]), stacked([c for _, c in starts]))
-    found, status = optimise(run, DGP, solver, mesh, guess, start, settings.epochs)
-    if settings.start == "random" and status == DONE:
-        _compare_with_pixels(run, mesh, guess, found)
-    return found, status
+    reached = optimise(run, DGP, solver, mesh, guess, start, settings.epochs)
+    if settings.start == "random" and reached.status == DONE:
+        _compare_with_pixels(run, mesh, guess, reached.guess)
+    return reached.guess, reached.status
 
 
 def _compare_with_pixels(run: Run, mesh: Mesh, guess: Guess, found: Guess) -> None:
@@ -278,7 +276,7 @@ def estimate_halves(run: Run, guess: Guess, member: int) -> Array | None:
     blank = dataclasses.replace(guess, object=run.problem.guess.object)
     found = []
     for number, half in enumerate(halves):
-        estimate, status = _by_pixels(run, half, blank, epochs, (HALVES, member, number))
+        estimate, status = _by_pixels(run, half, blank, epochs, ("half sets", member, number))
         if status == INTERRUPTED:
             return None
         found.append(estimate.object)
@@ -286,9 +284,7 @@ def estimate_halves(run: Run, guess: Guess, member: int) -> Array | None:
     return jnp.stack(found)
 
 
-def _by_pixels(
-    run: Run, problem: Problem, guess: Guess, epochs: int, names: tuple[str | int, ...]
-) -> tuple[Guess, str]:
+def _by_pixels(run: Run, problem: Problem, guess: Guess, epochs: int, names: tuple[Any, ...]) -> tuple[Guess, str]:
     """Some epochs of pixels that no checkpoint keeps; ``names`` their random numbers."""
     config, mesh = run.config, pixel_mesh(run.config)
     solver = pixel_solver(config, problem, mesh, epochs)
@@ -296,7 +292,7 @@ def _by_pixels(
     constants = replicate(mesh, constants)
     data = distribute(problem.counts, problem.setup, mesh, reference_of(run, problem))
     state = init_state(solver, mesh, params, constants, stream(run, *names, "epochs"))
-    name = " ".join(map(str, names))
+    name = str(names[0]) if len(names) == 1 else f"half {names[-1] + 1} of the electrons"
     settings = (epochs, run.started, advice(config, "pixels"))
     stage = Stage(name, solver, mesh, constants, data, *settings, announce=run.announce)
     state, status = run_epochs(

@@ -16,11 +16,12 @@ from jptycho.data.checkpoints import load_facts, save_checkpoint
 from jptycho.errors import CheckpointError, ConfigError
 from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_key
+from jptycho.representations.base import Guess
 from jptycho.solvers.loop import Announce, Record
 from jptycho.types import Array
 
-PIXELS, DGP, FINISH = "pixels", "dgp", "finish"
-"""Stages of a run."""
+PIXELS, DGP, FINISH, ALL = "pixels", "dgp", "finish", "all electrons"
+"""Stages of a run; the last repeats the one before with what was held out."""
 Say = Callable[[str], None]
 Observer = Callable[[Record, Callable[[], Array]], None]
 """Called after each epoch with its record and a function that gives the object's channels then."""
@@ -72,12 +73,29 @@ def stream(run: Run, *names: str | int) -> Array:
     return named_key(jax.random.key(run.config.seed), *names)
 
 
+@dataclasses.dataclass(frozen=True)
+class Reached:
+    """How a stage ended.
+
+    Attributes:
+        guess: the estimate that is kept.
+        status: ``"done"`` or ``"interrupted"``.
+        epoch: whose estimate it is; 0 where the start is kept.
+        start: what it began with, from its checkpoint where there was one.
+    """
+
+    guess: Guess
+    status: str
+    epoch: int
+    start: Guess
+
+
 def has_checkpoint(run: Run, stage: str) -> bool:
     """Whether a run can go on in the middle of a stage.
 
     Args:
         run: the run.
-        stage: ``PIXELS``, ``DGP`` or ``FINISH``.
+        stage: of a run.
 
     Returns:
         whether its checkpoint is of that stage.
@@ -111,7 +129,7 @@ def folder_of(run: Run) -> Path:
 
 def _facts(run: Run) -> dict[str, Any]:
     """What must be equal for a run to go on: settings and data, wherever the files are now."""
-    problem, digest = run.problem, hashlib.sha256()
+    problem, digest = run.whole, hashlib.sha256()
     for array in (
         problem.counts[:: max(1, len(problem.counts) // 64)],
         problem.guess.positions,

@@ -22,7 +22,7 @@ from jptycho.parallel import replicate
 from jptycho.preprocess.knowledge import check_known, known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Guess, Representation, transmission
-from jptycho.run import DGP, FINISH, PIXELS, Run, folder_of, has_checkpoint, save, stream
+from jptycho.run import DGP, FINISH, PIXELS, Reached, Run, folder_of, has_checkpoint, save, stream
 from jptycho.solvers.base import ScanData, Solver, State, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.loop import Judge, Record, Stage, run_epochs
@@ -36,12 +36,12 @@ UNKNOWNS = ("object", "probe", "positions", "tilt", "members")
 
 def optimise(
     run: Run, name: str, solver: Solver, mesh: Mesh, guess: Guess, start: tuple[Any, Any], epochs: int
-) -> tuple[Guess, str]:
+) -> Reached:
     """Run the epochs of a stage, from its checkpoint where there is one, saving checkpoints on the way.
 
     Args:
         run: the run.
-        name: ``PIXELS``, ``DGP`` or ``FINISH``.
+        name: of the stage.
         solver: its settings.
         mesh: devices.
         guess: what the stage began with.
@@ -49,7 +49,7 @@ def optimise(
         epochs: in all.
 
     Returns:
-        the estimate reached, and the status.
+        the estimate that is kept, and the status.
     """
     params, constants = start
     constants = replicate(mesh, constants)
@@ -83,7 +83,7 @@ def optimise(
         if run.checkpoint is not None and (due or run.stop()):
             tree = _tree(now, constants, best) | {"start": began}
             judge_facts = {} if best is None else {"best": [best.value, best.epoch]}
-            save(run, name, tree, judge_facts | {"ensemble": "members" in began})
+            save(run, name, tree, judge_facts | {"ensemble": "members" in began, "epochs": epochs})
             saved_at = time.perf_counter()
 
     def enough() -> bool:
@@ -93,7 +93,10 @@ def optimise(
 
     state, status = run_epochs(stage, state, observe, run.stop, enough)
     found = estimate_of(guess, solver, best.state if best else state, constants)
-    return (found if best is None else _kept(run, name, mesh, best, guess, found)), status
+    if best is None:
+        return Reached(found, status, int(state.epoch), guess)
+    kept = _kept(run, name, mesh, best, guess, found)
+    return Reached(kept, status, 0 if kept is guess else best.epoch, guess)
 
 
 def _kept(run: Run, name: str, mesh: Mesh, best: Best, start: Guess, found: Guess) -> Guess:

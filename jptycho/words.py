@@ -24,7 +24,8 @@ def objective_in_words(config: Config) -> list[str]:
     free = ["object", *([] if config.probe.fixed else ["probe"])]
     free += [f"positions (rate {refine.position_rate:g} px)"] if refine.position_rate else []
     free += [f"{refine.tilt} tilt (rate {refine.tilt_rate:g} mrad)"] if refine.tilt != "none" else []
-    judged = f"{stop.held_out:g}, patience {stop.patience}" if stop.held_out else "none"
+    again = ", then all electrons for the last stage" if stop.all_electrons else ""
+    judged = f"{stop.held_out:g}, patience {stop.patience}{again}" if stop.held_out else "none"
     lines = [
         f"loss: {config.loss}",
         *in_words(penalties_of(config.penalties), projections_of(config.projections)),
@@ -55,7 +56,8 @@ def counts_in_words(problem: Problem) -> list[str]:
         "seen": "assumed, for all counts are its multiples" + (f"; {varies}" if varies else ""),
         "estimated": "estimated from their variance" if varies else "assumed: too few patterns to tell",
     }
-    lines = [f"an electron leaves {unit.value:.3g} counts ({grounds[unit.source]})"]
+    one = "one count is one electron" if unit.value == 1 else f"one electron leaves {unit.value:.3g} counts"
+    lines = [f"{one} ({grounds[unit.source]})"]
     if problem.undivided:
         lines.append(f"electrons are not divided: {problem.undivided}")
     if unit.source == "estimated":
@@ -126,6 +128,8 @@ def advice(config: Config, stage: str) -> str:
     Returns:
         a sentence.
     """
+    if stage == "all electrons":
+        return "Set stop.all_electrons = false."
     if stage == "finish":
         return "Lower dgp.finish_rate, or set dgp.finish_epochs = 0."
     if stage == "dgp" or config.pixels.solver == GRADIENT:

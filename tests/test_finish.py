@@ -32,7 +32,14 @@ def test_the_finish_brings_back_what_a_network_smooths_away():
     def observe(record, channels):
         stages[record.stage] = np.asarray(channels())[:, 0]
 
-    result = jptycho.reconstruct(scan, method="dgp", dgp={**NETS, "residual": False}, observe=observe, say=said.append)
+    result = jptycho.reconstruct(
+        scan,
+        method="dgp",
+        dgp={**NETS, "residual": False},
+        stop={"all_electrons": False},
+        observe=observe,
+        say=said.append,
+    )
     assert list(result.history["stage"]) == ["pixels"] * 2 + ["dgp"] * 3 + ["finish"] * 5
     networks, finished = (score(result, stages[stage], scan.truth) for stage in ("dgp", "finish"))
     assert finished.high_pass > networks.high_pass + 0.02
@@ -46,7 +53,10 @@ USELESS = {"residual": False, "pretrain_steps": 1, "object_rate": 1e-9}  # netwo
 
 @pytest.mark.parametrize(("members", "more"), [(1, {}), (2, {}), (2, USELESS)])
 def test_a_run_goes_on_in_the_middle_of_its_finish(tmp_path, small_scan, members, more):
-    settings = {"method": "dgp", "dgp": {**NETS, "members": members, **more}, "output": {"checkpoint_minutes": 0.0}}
+    settings = {
+        "method": "dgp", "dgp": {**NETS, "members": members, **more}, "stop": {"all_electrons": False},
+        "output": {"checkpoint_minutes": 0.0},
+    }  # fmt: skip
     whole = jptycho.reconstruct(small_scan, **settings)
 
     def cut(record, channels):

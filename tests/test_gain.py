@@ -124,9 +124,7 @@ def test_the_run_says_what_it_assumes(ideal):
     electrons = electrons_of(ideal, 500, 0).astype(np.uint16)
     lines = counts_in_words(prepare(from_arrays(electrons, known, positions)))
     assert len(lines) == 1
-    assert lines[0].startswith(
-        "an electron leaves 1 counts (assumed, for all counts are its multiples; the counts vary"
-    )
+    assert lines[0].startswith("one count is one electron (assumed, for all counts are its multiples; the counts vary")
     said = "\n".join(counts_in_words(prepare(from_arrays(adu(electrons, dark=100.0), known, positions))))
     for words in ("estimated from their variance", "not divided", "data.counts_per_electron", "hold 100 counts"):
         assert words in said

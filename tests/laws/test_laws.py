@@ -37,6 +37,7 @@ LAYERS = [
         "engines",
         "ensembles",
         "finish",
+        "pixel_stages",
         "priors",
         "run",
         "words",

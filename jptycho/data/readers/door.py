@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jptycho.data.dataset import Calibration, Dataset4D, check_arrays, wavelength_of
-from jptycho.data.readers import arrays, hdf5
+from jptycho.data.readers import arrays, hdf5, jptycho_scan
 from jptycho.errors import ConfigError, FormatError
 
 READERS: dict[str, ModuleType] = {
@@ -48,8 +48,8 @@ def open_dataset(path: str | Path, **options: Any) -> Dataset4D:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise FormatError(f"data.file: cannot read {path.suffix!r} files; known: {', '.join(sorted(READERS))}.")
-    if reader is hdf5 and options.get("counts") is None and hdf5.is_scan(path):
-        dataset = hdf5.read_scan(path)
+    if reader is hdf5 and options.get("counts") is None and jptycho_scan.is_scan(path):
+        dataset = jptycho_scan.read_scan(path)
         without_effect = [name for name in ("positions", "probe") if options.get(name) is not None]
         without_effect += ["step"] if dataset.positions is not None and options.get("step") is not None else []
         if without_effect:

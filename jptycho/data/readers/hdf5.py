@@ -1,4 +1,4 @@
-"""HDF5: jptycho's own self-describing scans, and any other file that holds a 3D or 4D array."""
+"""HDF5 files: open, find and read arrays of any of them, and write one whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from jptycho.data.dataset import Calibration, Dataset4D, Truth
 from jptycho.errors import FormatError, nearest_name
 
-SCHEMA = "jptycho-scan"
-VERSION = 1
+MATLAB = ".mat"
+"""Suffix of files whose arrays were stored columns first, so that their axes arrive in reversed order."""
 
 
 def open_hdf5(path: Path, file_error: str) -> Any:
@@ -102,7 +101,7 @@ def read_array(path: Path, name: str, argument: str = "data.counts") -> np.ndarr
     with open_hdf5(path, "data.file") as file:
         dataset = find_dataset(file, name, path, argument)
         try:
-            return np.asarray(dataset[()])
+            return _rows_first(path, np.asarray(dataset[()]))
         except OSError as error:
             raise FormatError(
                 f"data.file: {str(path)!r} is damaged: {name!r} cannot be read ({error}). Copy it again."
@@ -143,7 +142,9 @@ def array_names(path: Path) -> dict[str, tuple[int, ...]]:
     """
     shapes: dict[str, tuple[int, ...]] = {}
     with open_hdf5(path, "data.file") as file:
-        file.visititems(lambda n, item: shapes.update({n: item.shape}) if isinstance(item, h5py.Dataset) else None)
+        file.visititems(
+            lambda n, item: shapes.update({n: _shape(path, item)}) if isinstance(item, h5py.Dataset) else None
+        )
     return shapes
 
 
@@ -159,20 +160,7 @@ def shape_and_type(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """
     with open_hdf5(path, "data.file") as file:
         dataset = find_dataset(file, name, path)
-        return dataset.shape, dataset.dtype
-
-
-def is_scan(path: Path) -> bool:
-    """Whether a file is one of jptycho's own scans.
-
-    Args:
-        path: of the file.
-
-    Returns:
-        whether its schema says so.
-    """
-    with open_hdf5(path, "data.file") as file:
-        return file.attrs.get("schema") == SCHEMA
+        return _shape(path, dataset), dataset.dtype
 
 
 def read_attributes(path: Path) -> dict[str, Any]:
@@ -191,108 +179,15 @@ def read_attributes(path: Path) -> dict[str, Any]:
         return dict(file.attrs)
 
 
-def write_scan(
-    path: str | Path, dataset: Dataset4D, overwrite: bool = False, extra: dict[str, Any] | None = None
-) -> None:
-    """Write a self-describing scan: counts, positions in Å, calibration with units in the names, and the truth.
-
-    Args:
-        path: of the file.
-        dataset: the scan.
-        overwrite: whether an existing file may be replaced.
-        extra: further attributes, such as the settings of a simulation.
-
-    Raises:
-        FormatError: the file exists and may not be replaced.
-    """
-
-    def write(file: h5py.File) -> None:
-        file.attrs.update({"schema": SCHEMA, "schema_version": VERSION, **(extra or {})})
-        counts = dataset.read().reshape(dataset.shape)
-        chunk = (1,) * (counts.ndim - 2) + counts.shape[-2:]
-        file.create_dataset("counts", data=counts, chunks=chunk, compression="gzip", compression_opts=1)
-        unit = dataset.calibration.length_unit.replace("A", "Å")
-        if dataset.positions is not None:
-            file.create_dataset("positions", data=dataset.positions).attrs["unit"] = unit
-        if dataset.probe is not None:
-            file.create_dataset("probe", data=dataset.probe)
-        calibration = file.create_group("calibration")
-        for name, unit in CALIBRATION_UNITS.items():
-            value = getattr(dataset.calibration, name)
-            if value is not None:
-                calibration.attrs[name] = value
-                calibration.attrs[f"{name}_unit"] = unit
-        for name, value in dataset.calibration.aberrations:
-            calibration.create_group("aberrations") if "aberrations" not in calibration else None
-            calibration["aberrations"].attrs[name] = value
-        if dataset.truth is not None:
-            truth = file.create_dataset("truth/phase", data=dataset.truth.phase)
-            truth.attrs.update(
-                {"unit": "rad", "sampling": dataset.truth.sampling, "origin": dataset.truth.origin, "length_unit": "Å"}
-            )
-
-    atomic_write(Path(path), write, overwrite)
+def _shape(path: Path, dataset: Any) -> tuple[int, ...]:
+    """Shape as whoever wrote the file sees it."""
+    return dataset.shape[::-1] if path.suffix.lower() == MATLAB else dataset.shape
 
 
-CALIBRATION_UNITS = {
-    "energy": "eV",
-    "semiangle_cutoff": "mrad",
-    "defocus": "Å",
-    "step": "Å",
-    "reciprocal_sampling": "1/Å",
-    "rotation": "degree",
-    "transpose": "",
-    "counts_per_electron": "",
-    "read_noise": "electrons",
-    "length_unit": "",
-}
-
-
-def read_scan(path: Path) -> Dataset4D:
-    """Open one of jptycho's own scans; no pattern is read.
-
-    Args:
-        path: of the file.
-
-    Returns:
-        the scan.
-
-    Raises:
-        FormatError: a newer schema, or parts are missing.
-    """
-    with open_hdf5(path, "data.file") as file:
-        version = int(file.attrs.get("schema_version", 0))
-        if version > VERSION:
-            raise FormatError(
-                f"data.file: {str(path)!r} has schema {version}; this version reads {VERSION}. Update jptycho."
-            )
-        if "calibration" not in file:
-            raise FormatError(f"data.file: {str(path)!r} holds no calibration; it is damaged. Copy it again.")
-        counts = find_dataset(file, "counts", path)
-        shape, dtype = counts.shape, counts.dtype
-        values = {k: _plain(file["calibration"].attrs[k]) for k in CALIBRATION_UNITS if k in file["calibration"].attrs}
-        aberrations = file.get("calibration/aberrations")
-        residual = () if aberrations is None else tuple((k, float(v)) for k, v in aberrations.attrs.items())
-        positions = np.asarray(file["positions"][()]).reshape(-1, 2) if "positions" in file else None
-        probe = np.asarray(file["probe"][()]) if "probe" in file else None
-        truth = None
-        if "truth/phase" in file:
-            image = file["truth/phase"]
-            truth = Truth(np.asarray(image[()]), _plain(image.attrs["sampling"]), _plain(image.attrs["origin"]))
-    return Dataset4D(
-        shape,
-        dtype,
-        lambda: read_array(path, "counts").reshape(-1, *shape[-2:]),
-        Calibration(aberrations=residual, **values),
-        positions,
-        probe,
-        truth,
-        str(path),
-    )
-
-
-def _plain(value: Any) -> Any:
-    """An attribute as the Python number, text, or tuple of numbers that it stands for."""
-    if isinstance(value, str):
-        return value
-    return tuple(value.tolist()) if np.ndim(value) else value.item()
+def _rows_first(path: Path, array: np.ndarray) -> np.ndarray:
+    """An array as whoever wrote the file sees it; complex numbers of MATLAB are pairs with names."""
+    if path.suffix.lower() != MATLAB:
+        return array
+    if array.dtype.names == ("real", "imag"):
+        array = array["real"] + 1j * array["imag"]
+    return array.T

@@ -1,0 +1,63 @@
+"""Stages of pixels: one of them, and the last, which is repeated with all electrons."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from jptycho.config import Config
+from jptycho.data.checkpoints import load_facts
+from jptycho.engines import pixel_mesh, pixel_solver
+from jptycho.representations.base import Guess, initialise
+from jptycho.run import ALL, Reached, Run, folder_of, has_checkpoint, stream
+from jptycho.solvers.loop import DONE
+from jptycho.stages import optimise
+
+
+def run_pixels(run: Run, name: str, config: Config, guess: Guess, epochs: int, scheduled: int | None = None) -> Reached:
+    """Optimise pixels from a guess.
+
+    Args:
+        run: the run.
+        name: of the stage.
+        config: whose table ``[pixels]`` says how.
+        guess: where to start.
+        epochs: to run.
+        scheduled: that the learning rates are scheduled for; the same by default.
+
+    Returns:
+        the estimate that is kept.
+    """
+    mesh = pixel_mesh(config)
+    solver = pixel_solver(config, run.problem, mesh, scheduled or epochs)
+    start = initialise(solver.model, stream(run, name, "weights"), guess)
+    return optimise(run, name, solver, mesh, guess, start, epochs)
+
+
+def run_last_pixels(run: Run, name: str, config: Config, guess: Guess, epochs: int) -> tuple[Guess, str]:
+    """The last stage of a run; then once more with what was held out, for as many epochs as were best without.
+
+    What held-out electrons had to decide is decided by then, and they are a tenth of what was paid for.
+
+    Args:
+        run: the run.
+        name: of the stage.
+        config: whose table ``[pixels]`` says how.
+        guess: where it starts.
+        epochs: to run at most.
+
+    Returns:
+        the estimate that is kept, and the status.
+    """
+    found = None
+    if has_checkpoint(run, ALL):
+        best = int((load_facts(folder_of(run)) or {})["epochs"])
+    else:
+        reached = run_pixels(run, name, config, guess, epochs)
+        found, guess, best = reached.guess, reached.start, reached.epoch
+        if run.held is None or not config.stop.all_electrons or best == 0 or reached.status != DONE:
+            return found, reached.status
+        run.say(f"repeats these {best} epochs with all electrons, those included that were held out")
+    whole = dataclasses.replace(run, problem=run.whole, held=None, halves=None)
+    again = run_pixels(whole, ALL, config, guess, best, epochs)
+    # Interrupted in the middle it is no better than what has been found.
+    return (again.guess if again.status == DONE or found is None else found), again.status
