@@ -10,11 +10,11 @@ those of the epochs.
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
 import numpy as np
 
+from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
 
 SIDE = 28  # patterns
@@ -68,7 +68,7 @@ def run(scan: Any, settings: dict[str, Any]) -> dict[str, Any]:
 
     rows = scored(scan, **settings)
     later = [row for row in rows if row["stage"] != "pixels"] or rows
-    chosen = min(rows, key=lambda row: row["held_out"])
+    chosen = min((row for row in rows if row["held_out"]), key=lambda row: row["held_out"])
     kept = {k: chosen[k] for k in ("epoch", "correlation", "high_pass", "ssim", "held_out")}
     return {**kept, "best_ssim": max(row["ssim"] for row in rows), "cpu_per_epoch": per_epoch(later, "cpu")}
 
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", default=list(ROWS))
     parser.add_argument("--rates", action="store_true", help="learning rates instead, of the DGP and of pixels")
     options = parser.parse_args()
-    use_cpu_cores(len(os.sched_getaffinity(0)))
+    use_cpu_cores(choose_cpu_devices(print))
     from record import load, save
 
     file = "rates" if options.rates else "ablation"

@@ -9,9 +9,9 @@ variation is the one that they prefer, too. No choice uses the truth. ``best`` i
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
+from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
 
 DOSES = (200.0, 500.0, 1e4)
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--doses", nargs="*", type=float, default=DOSES, help="e/Å²")
     parser.add_argument("--only", nargs="*", default=list(ROWS), help="names of rows; others keep their results")
     options = parser.parse_args()
-    use_cpu_cores(os.cpu_count() or 1)
+    use_cpu_cores(choose_cpu_devices(print))
     from cases import recordings, scored
     from record import load, save
 
@@ -58,7 +58,7 @@ def main() -> None:
                     stop={"held_out": 0.1, "patience": 12 if "plain" in name or name.startswith("even") else 6},
                     penalties={"tv_phase": weight},
                 )
-                kept = min(rows, key=lambda row: row["held_out"])
+                kept = min((row for row in rows if row["held_out"]), key=lambda row: row["held_out"])
                 best = max(row["ssim"] for row in rows)
                 cost = {"seconds": rows[-1]["seconds"], "cpu": rows[-1]["cpu"]}
                 runs.append({"tv_phase": weight, "kept": {k: kept[k] for k in KEPT}, "best_ssim": best, **cost})

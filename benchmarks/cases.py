@@ -72,13 +72,15 @@ def scored_run(scan: Any, snapshots: list[Any] | None = None, **settings: Any) -
                 "cpu": round(cpu, 2),
                 "loss": round(record.loss, 6),
                 "held_out": None if math.isnan(record.held_out) else round(record.held_out, 7),
-                "correlation": round(q.correlation, 4),
-                "high_pass": round(q.high_pass, 4),
-                "ssim": round(q.ssim, 4),
-                "bulk": round(q.bulk, 4),
+                **numbers(q),
             }
         )
     return rows, result
+
+
+def numbers(similarity: Any) -> dict[str, float]:
+    """Correlation, fine, SSIM and bulk of a similarity, rounded."""
+    return {name: round(getattr(similarity, name), 4) for name in ("correlation", "high_pass", "ssim", "bulk")}
 
 
 def first(rows: list[dict[str, Any]], key: str, level: float) -> dict[str, Any] | None:

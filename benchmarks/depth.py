@@ -8,9 +8,9 @@ The slices, 20 Å apart, hold different random atoms; 300 kV, 30 mrad, 80 Å und
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
 
 SLICES, THICKNESS, SAMPLING, DOSE = 8, 20.0, 0.3, 1e6
@@ -68,7 +68,7 @@ def record() -> tuple[Any, Any]:
 
 def main() -> None:
     """Run all and write ``results/depth.json``."""
-    use_cpu_cores(os.cpu_count() or 1)
+    use_cpu_cores(choose_cpu_devices(print))
     import jax
     import numpy as np
     from record import Clock, save

@@ -8,9 +8,9 @@ Two noise seeds a dose. ``best`` is the epoch that the truth prefers, ``last`` t
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
+from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
 
 DOSES = (1e2, 1e3, 1e4)
@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--doses", nargs="*", type=float, default=DOSES, help="e/Å²; others keep their results")
     doses = parser.parse_args().doses
-    use_cpu_cores(os.cpu_count() or 1)
+    use_cpu_cores(choose_cpu_devices(print))
     from cases import recordings, scored
     from record import load, save
 

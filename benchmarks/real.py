@@ -12,6 +12,7 @@ import os
 import sys
 from pathlib import Path
 
+from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
 
 CONFIGS = Path(__file__).parent / "real"
@@ -26,7 +27,7 @@ def main() -> None:
     if not data:
         print("skipped: JPTYCHO_DATA is not set")
         sys.exit(0)
-    use_cpu_cores(os.cpu_count() or 1)
+    use_cpu_cores(choose_cpu_devices(print))
     import jax
     from record import Clock, save
 

@@ -10,9 +10,9 @@ Rates of plain Adam and steps of the classical engines are the best of the few t
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
+from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
 
 EPOCHS = 80
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", help="names of solvers; the others keep their results")
     only = parser.parse_args().only
-    use_cpu_cores(os.cpu_count() or 1)
+    use_cpu_cores(choose_cpu_devices(print))
     from cases import recordings, scored
     from record import load, save
 

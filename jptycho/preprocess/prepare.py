@@ -12,6 +12,7 @@ import numpy as np
 from jptycho.data.dataset import Dataset4D, load_counts, sampling_of, wavelength_of
 from jptycho.errors import ConfigError, FormatError
 from jptycho.forward.model import Noise, Setup
+from jptycho.forward.patches import shift_ramp
 from jptycho.optics.probe import form_probe, incoherent_modes
 from jptycho.preprocess.calibrate import beam_centre, check_calibration, check_mask
 from jptycho.preprocess.gain import CountUnit, check_unit, unit_of, whole_electrons
@@ -148,7 +149,7 @@ def nominal_probe(
         # One compilation instead of one an operation.
         form = jax.jit(partial(form_probe, grid, wavelength, cutoff))
         # The disk's centre is a ramp of the probe and not another aperture: between pixels their edges would differ.
-        first = (form(aberrations) * _ramp(grid.shape, centre))[None]
+        first = (form(aberrations) * shift_ramp(grid.shape, -jnp.asarray(centre, jnp.float32)))[None]
     else:
         given = _without_empty(np.fft.ifftshift(dataset.probe, axes=(-2, -1)))
         first = jnp.asarray(given / np.linalg.norm(given), jnp.result_type(1j))
@@ -167,12 +168,6 @@ def _without_empty(modes: np.ndarray) -> np.ndarray:
     if not np.isfinite(power).all() or power.max(initial=0.0) <= 0:
         raise FormatError("data.probe: holds no finite number but zero. Name the array of the probe's amplitude.")
     return modes[power > LEAST_MODE * power.max()]
-
-
-def _ramp(shape: tuple[int, int], cycles: tuple[float, float]) -> Complex[np.ndarray, "y x"]:
-    """exp(2πi c·r) of unit modulus, c cycles over the window, its centre at [0, 0]."""
-    along = [np.exp(2j * np.pi * c * np.fft.fftfreq(n)) for n, c in zip(shape, cycles, strict=True)]
-    return np.outer(*along).astype(np.complex64)
 
 
 def illumination(

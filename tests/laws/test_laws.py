@@ -100,7 +100,10 @@ def test_moving_object_and_position_together_changes_nothing(shift, seed):
 
     with jax.enable_x64(True):
         fields, setup = random_fields(slices=2, modes=1, canvas=(31, 37), positions=1, seed=seed), setup_for()
-        position = jnp.clip(fields.positions[0], 9.0, 20.0)
+        # The window must lie on the canvas before and after: half of it and the largest shift away from the edge.
+        near = jnp.array([n // 2 + 1 + 3 for n in setup.grid.shape], float)
+        far = jnp.array([31.0, 37.0]) - near - 1
+        position = jnp.clip(fields.positions[0], near, far)
         moved = Fields(
             jnp.roll(fields.object, shift, axis=(1, 2)), fields.probe, fields.positions, fields.thickness, fields.tilt
         )
