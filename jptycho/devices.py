@@ -6,6 +6,7 @@ cores are two threads of one; neither the number of cores nor what a virtual mac
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -119,7 +120,8 @@ def _write(cache: Path, known: dict[str, list[float]]) -> None:
         part.write_text(json.dumps(known))
         part.replace(cache)
     except OSError:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _time_of(devices: int) -> float | None:

@@ -12,6 +12,7 @@ from rich.status import Status
 from jptycho.solvers.loop import Record
 
 QUIET_SECONDS = 5.0  # between lines where there is no terminal
+BEAT = 0.5  # seconds between two looks at a phase
 PATIENCE = 1.0  # seconds after which a phase that goes on is shown where there is no terminal
 
 
@@ -83,7 +84,7 @@ class Progress:
         return text
 
     def _beat(self) -> None:
-        while not self._over.wait(0.5):
+        while not self._over.wait(BEAT):
             with self._lock:
                 self._show_phase()
 

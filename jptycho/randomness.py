@@ -25,7 +25,7 @@ def named_key(key: Array, *names: str | int) -> Array:
         True
     """
     for name in names:
-        key = jax.random.fold_in(key, name_to_number(name))
+        key = jax.random.fold_in(key, _number(name))
     return key
 
 
@@ -40,23 +40,13 @@ def named_seed(seed: int, *names: str | int) -> list[int]:
         entropy.
 
     Example:
-        >>> named_seed(7, 1)
-        [7, 1]
-    """
-    return [seed, *(name_to_number(name) for name in names)]
-
-
-def name_to_number(name: str | int) -> int:
-    """A number that stands for a name; numbers stand for themselves.
-
-    Args:
-        name: text, or a number that is not negative.
-
-    Returns:
-        below 2**32.
-
-    Example:
-        >>> name_to_number("noise") == name_to_number("noise") != name_to_number("batches")
+        >>> named_seed(7, "half sets", 0) == named_seed(7, "half sets", 0) != named_seed(7, "half sets", 1)
         True
     """
+    # One number for all names: NumPy takes no notice of zeros at the end.
+    return [seed, _number("/".join(map(str, names)))]
+
+
+def _number(name: str | int) -> int:
+    """A number that stands for a name; numbers stand for themselves."""
     return name if isinstance(name, int) else zlib.crc32(name.encode())

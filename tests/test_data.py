@@ -191,6 +191,27 @@ def test_defocus_is_that_of_the_objects_middle():
     np.testing.assert_allclose(moved, thin.guess.probe[0], atol=1e-4)
 
 
+def test_a_scan_keeps_its_mask(tmp_path):
+    mask = np.ones((24, 20))
+    mask[3, 4] = 0
+    jptycho.write_scan(tmp_path / "scan.h5", from_arrays(counts(), CALIBRATION, mask=mask))
+    np.testing.assert_array_equal(jptycho.open_dataset(tmp_path / "scan.h5").mask, mask)
+
+
+def test_arrays_of_matlab_arrive_as_their_author_sees_them(tmp_path):
+    """MATLAB stores columns first: HDF5 shows every axis in reversed order, and complex numbers as pairs."""
+    patterns = np.random.default_rng(0).poisson(2.0, (3, 4, 24, 20))
+    probe = np.zeros((20, 24), [("real", float), ("imag", float)])
+    probe["real"], probe["imag"] = 1.0, np.arange(20)[:, None]
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["dp"], file["probe"], file["positions"] = patterns.transpose(), probe, np.arange(24.0).reshape(2, 12)
+    scan = jptycho.open_dataset(tmp_path / "a.mat", counts="dp", probe="probe", positions="positions")
+    assert scan.shape == (3, 4, 24, 20)
+    np.testing.assert_array_equal(scan.read(), patterns.reshape(-1, 24, 20))
+    np.testing.assert_array_equal(scan.probe[0, 5], 1 + 1j * np.arange(20))
+    np.testing.assert_array_equal(scan.positions[:, 0], np.arange(12.0))
+
+
 def test_nothing_is_overwritten_silently(tmp_path):
     path = tmp_path / "scan.h5"
     path.write_bytes(b"precious")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho import stages
+from jptycho import finish, stages
 from jptycho.choices import effective, with_changes
 from jptycho.demo import score
 from jptycho.finish import plain_pixels
@@ -85,6 +85,22 @@ def test_the_finish_takes_short_steps_whatever_solver_gave_the_start(small_scan)
         assert (plain.solver, plain.optimiser, plain.amplitude) == ("gradient", "adam", 0.0)
         assert plain.batch < 256
         assert plain.object_rate == pytest.approx(0.1 * choose_object_rate(problem))
+
+
+def test_the_finish_takes_short_steps_of_positions_and_tilt_too(small_scan, monkeypatch):
+    seen = []
+
+    def last(run, name, config, guess, epochs):
+        del run, name, epochs
+        seen.append(config.refine)
+        return guess, "done"
+
+    monkeypatch.setattr(finish, "run_last_pixels", last)
+    changes = {"method": "dgp", "refine": {"position_rate": 0.05, "tilt": "global", "tilt_rate": 0.2}}
+    problem = prepare(small_scan)
+    config = effective(with_changes(None, changes), problem)
+    finish.run_finish(Run(config, problem, problem, print, print, print, bool, None, 0.0), problem.guess)
+    assert (seen[0].position_rate, seen[0].tilt_rate) == (pytest.approx(0.005), pytest.approx(0.02))
 
 
 def test_the_rate_follows_the_object_and_not_the_dose():

@@ -12,6 +12,7 @@ import jptycho
 from jptycho.choices import check_config, effective, with_changes
 from jptycho.diagnostics.gauge import remove_plane
 from jptycho.ensembles import members_together, stacked
+from jptycho.forward.model import Fields
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import LOSSES
 from jptycho.parallel import make_mesh
@@ -24,7 +25,7 @@ from jptycho.representations.generators import GeneratedObject, added_to_estimat
 from jptycho.representations.networks import DECODER, DEPTH, UNet, UNetSpec, initial_weights, parameter_count
 from jptycho.representations.pixels import PixelProbe, Preconditioner
 from jptycho.solvers.base import State, distribute, init_state
-from jptycho.solvers.ensemble import EnsembleSolver, member_channels
+from jptycho.solvers.ensemble import EnsembleSolver, align_modes, member_channels
 from jptycho.solvers.gradient import GradientSolver
 
 from .tolerances import SINGLE
@@ -137,6 +138,22 @@ def test_members_of_an_ensemble_are_runs_of_their_own(small_scan):
     np.testing.assert_allclose(member_channels(after), jnp.stack(alone), atol=1e-4)
     np.testing.assert_allclose(after.average, (alone[0] + alone[1]) / 2, atol=1e-4)
     assert isinstance(after, State)
+
+
+def test_the_mean_probe_of_an_ensemble_does_not_mix_free_phases():
+    """Members whose probes differ by a phase, or by a unitary mixture of modes, have that probe as their mean."""
+    rng = np.random.default_rng(0)
+    modes = jnp.asarray(rng.normal(size=(3, 7, 9)) + 1j * rng.normal(size=(3, 7, 9)), jnp.complex64)
+    mixture, _ = np.linalg.qr(rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3)))
+    mixed = jnp.einsum("mn,nij->mij", jnp.asarray(mixture, jnp.complex64), modes)
+    np.testing.assert_allclose(align_modes(mixed, modes), modes, atol=1e-4)
+    np.testing.assert_allclose(align_modes(-1j * modes, modes), modes, atol=1e-4)
+    turned = jnp.stack([modes, -modes, 1j * modes])
+    solver = GradientSolver(ModelSpec(PixelProbe(), PixelProbe()), "poisson", 1e-3, 1e-3, 1, average=0.5)
+    rest = (jnp.zeros((5, 2)), jnp.zeros(()), jnp.zeros(2))
+    object.__setattr__(solver, "fields", lambda probe, _: Fields(jnp.ones((1, 4, 4), complex), probe, *rest))
+    mean = EnsembleSolver(solver, 3, together=3).fields(turned, jnp.zeros(3))
+    np.testing.assert_allclose(mean.probe, modes, atol=1e-4)
 
 
 def test_slices_of_a_network_with_depth_share_weights_and_see_their_neighbours():

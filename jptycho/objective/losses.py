@@ -172,8 +172,8 @@ def squared_error(predicted: Float[Array, "ky kx"], measured: Float[Array, "ky k
 
 def _deviance(predicted: Array, measured: Array, shift: Array | float) -> Array:
     model, data = predicted + shift, measured + shift
-    seen = _not_negative(data)
-    return model - data + xlogy(seen, seen) - data * jnp.log(model)
+    # Below zero the data have no logarithm; any constant does, and the shift makes the loss one of electrons.
+    return model - data + xlogy(data, jnp.where(data > 0, data, shift)) - data * jnp.log(model)
 
 
 def _not_negative(measured: Array) -> Array:

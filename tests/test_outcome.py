@@ -1,0 +1,114 @@
+"""What a result holds of a scan whose electrons were divided, and how a later run starts from it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import jptycho
+from jptycho.choices import effective, with_changes
+from jptycho.data.dataset import from_arrays
+from jptycho.demo import score
+from jptycho.outcome import held_out_alike
+from jptycho.preprocess.prepare import prepare
+
+HELD = {"held_out": 0.1, "patience": 3}
+
+
+@pytest.mark.parametrize("unit", [1, 40])
+def test_dose_and_mean_pattern_are_those_of_the_scan(small_scan, unit):
+    counts = small_scan.read().astype(np.uint16) * unit
+    known = dataclasses.replace(small_scan.calibration, counts_per_electron=float(unit))
+    scan = from_arrays(counts.reshape(small_scan.shape), known, small_scan.positions)
+    result = jptycho.reconstruct(scan, pixels={"epochs": 2}, stop={**HELD, "all_electrons": False})
+    assert result.attributes["dose"] == pytest.approx(counts.sum() / len(counts), rel=1e-5)
+    np.testing.assert_allclose(result.measured, counts.mean(axis=0), rtol=1e-5)
+    assert result.modelled.sum() == pytest.approx(result.measured.sum(), rel=0.05)
+
+
+@pytest.mark.parametrize(("noise", "loss", "close"), [(3.0, "poisson", 0.01), (12.0, "mixed", 0.05)])
+def test_the_true_gain_makes_adu_as_good_as_electrons(noise, loss, close):
+    """40 ADU an electron, in 16 bits: with a gain that is given the image is that of the electrons.
+
+    Read-out noise of 0.3 electrons is noise that they do not have.
+    """
+    scan = jptycho.simulate_gold(
+        dose=1e3, diameter=14.0, carbon_thickness=4.0, scan_shape=(16, 16), step=1.2, detector=(32, 32), defocus=100.0
+    )
+    electrons = scan.read().reshape(scan.shape)
+    read = np.random.default_rng(0).normal(0, noise, electrons.shape)
+    adu = np.rint(40.0 * electrons + read)
+    adu = np.clip(adu, 0, 2**16 - 1).astype(np.uint16) if loss == "poisson" else adu.astype(np.int16)
+    known = dataclasses.replace(scan.calibration, counts_per_electron=40.0)
+    known = known if loss == "poisson" else dataclasses.replace(known, read_noise=noise / 40)
+    converted = from_arrays(adu, known, scan.positions)
+    assert effective(with_changes(None, {}), prepare(converted)).loss == loss
+    found = []
+    for data in (scan, converted):
+        result = jptycho.reconstruct(data, pixels={"epochs": 8})
+        found.append(score(result, result.phase, scan.truth).ssim)
+    assert found[0] > 0.5
+    assert found[1] == pytest.approx(found[0], abs=close)
+
+
+def test_a_start_that_has_seen_what_is_held_out_is_said(small_scan, tmp_path):
+    nets = {"epochs": 1, "filters": 4, "levels": 1, "probe_levels": 1, "pretrain_steps": 2, "steps": 2}
+    settings = {"method": "dgp", "dgp": {**nets, "split": False, "start_file": str(tmp_path / "r.h5")}}
+    for stop, alike in (({"held_out": 0}, False), ({**HELD, "all_electrons": False}, True), (HELD, False)):
+        result = jptycho.reconstruct(small_scan, pixels={"epochs": 1}, stop=stop)
+        jptycho.write_result(tmp_path / "r.h5", result, overwrite=True)
+        said = []
+        jptycho.reconstruct(small_scan, say=said.append, **settings)
+        assert any("has seen electrons that are held out now" in line for line in said) != alike
+    config = effective(with_changes(None, {"method": "dgp", "seed": 3}), prepare(small_scan))
+    assert not held_out_alike(result, config)
+
+
+def test_an_empty_mode_of_a_given_probe_is_replaced(small_scan):
+    problem = prepare(small_scan)
+    wave = np.fft.fftshift(np.asarray(problem.guess.probe), axes=(-2, -1))
+    scan = dataclasses.replace(small_scan, probe=np.concatenate([wave, 0 * wave]))
+    assert prepare(scan).guess.probe.shape[0] == 1
+    two = prepare(scan, modes=2).guess.probe
+    assert (np.abs(two) ** 2).sum(axis=(1, 2)).min() > 0.01
+    nets = {
+        "epochs": 1,
+        "filters": 4,
+        "levels": 1,
+        "probe_levels": 1,
+        "pretrain_steps": 2,
+        "steps": 2,
+        "start_epochs": 1,
+    }
+    result = jptycho.reconstruct(scan, method="dgp", probe={"modes": 2}, dgp={**nets, "probe": "network"})
+    assert np.isfinite(result.probe).all()
+    for bad in (0 * wave, np.nan * wave):
+        with pytest.raises(jptycho.FormatError, match=r"data\.probe: holds no finite number but zero"):
+            prepare(dataclasses.replace(small_scan, probe=bad))
+
+
+def test_a_held_out_loss_that_is_not_finite_is_no_result(small_scan, monkeypatch):
+    import jax.numpy as jnp  # noqa: PLC0415
+
+    from jptycho import stages  # noqa: PLC0415
+
+    monkeypatch.setattr(stages, "judge_state", lambda *_: (jnp.asarray(jnp.nan), jnp.asarray(1.0)))
+    with pytest.raises(jptycho.DivergenceError, match="held-out loss: not finite in epoch 1 of pixels"):
+        jptycho.reconstruct(small_scan, pixels={"epochs": 2}, stop=HELD)
+
+
+def test_what_was_held_out_is_seen_in_the_end(small_scan):
+    phases, said = {}, []
+
+    def observe(record, channels):
+        phases[record.stage, record.epoch] = np.asarray(channels())[:, 0]
+
+    result = jptycho.reconstruct(small_scan, pixels={"epochs": 3}, stop=HELD, observe=observe, say=said.append)
+    held, stage = result.history["held_out"], result.history["stage"]
+    best = int(np.argmin(held[stage == "pixels"])) + 1
+    assert list(stage) == ["pixels"] * 3 + ["all electrons"] * best
+    assert np.isnan(held[stage == "all electrons"]).all()
+    np.testing.assert_array_equal(result.phase, phases["all electrons", best])
+    assert f"repeats these {best} epochs with all electrons, those included that were held out" in said
+    alone = jptycho.reconstruct(small_scan, pixels={"epochs": 3}, stop={**HELD, "all_electrons": False})
+    np.testing.assert_array_equal(alone.phase, phases["pixels", best])
