@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from scipy import ndimage
 
+from jptycho.optics.frequencies import host_frequencies
 from jptycho.types import Float
 
 BAND = 12  # reflections of neighbouring frequency of which half must be seen
@@ -118,7 +119,7 @@ def information_limit(
         Å⁻¹ up to which at least half of the reflections of similar frequency are seen, and of the highest one seen.
     """
     true, found = windowed_transform(truth), windowed_transform(image)
-    frequency = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, image.shape, sampling), indexing="ij"))
+    frequency = np.hypot(*host_frequencies(image.shape, sampling))
     strength = np.abs(true)
     around = _surroundings(strength)
     peak = (strength == ndimage.maximum_filter(strength, 3, mode="wrap")) & (strength > 6 * around)
@@ -154,7 +155,7 @@ def windowed_transform(image: Float[np.ndarray, "Y X"]) -> np.ndarray:
 
 def _rings(shape: tuple[int, ...], sampling: tuple[float, float]) -> tuple[np.ndarray, float, int]:
     """Number of each pixel's ring, the rings' width in Å⁻¹, and how many lie within Nyquist."""
-    frequency = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, shape, sampling), indexing="ij"))
+    frequency = np.hypot(*host_frequencies(shape, sampling))
     width = 1 / min(n * s for n, s in zip(shape, sampling, strict=True))
     rings = int(0.5 / max(sampling) / width)
     return np.minimum(np.round(frequency / width).astype(int), rings), width, rings

@@ -4,23 +4,8 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from jptycho.optics.waves import intensity
 from jptycho.types import Array, Complex, Float
-
-
-def intensity(wave: Complex[Array, "*modes y x"]) -> Float[Array, "*modes y x"]:
-    """|ψ|², without the square root whose gradient fails at zero.
-
-    Args:
-        wave: complex amplitudes.
-
-    Returns:
-        intensities.
-
-    Example:
-        >>> intensity(jnp.array([[3 + 4j]])).item()
-        25.0
-    """
-    return wave.real**2 + wave.imag**2
 
 
 def far_field(exit_waves: Complex[Array, "modes y x"]) -> Float[Array, "ky kx"]:

@@ -30,6 +30,25 @@ def noise_of(setup: Setup) -> Noise:
     return Noise(setup.dose, jnp.zeros_like(setup.dose)) if setup.noise is None else setup.noise
 
 
+def as_fractions(counts: Shaped[Array, "*scan ky kx"], setup: Setup) -> Float[Array, "*scan ky kx"]:
+    """Counts as fractions of the average pattern, as the model predicts them.
+
+    Args:
+        counts: as stored.
+        setup: constants of the run.
+
+    Returns:
+        y, in the type of the setup's dose.
+
+    Example:
+        >>> from jptycho.types import Grid
+        >>> setup = Setup(jnp.ones((1, 2)), jnp.array(50.0), Grid((1, 2), (0.5, 0.5)), 0.02)
+        >>> as_fractions(jnp.array([[5, 20]], jnp.uint8), setup).round(2).tolist()
+        [[0.1..., 0.4...]]
+    """
+    return counts.astype(setup.dose.dtype) / setup.dose
+
+
 def batch_loss(
     loss: Loss,
     fields: Fields,
@@ -39,7 +58,7 @@ def batch_loss(
     weight: Float[Array, "batch"],
     tilts: Float[Array, "batch 2"] | None = None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Weighted sums over a batch of the loss and of the squared amplitude error's denominator.
+    """Weighted sums over a batch of the loss and of the squared amplitude error.
 
     Args:
         loss: one of the data losses (static).
@@ -56,7 +75,7 @@ def batch_loss(
     noise = noise_of(setup)
 
     def one(pattern: Array, position: Array, tilt: Array | None) -> tuple[Array, Array]:
-        measured = pattern.astype(setup.dose.dtype) / setup.dose
+        measured = as_fractions(pattern, setup)
         here = fields if tilt is None else dataclasses.replace(fields, tilt=tilt)
         predicted = predict(here, setup, position)
         residual = squared_error(jax.lax.stop_gradient(predicted), measured)

@@ -7,7 +7,8 @@ import math
 import jax.numpy as jnp
 
 from jptycho.objective.known import Channels, Known, Modes
-from jptycho.types import Array, Float
+from jptycho.optics.frequencies import spatial_frequencies
+from jptycho.types import Array, Float, Grid
 
 
 def wedge_weight(
@@ -75,8 +76,7 @@ def missing_wedge_ptychoshelves(
 
 def _wedge(stack: Array, voxel: tuple[float, ...], beta: float, softness: float = 0.0, alpha: float = 0.0) -> Array:
     kz = jnp.fft.fftfreq(stack.shape[0], voxel[0])[:, None, None, None]
-    ky = jnp.fft.fftfreq(stack.shape[2], voxel[1])[:, None]
-    kx = jnp.fft.rfftfreq(stack.shape[3], voxel[2])[None, :]
+    ky, kx = spatial_frequencies(Grid((stack.shape[2], stack.shape[3]), (voxel[1], voxel[2])), half=True)
     square = jnp.broadcast_to(ky**2 + kx**2, (1, 1, stack.shape[2], stack.shape[3] // 2 + 1))
     weight = (wedge_weight(kz, square, beta, softness) * jnp.exp(-alpha * square)).astype(stack.dtype)
     spectrum = jnp.fft.fft(jnp.fft.rfft2(stack), axis=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from jptycho.representations.pixels import visibility
 from jptycho.types import Array, Complex, Float, Int, pytree, static
 
 Channels = Float[Array, "slices channels Y X"]
@@ -36,7 +37,7 @@ class Known:
 
 
 def illuminated_mean(image: Float[Array, "*slices Y X"], known: Known) -> Float[Array, "*slices"]:
-    """Mean over the canvas, weighted by c / (c + 0.1): what no electron saw does not count.
+    """Mean over the canvas, weighted by the visibility: what no electron saw does not count.
 
     Args:
         image: (..., Y, X).
@@ -45,5 +46,5 @@ def illuminated_mean(image: Float[Array, "*slices Y X"], known: Known) -> Float[
     Returns:
         the means (...).
     """
-    weight = known.coverage / (known.coverage + 0.1)
+    weight = visibility(known.coverage)
     return jnp.sum(weight * image, axis=(-2, -1)) / jnp.sum(weight)

@@ -23,7 +23,10 @@ from jptycho.objective.roughness import (
     tikhonov,
     total_variation,
 )
-from jptycho.types import Array, Complex, Float
+from jptycho.optics.frequencies import spatial_frequencies
+from jptycho.optics.waves import intensity
+from jptycho.representations.pixels import visibility
+from jptycho.types import Array, Complex, Float, Grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,13 +111,12 @@ def amorphous(fields: Fields, channels: Channels, known: Known) -> Float[Array, 
     del fields
     phase = channels[:, 0]
     phase = phase - illuminated_mean(phase, known)[:, None, None]
-    weight = known.coverage / (known.coverage + 0.1)
+    weight = visibility(known.coverage)
     seen = phase * jnp.sqrt(weight)
-    ky = jnp.fft.fftfreq(phase.shape[1], known.sampling[0])[:, None]
-    kx = jnp.fft.fftfreq(phase.shape[2], known.sampling[1])[None, :]
+    ky, kx = spatial_frequencies(Grid((phase.shape[1], phase.shape[2]), known.sampling))
     rise = ((1 + (ky**2 + kx**2) / known.amorphous_corner**2) ** 2).astype(phase.dtype)
-    power = jnp.fft.fft2(seen, norm="ortho")
-    return len(channels) * jnp.sum((power.real**2 + power.imag**2) * rise) / jnp.sum(weight)
+    power = intensity(jnp.fft.fft2(seen, norm="ortho"))
+    return len(channels) * jnp.sum(power * rise) / jnp.sum(weight)
 
 
 def charge_density(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
@@ -183,7 +185,7 @@ def outside_share(wave: Complex[Array, "modes y x"], outside: Float[Array, "y x"
         >>> float(outside_share(jnp.ones((2, 2, 2), complex), jnp.eye(2)))
         0.5
     """
-    power = jnp.sum(wave.real**2 + wave.imag**2, axis=0)
+    power = jnp.sum(intensity(wave), axis=0)
     return jnp.sum(outside * power) / jnp.sum(power)
 
 

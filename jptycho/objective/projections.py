@@ -14,7 +14,9 @@ import jax.numpy as jnp
 
 from jptycho.objective.depth import depth_blur, identical_slices, missing_wedge, missing_wedge_ptychoshelves
 from jptycho.objective.known import Channels, Known, Modes
-from jptycho.types import Array
+from jptycho.optics.frequencies import spatial_frequencies
+from jptycho.optics.waves import intensity
+from jptycho.types import Array, Grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +69,7 @@ def phase_only(channels: Channels, probe: Modes, known: Known, values: tuple[flo
 
 def _filtered(channels: Array, known: Known, response: Callable[[Array], Array]) -> Array:
     """Multiply the spectrum of each channel by a function of |k|² in Å⁻²."""
-    ky = jnp.fft.fftfreq(channels.shape[-2], known.sampling[0])[:, None]
-    kx = jnp.fft.rfftfreq(channels.shape[-1], known.sampling[1])[None, :]
+    ky, kx = spatial_frequencies(Grid((channels.shape[-2], channels.shape[-1]), known.sampling), half=True)
     weight = response(ky**2 + kx**2).astype(channels.dtype)
     return jnp.fft.irfft2(jnp.fft.rfft2(channels) * weight, s=channels.shape[-2:])
 
@@ -118,7 +119,7 @@ def probe_centring(channels: Channels, probe: Modes, known: Known, values: tuple
         both.
     """
     del known, values
-    power = jnp.sum(probe.real**2 + probe.imag**2, axis=0)
+    power = jnp.sum(intensity(probe), axis=0)
     # The centre of mass on a torus: the phase of the first Fourier coefficient.
     total = jnp.fft.fft2(power)
     turns = jnp.stack([-jnp.angle(total[1, 0]), -jnp.angle(total[0, 1])]) / (2 * math.pi)
@@ -141,7 +142,7 @@ def probe_power(channels: Channels, probe: Modes, known: Known, values: tuple[fl
         both.
     """
     del known, values
-    return channels, probe / jnp.sqrt(jnp.sum(probe.real**2 + probe.imag**2))
+    return channels, probe / jnp.sqrt(jnp.sum(intensity(probe)))
 
 
 def vacuum_amplitude(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 
 from jptycho.types import Array, Float, Grid
 
 
-def spatial_frequencies(grid: Grid) -> tuple[Float[Array, "y 1"], Float[Array, "1 x"]]:
+def spatial_frequencies(grid: Grid, half: bool = False) -> tuple[Float[Array, "y 1"], Float[Array, "1 k"]]:
     """Spatial frequencies of a grid in FFT order.
 
     Args:
         grid: shape and sampling (Å).
+        half: whether kx is that of :func:`jax.numpy.fft.rfft2`.
 
     Returns:
-        ky of shape (ny, 1) and kx of shape (1, nx), in Å⁻¹.
+        ky of shape (ny, 1) and kx of shape (1, nx), or (1, nx // 2 + 1) for half, in Å⁻¹.
 
     Example:
         >>> ky, kx = spatial_frequencies(Grid((4, 5), (0.5, 0.2)))
@@ -22,8 +24,29 @@ def spatial_frequencies(grid: Grid) -> tuple[Float[Array, "y 1"], Float[Array, "
         [0.0, 0.5, -1.0, -0.5]
     """
     ky = jnp.fft.fftfreq(grid.shape[0], grid.sampling[0])[:, None]
-    kx = jnp.fft.fftfreq(grid.shape[1], grid.sampling[1])[None, :]
-    return ky, kx
+    along_x = jnp.fft.rfftfreq if half else jnp.fft.fftfreq
+    return ky, along_x(grid.shape[1], grid.sampling[1])[None, :]
+
+
+def host_frequencies(
+    shape: tuple[int, ...], sampling: tuple[float, float], half: bool = False
+) -> tuple[Float[np.ndarray, "y 1"], Float[np.ndarray, "1 k"]]:
+    """:func:`spatial_frequencies` in NumPy and double precision.
+
+    Args:
+        shape: rows and columns.
+        sampling: Å a pixel.
+        half: whether kx is that of :func:`numpy.fft.rfft2`.
+
+    Returns:
+        ky and kx in Å⁻¹.
+
+    Example:
+        >>> host_frequencies((4, 4), (0.5, 0.25), half=True)[1].tolist()
+        [[0.0, 1.0, 2.0]]
+    """
+    along_x = np.fft.rfftfreq if half else np.fft.fftfreq
+    return np.fft.fftfreq(shape[0], sampling[0])[:, None], along_x(shape[1], sampling[1])[None, :]
 
 
 def scattering_angles(

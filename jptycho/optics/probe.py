@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jptycho.optics import electron
 from jptycho.optics.aberrations import aberration_phase
 from jptycho.optics.frequencies import scattering_angles
+from jptycho.optics.waves import intensity
 from jptycho.types import Array, Complex, Float, Grid
 
 
@@ -90,7 +91,7 @@ def form_probe(
     chi = aberration_phase(alpha, phi, wavelength, aberrations)
     aperture = soft_aperture(grid, wavelength, semiangle_cutoff, centre)
     probe = jnp.fft.ifft2(aperture * jnp.exp(-1j * chi), norm="ortho")
-    return probe / jnp.sqrt(jnp.sum(jnp.abs(probe) ** 2))
+    return probe / jnp.sqrt(jnp.sum(intensity(probe)))
 
 
 def beam_probe(grid: Grid, beam: Beam, centre: tuple[float, float] = (0.0, 0.0)) -> Complex[Array, "y x"]:
@@ -124,7 +125,7 @@ def probe_power(modes: Complex[Array, "modes y x"]) -> Float[Array, ""]:
         >>> float(probe_power(jnp.ones((2, 3, 3), complex)))
         18.0
     """
-    return jnp.sum(modes.real**2 + modes.imag**2)
+    return jnp.sum(intensity(modes))
 
 
 def incoherent_modes(probe: Complex[Array, "y x"], modes: int, share: float = 0.05) -> Complex[Array, "modes y x"]:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from jptycho.errors import ConfigError
+from jptycho.optics.frequencies import host_frequencies
 from jptycho.preprocess.prepare import Problem
 from jptycho.types import Float
 
@@ -24,8 +25,7 @@ def centres_of_mass(problem: Problem) -> Float[np.ndarray, "scan 2"]:
     """
     mask, grid = np.asarray(problem.setup.mask), problem.setup.grid
     counts = problem.counts
-    axes = [np.fft.fftfreq(n, s) for n, s in zip(grid.shape, grid.sampling, strict=True)]
-    weights = np.stack([np.broadcast_to(axes[0][:, None], grid.shape), np.broadcast_to(axes[1][None], grid.shape)])
+    weights = np.stack(np.broadcast_arrays(*host_frequencies(grid.shape, grid.sampling)))
     moments = np.tensordot(counts, weights * mask, axes=([1, 2], [1, 2]))
     total = np.tensordot(counts, mask, axes=2)
     centres = moments / np.maximum(total, 1e-12)[:, None]
@@ -60,7 +60,7 @@ def differential_phase(problem: Problem, positive: bool = False) -> Float[np.nda
     width = np.sqrt(np.prod(np.ptp(pixels, axis=0) + 1) / len(pixels))
     near = ndimage.gaussian_filter(visits, width)
     field = [ndimage.gaussian_filter(part, width) / (near + 1e-2 * near.max()) for part in sums]
-    k = np.meshgrid(*map(np.fft.fftfreq, canvas, sampling), indexing="ij")
+    k = host_frequencies(canvas, sampling)
     squared = 2j * np.pi * (k[0] ** 2 + k[1] ** 2)
     squared[0, 0] = 1.0
     spectrum = (k[0] * np.fft.fft2(field[0]) + k[1] * np.fft.fft2(field[1])) / squared
@@ -93,7 +93,7 @@ def parallax_phase(problem: Problem, positive: bool = False) -> Float[np.ndarray
     canvas, sampling = problem.guess.object.shape[-2:], problem.setup.grid.sampling
     mean = problem.counts.mean(axis=0, dtype=np.float64) * (np.asarray(problem.setup.mask) > 0)
     bright = mean > 0.5 * mean[mean > 0.1 * mean.max()].mean()
-    axes = np.meshgrid(*map(np.fft.fftfreq, mean.shape, sampling), indexing="ij")
+    axes = np.broadcast_arrays(*host_frequencies(mean.shape, sampling))
     tilts = np.stack([axis[bright] - axis[bright].mean() for axis in axes], axis=1)
     reach = problem.setup.wavelength * problem.dataset.calibration.defocus
     seen_from = -reach * tilts / np.asarray(sampling)
@@ -114,7 +114,7 @@ def parallax_phase(problem: Problem, positive: bool = False) -> Float[np.ndarray
         sums += np.bincount(flat, (problem.counts[:, *at] / mean[at] - 1).ravel(), size)
         visits += np.bincount(flat, minlength=size)
     image = (sums / (visits + 0.1 * visits.mean())).reshape(canvas)
-    q = np.meshgrid(*map(np.fft.fftfreq, canvas, sampling), indexing="ij")
+    q = host_frequencies(canvas, sampling)
     transfer = -2 * np.sin(np.pi * reach * (q[0] ** 2 + q[1] ** 2))
     spectrum = np.fft.fft2(image) * transfer / (transfer**2 + 4 * LEAST_TRANSFER)
     return _shared_by_slices(problem, np.fft.ifft2(spectrum).real, visits.reshape(canvas) > 0, positive)

@@ -9,6 +9,7 @@ from jptycho.data.dataset import wavelength_of
 from jptycho.errors import ConfigError
 from jptycho.objective.known import Known
 from jptycho.objective.penalties import Penalty
+from jptycho.optics.frequencies import host_frequencies
 from jptycho.preprocess.prepare import Problem
 from jptycho.types import Float, Int
 
@@ -99,9 +100,9 @@ def known_of(problem: Problem, support_radius: float | None = None, amorphous_co
     else:
         # A soft edge of a pixel belongs to the aperture; so does wherever the nominal probe has power (descan).
         reach = calibration.semiangle_cutoff * 1e-3 / wavelength_of(calibration)
-        ky, kx = (np.fft.fftfreq(n, d) for n, d in zip(grid.shape, grid.sampling, strict=True))
+        ky, kx = host_frequencies(grid.shape, grid.sampling)
         pixel = max(1 / (n * d) for n, d in zip(grid.shape, grid.sampling, strict=True))
-        beyond = np.hypot(ky[:, None], kx[None, :]) > reach + pixel
+        beyond = np.hypot(ky, kx) > reach + pixel
         outside = beyond & (spectrum < 1e-3 * spectrum.max())
     return Known(
         coverage=guess.coverage,

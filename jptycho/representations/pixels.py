@@ -8,9 +8,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from jptycho.optics.frequencies import spatial_frequencies
 from jptycho.representations.base import Guess
 from jptycho.representations.kinds import constrain, unconstrain
-from jptycho.types import Array, Complex, Float
+from jptycho.types import Array, Complex, Float, Grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +43,7 @@ def spectral_weight(spec: Preconditioner, shape: tuple[int, int]) -> Float[Array
         >>> float(spectral_weight(Preconditioner(30.0, 0.02, (0.3, 0.3)), (8, 8))[0, 0])
         31.0
     """
-    ky = jnp.fft.fftfreq(shape[0], spec.sampling[0])[:, None]
-    kx = jnp.fft.rfftfreq(shape[1], spec.sampling[1])[None, :]
+    ky, kx = spatial_frequencies(Grid(shape, spec.sampling), half=True)
     return 1 + spec.amplitude / (1 + (ky**2 + kx**2) / spec.corner**2)
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from jptycho.errors import ConfigError
+from jptycho.optics.frequencies import host_frequencies
 from jptycho.types import Float, Grid
 
 POTENTIAL_PER_SCATTERING_FACTOR = 47.87801
@@ -102,8 +103,7 @@ def projected_potential(
         2.51
     """
     ny, nx = grid.shape
-    ky = np.fft.fftfreq(ny, grid.sampling[0])
-    kx = np.fft.rfftfreq(nx, grid.sampling[1])
+    ky, kx = (k.ravel() for k in host_frequencies(grid.shape, grid.sampling, half=True))
     rows, columns = np.abs(ky) <= max_frequency, kx <= max_frequency
     ky, kx = ky[rows], kx[columns]
     k = np.hypot(ky[:, None], kx[None, :])

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jptycho.forward.detector import intensity
 from jptycho.forward.model import Fields, Setup, kernel_of
 from jptycho.forward.multislice import multislice
 from jptycho.forward.patches import crop, fourier_shift
+from jptycho.objective.compose import as_fractions
 from jptycho.objective.projections import Projection
+from jptycho.optics.waves import intensity
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec
 from jptycho.scan import batch_plan, compact_plan
@@ -126,7 +127,7 @@ def _directions(solver: LSQMLSolver) -> Any:
 
         def one(item: Any, w: Array) -> Any:
             pattern, position = item
-            measured = pattern.astype(setup.dose.dtype) / setup.dose
+            measured = as_fractions(pattern, setup)
             sight = look(fields, setup, position)
             to_waves, to_patches = sight.back(_correction(sight, measured, setup))
             seen = jnp.sum(intensity(sight.before), axis=1)
@@ -159,7 +160,7 @@ def _steps(solver: LSQMLSolver) -> Any:
 
         def one(item: Any, w: Array) -> Any:
             pattern, position = item
-            measured = pattern.astype(setup.dose.dtype) / setup.dose
+            measured = as_fractions(pattern, setup)
             sight = look(fields, setup, position)
             u, v = _effects(fields, setup, sight, to_object, to_probe)
             v = jnp.zeros_like(v) if solver.hold_probe else v

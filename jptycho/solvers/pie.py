@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jptycho.forward.detector import intensity
 from jptycho.forward.model import Fields, Setup
 from jptycho.forward.patches import fourier_shift
+from jptycho.objective.compose import as_fractions
 from jptycho.objective.projections import Projection
+from jptycho.optics.waves import intensity
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec
 from jptycho.scan import batch_plan
@@ -163,7 +164,7 @@ def _accelerate(solver: PIESolver, unknowns: Any, memory: Any, number: Array) ->
 def _correction(solver: PIESolver, fields: Fields, setup: Setup, item: tuple[Array, Array], w: Array) -> Any:
     """Of one pattern: (Σ_m P* χ, |P|², probe update, (loss, error)), all times its weight, and its corner."""
     pattern, position = item
-    measured = pattern.astype(setup.dose.dtype) / setup.dose
+    measured = as_fractions(pattern, setup)
     sight = look(fields, setup, position)
     to_waves, to_patches = sight.back(corrected(sight.exit, measured, setup.mask) - sight.exit)
     seen = jnp.sum(intensity(sight.before), axis=1)

@@ -11,12 +11,13 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jptycho.errors import ConfigError
-from jptycho.forward.detector import intensity
+from jptycho.forward.detector import far_field
 from jptycho.forward.model import Fields, Setup, window_of
 from jptycho.forward.patches import crop, fourier_shift
-from jptycho.objective.compose import noise_of
+from jptycho.objective.compose import as_fractions, noise_of
 from jptycho.objective.losses import amplitude_loss, squared_error
 from jptycho.objective.projections import Projection
+from jptycho.optics.waves import intensity
 from jptycho.representations.base import ModelSpec
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, summarised
 from jptycho.solvers.waves import add_windows, changed, corrected, in_parts, kind_of, of_kind, with_probe
@@ -116,12 +117,12 @@ def _epoch(solver: SetSolver, state: State, constants: Any, data: ScanData) -> t
 
     def advance(item: Any) -> tuple[Array, Array, Array]:
         wave, pattern, position = item
-        measured = pattern.astype(setup.dose.dtype) / setup.dose
+        measured = as_fractions(pattern, setup)
         model = _product(fields, setup, position)
         wave = jnp.where(state.epoch == 0, model, wave)
         target = corrected(solver.c * model + (1 - solver.c) * wave, measured, setup.mask)
         after = (1 - solver.a - solver.b) * wave + solver.a * model + solver.b * target
-        predicted = jnp.sum(intensity(jnp.fft.fft2(model, norm="ortho")), axis=0)
+        predicted = far_field(model)
         loss = amplitude_loss(predicted, measured, noise_of(setup))
         return after, jnp.sum(setup.mask * loss), jnp.sum(setup.mask * squared_error(predicted, measured))
 

@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 
 from jptycho.errors import ConfigError
-from jptycho.forward.detector import intensity
+from jptycho.forward.detector import far_field
 from jptycho.forward.model import Fields, Setup, kernel_of, window_of
 from jptycho.forward.multislice import incident_waves
 from jptycho.forward.patches import crop, fourier_shift
 from jptycho.objective.compose import noise_of
 from jptycho.objective.losses import amplitude_loss, squared_error
+from jptycho.optics.waves import intensity
 from jptycho.representations.base import COMPLEX, POTENTIAL, Assignable, ModelSpec
 from jptycho.representations.pixels import ChannelObject
 from jptycho.types import Array, Complex, Float, Int, Shaped, pytree
@@ -115,7 +116,7 @@ def misfit(sight: Sight, measured: Float[Array, "ky kx"], setup: Setup) -> tuple
     Returns:
         both, summed over the detector.
     """
-    predicted = jnp.sum(intensity(jnp.fft.fft2(sight.exit, norm="ortho")), axis=0)
+    predicted = far_field(sight.exit)
     loss = amplitude_loss(predicted, measured, noise_of(setup))
     return jnp.sum(setup.mask * loss), jnp.sum(setup.mask * squared_error(predicted, measured))
 
