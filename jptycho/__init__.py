@@ -10,6 +10,7 @@ from jptycho.data.dataset import Calibration, Dataset4D, from_arrays
 from jptycho.data.readers.door import open_dataset
 from jptycho.data.readers.jptycho_scan import write_scan
 from jptycho.data.results import Result, projected_phase, read_result, write_result
+from jptycho.devices import choose_cpu_devices
 from jptycho.diagnostics.resolution import crossing, fourier_ring_correlation, information_limit
 from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.errors import CheckpointError, ConfigError, DivergenceError, FormatError
@@ -70,6 +71,7 @@ __all__ = [
     "Solver",
     "State",
     "UNetSpec",
+    "choose_cpu_devices",
     "choose_preconditioner",
     "compare_with_truth",
     "crossing",

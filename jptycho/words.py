@@ -24,7 +24,8 @@ def objective_in_words(config: Config) -> list[str]:
     free = ["object", *([] if config.probe.fixed else ["probe"])]
     free += [f"positions (rate {refine.position_rate:g} px)"] if refine.position_rate else []
     free += [f"{refine.tilt} tilt (rate {refine.tilt_rate:g} mrad)"] if refine.tilt != "none" else []
-    again = ", then all electrons for the last stage" if stop.all_electrons else ""
+    pixels_last = config.method == "pixels" or (config.dgp.finish_epochs and config.dgp.object == "network")
+    again = ", then the last stage with all electrons" if stop.all_electrons and pixels_last else ""
     judged = f"{stop.held_out:g}, patience {stop.patience}{again}" if stop.held_out else "none"
     lines = [
         f"loss: {config.loss}",

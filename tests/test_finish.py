@@ -23,6 +23,7 @@ class PowerCutError(Exception):
     """Something that ends a run between two epochs."""
 
 
+@pytest.mark.slow
 def test_the_finish_brings_back_what_a_network_smooths_away():
     scan = jptycho.simulate_gold(
         dose=3e3, diameter=14.0, carbon_thickness=4.0, scan_shape=(16, 16), step=1.2, detector=(32, 32), defocus=100.0
@@ -51,7 +52,8 @@ def test_the_finish_brings_back_what_a_network_smooths_away():
 USELESS = {"residual": False, "pretrain_steps": 1, "object_rate": 1e-9}  # networks that lose against their start
 
 
-@pytest.mark.parametrize(("members", "more"), [(1, {}), (2, {}), (2, USELESS)])
+@pytest.mark.parametrize(("members", "more"), [(2, {}), (2, USELESS)])
+@pytest.mark.slow
 def test_a_run_goes_on_in_the_middle_of_its_finish(tmp_path, small_scan, members, more):
     settings = {
         "method": "dgp", "dgp": {**NETS, "members": members, **more}, "stop": {"all_electrons": False},

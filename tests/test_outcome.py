@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from jptycho.data.dataset import from_arrays
 from jptycho.demo import score
 from jptycho.outcome import held_out_alike
 from jptycho.preprocess.prepare import prepare
+from jptycho.representations.generators import standardise_modes
 
 HELD = {"held_out": 0.1, "patience": 3}
 
@@ -54,7 +56,7 @@ def test_the_true_gain_makes_adu_as_good_as_electrons(noise, loss, close):
 def test_a_start_that_has_seen_what_is_held_out_is_said(small_scan, tmp_path):
     nets = {"epochs": 1, "filters": 4, "levels": 1, "probe_levels": 1, "pretrain_steps": 2, "steps": 2}
     settings = {"method": "dgp", "dgp": {**nets, "split": False, "start_file": str(tmp_path / "r.h5")}}
-    for stop, alike in (({"held_out": 0}, False), ({**HELD, "all_electrons": False}, True), (HELD, False)):
+    for stop, alike in (({**HELD, "all_electrons": False}, True), (HELD, False)):
         result = jptycho.reconstruct(small_scan, pixels={"epochs": 1}, stop=stop)
         jptycho.write_result(tmp_path / "r.h5", result, overwrite=True)
         said = []
@@ -71,25 +73,14 @@ def test_an_empty_mode_of_a_given_probe_is_replaced(small_scan):
     assert prepare(scan).guess.probe.shape[0] == 1
     two = prepare(scan, modes=2).guess.probe
     assert (np.abs(two) ** 2).sum(axis=(1, 2)).min() > 0.01
-    nets = {
-        "epochs": 1,
-        "filters": 4,
-        "levels": 1,
-        "probe_levels": 1,
-        "pretrain_steps": 2,
-        "steps": 2,
-        "start_epochs": 1,
-    }
-    result = jptycho.reconstruct(scan, method="dgp", probe={"modes": 2}, dgp={**nets, "probe": "network"})
-    assert np.isfinite(result.probe).all()
+    parts = jnp.concatenate([wave.real, wave.imag, 0 * wave.real, 0 * wave.imag])[None, None].transpose(0, 1, 3, 4, 2)
+    assert bool(jnp.isfinite(standardise_modes(parts[..., jnp.array([0, 2, 1, 3])], 4).image).all())
     for bad in (0 * wave, np.nan * wave):
         with pytest.raises(jptycho.FormatError, match=r"data\.probe: holds no finite number but zero"):
             prepare(dataclasses.replace(small_scan, probe=bad))
 
 
 def test_a_held_out_loss_that_is_not_finite_is_no_result(small_scan, monkeypatch):
-    import jax.numpy as jnp  # noqa: PLC0415
-
     from jptycho import stages  # noqa: PLC0415
 
     monkeypatch.setattr(stages, "judge_state", lambda *_: (jnp.asarray(jnp.nan), jnp.asarray(1.0)))

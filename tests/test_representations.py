@@ -160,11 +160,16 @@ def test_generators_take_any_size_and_give_the_physical_ranges(kind, canvas):
     model = ModelSpec(
         GeneratedObject(kind, UNetSpec(2, 4), 0.1), GeneratedProbe(UNetSpec(2, 4, complex_valued=True), 0.1)
     )
-    params, constants = initialise(model, jax.random.key(0), guess)
-    fields = render(model, params, constants, jax.random.key(1))
+
+    @jax.jit
+    def made(guess):
+        params, constants = initialise(model, jax.random.key(0), guess)
+        fields = render(model, params, constants, jax.random.key(1))
+        return fields, model.object.apply(params["object"], constants["object"], None)
+
+    fields, channels = made(guess)
     assert fields.object.shape == (2, *canvas)
     assert fields.probe.shape == (2, 9, 14)
-    channels = model.object.apply(params["object"], constants["object"], None)
     if kind == "potential":
         assert float(channels.min()) >= 0
     if kind == "complex":

@@ -13,6 +13,7 @@ from jptycho.simulate.specimens import amorphous_carbon, gold_on_carbon, gold_pa
 from jptycho.types import Grid
 
 
+@pytest.mark.slow
 def test_more_overlap_lower_error_in_the_lectures_experiment():
     """Falls of the amplitude error by 48, 16 and 11 with 75, 62 and 50 % overlap, within a factor of two."""
     falls, last = {}, {}

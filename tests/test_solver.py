@@ -65,13 +65,14 @@ def test_gradient_is_that_of_the_plain_mean(loss, shards, micro):
 
     counts = np.asarray(data.counts).reshape(-1, *GRID.shape)[:PATTERNS]
 
+    @jax.jit
     def mean_loss(f: Fields):
         total, _ = batch_loss(LOSSES[loss], f, data.setup, jnp.asarray(counts), f.positions, jnp.ones(PATTERNS))
         return total / PATTERNS
 
     local = jax.device_put(fields, jax.devices()[0])
     data = dataclasses.replace(data, setup=jax.device_put(data.setup, jax.devices()[0]))
-    expected = jax.grad(mean_loss)(local)
+    expected = jax.jit(jax.grad(mean_loss))(local)
     assert float(sums) / PATTERNS == pytest.approx(float(mean_loss(local)), rel=1e-5)
     for a, b in ((found.object, expected.object), (found.probe, expected.probe), (found.positions, expected.positions)):
         np.testing.assert_allclose(a, b, atol=2e-4 * float(jnp.abs(b).max()))
@@ -107,6 +108,7 @@ def test_equal_seeds_give_equal_bits():
     assert runs[0][1] == runs[1][1]
 
 
+@pytest.mark.slow
 def test_jit_equals_eager():
     solver, mesh, state, constants, data = problem(steps=1)
     twin = replicate(mesh, state)

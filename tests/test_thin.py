@@ -69,7 +69,8 @@ def test_the_epoch_that_predicts_best_is_kept():
         phases[record.epoch] = np.asarray(channels())[:, 0]
 
     result = jptycho.reconstruct(
-        scan, pixels={"epochs": 60, "schedule": "constant"}, stop={"held_out": 0.1, "patience": 4}, observe=observe,
+        scan, pixels={"epochs": 60, "schedule": "constant"},
+        stop={"held_out": 0.1, "patience": 4, "all_electrons": False}, observe=observe,
         say=said.append,
     )  # fmt: skip
     held = result.history["held_out"]

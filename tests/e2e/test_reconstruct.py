@@ -136,6 +136,7 @@ def test_gradient_through_predict(small_scan):
     guess, setup = problem.guess, problem.setup
     measured = jnp.asarray(problem.counts[::8], jnp.float32) / setup.dose
 
+    @jax.jit
     def misfit(defocus):
         probe = form_probe(setup.grid, wavelength(300e3), 20.0, {"C10": -defocus})[None]
         flat = jnp.ones((1, *guess.object.shape[-2:]), jnp.complex64)
