@@ -229,9 +229,10 @@ def _check_frequencies(config: Config, problem: Problem) -> None:
 
 
 def _loss(config: Config, problem: Problem) -> str:
+    known = problem.unit.source != "estimated"
     read_noise = problem.dataset.calibration.read_noise
     classical = config.method == "pixels" and config.pixels.solver != GRADIENT
-    automatic = "amplitude" if classical else choose_loss(not problem.undivided, read_noise)
+    automatic = "amplitude" if classical else choose_loss(not problem.undivided, read_noise if known else 0.0)
     loss = automatic if config.loss == AUTO else config.loss
     if loss == "mixed" and not read_noise:
         raise ConfigError("data.read_noise: missing; the mixed loss needs the read-out noise in electrons. Add it.")

@@ -128,7 +128,8 @@ def _time_of(devices: int) -> float | None:
     """Seconds of an epoch on so many devices, in a process of its own, for JAX fixes them when it starts."""
     command = [sys.executable, "-m", "jptycho.devices", str(devices)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONGEST)
+        own = {**os.environ, "JAX_PLATFORMS": "cpu"}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONGEST, env=own)
         return float(done.stdout.split()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None

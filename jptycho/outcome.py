@@ -16,7 +16,7 @@ from jptycho.errors import ConfigError
 from jptycho.forward.model import Fields, predict
 from jptycho.preprocess.prepare import Problem, field_of_view, per_electron
 from jptycho.representations.base import Guess, transmission
-from jptycho.run import Run
+from jptycho.run import ALL, Run
 from jptycho.settings import to_toml
 from jptycho.solvers.loop import Record
 from jptycho.types import Array
@@ -130,9 +130,10 @@ def held_out_alike(result: Result, config: Config) -> bool:
     """
     try:
         stop = tomllib.loads(str(result.attributes.get("configuration", "")))["stop"]
-        share, repeated = float(stop["held_out"]), bool(stop.get("all_electrons", False))
+        share = float(stop["held_out"])
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError):
         return False
+    repeated = ALL in result.history.get("stage", ())
     return not repeated and (share, result.attributes.get("seed")) == (config.stop.held_out, config.seed)
 
 

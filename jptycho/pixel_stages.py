@@ -48,7 +48,7 @@ def run_last_pixels(run: Run, name: str, config: Config, guess: Guess, epochs: i
     Returns:
         the estimate that is kept, and the status.
     """
-    found = None
+    found = guess  # of a checkpoint only the shapes matter
     if has_checkpoint(run, ALL):
         best = int((load_facts(folder_of(run)) or {})["epochs"])
     else:
@@ -57,7 +57,6 @@ def run_last_pixels(run: Run, name: str, config: Config, guess: Guess, epochs: i
         if run.held is None or not config.stop.all_electrons or best == 0 or reached.status != DONE:
             return found, reached.status
         run.say(f"repeats these {best} epochs with all electrons, those included that were held out")
-    whole = dataclasses.replace(run, problem=run.whole, held=None, halves=None)
+    whole = dataclasses.replace(run, problem=run.whole, held=None, halves=None, fallback=found)
     again = run_pixels(whole, ALL, config, guess, best, epochs)
-    # Interrupted in the middle it is no better than what has been found.
-    return (again.guess if again.status == DONE or found is None else found), again.status
+    return (again.guess if again.status == DONE else whole.fallback or found), again.status

@@ -86,9 +86,11 @@ def _compare_with_pixels(run: Run, mesh: Mesh, guess: Guess, found: Guess) -> No
         run.say("nothing is held out (stop.held_out = 0), so nothing tells whether the random start found the object")
         return
     try:
-        quick, _ = _by_pixels(run, run.problem, guess, epochs, (COMPARISON,))
+        quick, status = _by_pixels(run, run.problem, guess, epochs, (COMPARISON,))
     except DivergenceError:
         run.say("random start: pixels diverge, so nothing tells whether the networks found the object")
+        return
+    if status == INTERRUPTED:
         return
     by_pixels, by_networks = (judged(run.held, run.config.loss, mesh, estimate) for estimate in (quick, found))
     compared = f"{by_networks:.6g} with the networks, {by_pixels:.6g} after {epochs} epochs of pixels"

@@ -44,6 +44,7 @@ class Run:
         held: the same scan by the electrons that are held out, or None.
         halves: for each network the scan by each half of the electrons, or None; they judge it.
         history: of every epoch so far.
+        fallback: estimate that is better than a stage interrupted in the middle; None where there is none.
     """
 
     config: Config
@@ -58,6 +59,7 @@ class Run:
     held: Problem | None = None
     halves: list[tuple[Problem, Problem]] | None = None
     history: list[Record] = dataclasses.field(default_factory=list)
+    fallback: Guess | None = None
 
 
 def stream(run: Run, *names: str | int) -> Array:

@@ -53,15 +53,16 @@ def optimise(
     """
     params, constants = start
     constants = replicate(mesh, constants)
-    began = {name: value for name in UNKNOWNS if (value := getattr(guess, name)) is not None}
+    began = {"start": _unknowns(guess), "fallback": _unknowns(run.fallback)}
     data = _distributed(run, mesh, name)
     state = init_state(solver, mesh, params, constants, stream(run, name, "epochs"))
     # A copy: the first epoch takes the state's arrays.
     best = None if run.held is None else Best(jax.tree.map(jnp.copy, state))
     if has_checkpoint(run, name):
-        saved = load_checkpoint(folder_of(run), _tree(state, constants, best) | {"start": began})
-        state, constants, began = saved["state"], saved["constants"], saved["start"]
-        guess = dataclasses.replace(guess, **began)
+        saved = load_checkpoint(folder_of(run), _tree(state, constants, best) | began)
+        state, constants, began = saved["state"], saved["constants"], {key: saved[key] for key in began}
+        guess = dataclasses.replace(guess, **began["start"])
+        run.fallback = run.fallback and dataclasses.replace(run.fallback, **began["fallback"])
         facts = load_facts(folder_of(run)) or {}
         best = None if best is None else Best(saved["best"], *facts["best"])
         run.history[:] = [Record(**record) for record in facts["history"]]
@@ -81,9 +82,9 @@ def optimise(
             best.state, best.value, best.epoch = jax.tree.map(jnp.copy, now), record.held_out, record.epoch
         due = time.perf_counter() - saved_at >= 60 * run.config.output.checkpoint_minutes
         if run.checkpoint is not None and (due or run.stop()):
-            tree = _tree(now, constants, best) | {"start": began}
+            tree = _tree(now, constants, best) | began
             judge_facts = {} if best is None else {"best": [best.value, best.epoch]}
-            save(run, name, tree, judge_facts | {"ensemble": "members" in began, "epochs": epochs})
+            save(run, name, tree, judge_facts | {"ensemble": "members" in began["start"], "epochs": epochs})
             saved_at = time.perf_counter()
 
     def enough() -> bool:
@@ -97,6 +98,11 @@ def optimise(
         return Reached(found, status, int(state.epoch), guess)
     kept = _kept(run, name, mesh, best, guess, found)
     return Reached(kept, status, 0 if kept is guess else best.epoch, guess)
+
+
+def _unknowns(guess: Guess | None) -> dict[str, Array]:
+    """What a checkpoint keeps of an estimate."""
+    return {name: value for name in UNKNOWNS if (value := getattr(guess, name, None)) is not None}
 
 
 def _kept(run: Run, name: str, mesh: Mesh, best: Best, start: Guess, found: Guess) -> Guess:

@@ -212,6 +212,13 @@ def test_arrays_of_matlab_arrive_as_their_author_sees_them(tmp_path):
     np.testing.assert_array_equal(scan.positions[:, 0], np.arange(12.0))
 
 
+def test_an_own_scan_is_one_whatever_its_name(tmp_path):
+    jptycho.write_scan(tmp_path / "scan.mat", from_arrays(counts((3, 4, 24, 24)), CALIBRATION))
+    np.testing.assert_array_equal(
+        jptycho.open_dataset(tmp_path / "scan.mat").read(), counts((3, 4, 24, 24)).reshape(-1, 24, 24)
+    )
+
+
 def test_nothing_is_overwritten_silently(tmp_path):
     path = tmp_path / "scan.h5"
     path.write_bytes(b"precious")

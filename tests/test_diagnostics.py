@@ -94,6 +94,17 @@ def test_plane_and_shift_do_not_matter():
     assert found.ssim == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("shift", [(0.3, -0.4), (1.2, -0.7), (2.3, 1.7)])
+@pytest.mark.parametrize("width", [4.0, 10.0])
+def test_a_perfect_smooth_image_scores_one_too(shift, width):
+    """The window of the cross-correlation pulls a smooth image towards no shift; the refinement undoes that."""
+    wave = Waves(shape=(96, 96), waves=60)
+    wave.height = wave.height * np.exp(-2 * (np.pi * width * np.hypot(*wave.k)) ** 2)
+    found = compare_with_truth(*wave.seen((0.0, 0.0), (4, 84, 6, 84), shift, canvas=(90, 90)))
+    assert found.correlation == pytest.approx(1, abs=1e-4)
+    assert found.ssim == pytest.approx(1, abs=1e-4)
+
+
 def test_an_image_far_away_is_not_moved():
     _, _, shift = same_gauge(Waves().at(np.arange(40) - 9, np.arange(40)), lambda s: Waves().at(
         np.arange(40) - s[0], np.arange(40) - s[1]))  # fmt: skip

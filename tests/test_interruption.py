@@ -84,6 +84,17 @@ def test_ctrl_c_at_many_moments_of_every_stage(small_scan, whole, tmp_path):
     check(small_scan, whole, tmp_path, 40)
 
 
+def test_a_repetition_that_is_interrupted_twice_keeps_what_had_been_found(small_scan, whole, tmp_path):
+    """Half a repetition with all electrons is worse than what held-out electrons had chosen."""
+    at = whole[1].index("all electrons 1")
+    first, _ = run(small_scan, tmp_path / "c", at)
+    second, events = run(small_scan, tmp_path / "c", whole[1].index("pixels: compiling 0"))
+    assert "all electrons 2" in events
+    assert [r.attributes["status"] for r in (first, second)] == ["interrupted"] * 2
+    np.testing.assert_array_equal(first.phase, second.phase)
+    same(whole[0], run(small_scan, tmp_path / "c")[0])
+
+
 def test_a_checkpoint_that_cannot_be_written_is_said_and_the_run_ends(small_scan, whole, tmp_path, monkeypatch):
     def full(*_):
         raise jptycho.CheckpointError("checkpoint: 'c' cannot be written (No space left on device).")

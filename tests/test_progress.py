@@ -67,4 +67,6 @@ def test_a_terminal_is_left_clean():
         bar(Record("pixels", 1, 2, 0.5, 0.7, 3.0))
         bar(Record("pixels", 2, 2, 0.4, 0.6, 4.0))
 
-    assert "pixels epoch 2/2  loss 0.4" in shown(act, terminal=True)
+    text = shown(act, terminal=True)
+    assert "pixels epoch 2/2  loss 0.4" in text
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is shown again

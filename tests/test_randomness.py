@@ -4,14 +4,18 @@ import dataclasses
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+import jptycho
+from jptycho import priors
+from jptycho.parallel import make_mesh
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thin import halve, hold_out
 from jptycho.randomness import named_key, named_seed
 from jptycho.representations.base import ModelSpec, initialise, render_channels
-from jptycho.scan import batch_plan
+from jptycho.representations.pixels import ChannelObject, PixelProbe
+from jptycho.solvers import gradient
+from jptycho.solvers.base import distribute, init_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,17 +57,26 @@ def test_each_unknown_has_numbers_of_its_own_however_many_there_are(small_scan):
     assert fewer.probe.keys[0] == spec.probe.keys[0]
 
 
-def test_batches_noise_and_half_of_an_epoch_come_from_different_keys():
-    """The half with which an epoch begins does not follow from the noise of its steps."""
-    first, noise = [], []
-    for seed in range(40):
-        key = jax.random.split(jax.random.key(seed))[1]
-        first.append(int(jax.random.randint(named_key(key, "half"), (), 0, 2)))
-        noise.append(int(jax.random.randint(named_key(key, "noise"), (), 0, 2)))
-    assert 0.2 < np.mean(np.array(first) == np.array(noise)) < 0.8
-    key = jax.random.key(0)
-    plans = [batch_plan(named_key(key, "half sets", 0, half, "epochs"), jnp.ones((1, 64)), 4)[0] for half in (0, 1)]
-    assert (np.asarray(plans[0]) != np.asarray(plans[1])).any()
+def test_an_epoch_draws_batches_noise_and_half_from_streams_of_their_own(small_scan, monkeypatch):
+    """What the compiled epoch asks for, and what each half of the electrons is reconstructed with."""
+    asked = []
+    monkeypatch.setattr(gradient, "named_key", lambda key, *names: asked.append(names) or named_key(key, *names))
+    problem, mesh = prepare(small_scan), make_mesh(jax.devices()[:1])
+    model = ModelSpec(ChannelObject("phase"), PixelProbe())
+    solver = gradient.GradientSolver(model, "poisson", 1e-2, 1e-2, steps=2)
+    params, constants = initialise(model, jax.random.key(0), problem.guess)
+    data = distribute(problem.counts, problem.setup, mesh)
+    state = init_state(solver, mesh, params, constants, jax.random.key(1))
+    jax.eval_shape(lambda s: solver.epoch(mesh, s, constants, data), state)
+    assert sorted(asked) == [("batches",), ("half",), ("noise",)]
+    streams = []
+    stream = priors.stream
+    monkeypatch.setattr(priors, "stream", lambda run, *names: streams.append(names) or stream(run, *names))
+    nets = {"epochs": 1, "filters": 4, "levels": 1, "probe_levels": 1, "pretrain_steps": 1, "steps": 2}
+    nets |= {"start_epochs": 1, "probe": "network", "finish_epochs": 0}
+    jptycho.reconstruct(small_scan, method="dgp", dgp=nets)
+    assert len(set(streams)) == len(streams)
+    assert {("half sets", 0, half, "epochs") for half in (0, 1)} < set(streams)
 
 
 def test_held_out_electrons_halves_and_members_are_drawn_apart(small_scan):

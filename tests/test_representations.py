@@ -249,6 +249,13 @@ def test_phase_kind_does_not_see_constant_or_ramp():
     assert float(jnp.ptp(kept)) < 1e-4, "a ramp that is measured stays"
 
 
+def test_pixels_of_a_potential_in_many_slices_do_not_die():
+    """A step below zero leaves a gradient that brings the pixel back, however weak its slice is."""
+    free = jnp.full((16, 1, 4, 4), -0.05)
+    slope = jax.grad(lambda x: constrain("potential", x, jnp.ones((4, 4))).sum())(free)
+    assert float(slope.min()) > 0.1
+
+
 @pytest.mark.parametrize("slices", [1, 4, 16])
 def test_a_potential_keeps_its_vacuum_level_however_many_slices_share_it(slices):
     """A slab beside vacuum, assigned and read back: neither tilted nor lifted."""

@@ -10,8 +10,8 @@ from skimage.registration import phase_cross_correlation
 from jptycho.types import Float
 
 GRID_STEPS = 20  # per pixel: the cross-correlation's peak is found to one of them
-LARGEST_REFINEMENT = 0.25  # pixels away from that peak
-CONVERGED = 1e-6  # pixels
+STEPS = 20  # of the refinement, at most
+CONVERGED = 1e-5  # pixels
 DIFFERENCE = 1e-3  # pixels, for the slope of the expected image
 
 
@@ -88,7 +88,7 @@ def same_gauge(
         normalization=None,  # pyright: ignore[reportArgumentType]
     )
     near = float(np.max(np.abs(shift))) <= max_shift
-    shift = _refine_shift(flat, expected, np.asarray(shift, float)) if near else np.zeros(2)
+    shift = _refine_shift(flat, expected, np.asarray(shift, float), max_shift) if near else np.zeros(2)
     moved = expected(shift)
     return moved + remove_plane(flat - moved), moved, shift
 
@@ -97,20 +97,27 @@ def _refine_shift(
     image: Float[np.ndarray, "Y X"],
     expected: Callable[[Float[np.ndarray, "2"]], Float[np.ndarray, "Y X"]],
     start: Float[np.ndarray, "2"],
-    steps: int = 6,
+    max_shift: float,
 ) -> Float[np.ndarray, "2"]:
-    """Least squares over shift, contrast and plane; the start where that leads away from it."""
-    shift, plane = start, plane_basis(image.shape)
-    for _ in range(steps):
+    """Least squares over shift, contrast and plane, by Gauss-Newton steps that are halved until the misfit falls."""
+    plane = plane_basis(image.shape)
+
+    def misfit(at: Float[np.ndarray, "2"]) -> float:
+        terms = np.column_stack([expected(at).ravel(), plane])
+        fit, *_ = np.linalg.lstsq(terms, image.ravel(), rcond=None)
+        return float(np.sum((image.ravel() - terms @ fit) ** 2))
+
+    shift, least = start, misfit(start)
+    for _ in range(STEPS):
         here = expected(shift)
         slopes = [(expected(shift + DIFFERENCE * step) - here).ravel() / DIFFERENCE for step in np.eye(2)]
         fit, *_ = np.linalg.lstsq(np.column_stack([here.ravel(), *slopes, plane]), image.ravel(), rcond=None)
-        if fit[0] <= 0:
-            return start
-        change = fit[1:3] / fit[0]
-        shift = shift + change
-        if np.max(np.abs(shift - start)) > LARGEST_REFINEMENT:
-            return start
-        if np.max(np.abs(change)) < CONVERGED:
+        change = fit[1:3] / fit[0] if fit[0] > 0 else np.zeros(2)
+        change *= min(1.0, 1.0 / max(float(np.max(np.abs(change))), CONVERGED))
+        while np.max(np.abs(change)) > CONVERGED and misfit(shift + change) >= least:
+            change = change / 2
+        if np.max(np.abs(change)) <= CONVERGED:
             break
-    return shift
+        shift = shift + change
+        least = misfit(shift)
+    return shift if np.max(np.abs(shift)) <= max_shift else start

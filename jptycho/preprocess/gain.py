@@ -19,7 +19,6 @@ LARGEST_GAIN = 2.0  # units of noise an electron, above which a unit is no elect
 LARGEST_READ_NOISE = 0.15  # electrons: with more, rounding makes a mistake in one pixel of a thousand
 CERTAIN = 2.0  # standard errors
 CONTRADICTION = 3.0  # times too large or small
-NO_NOISE = 1e-3  # of the gain, below which a scan is the expectation of a simulation and tells nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,26 +126,34 @@ def unit_of(
     if given is not None:
         return CountUnit(given, "given", noise)
     unit = common_unit(counts)
-    if are_multiples(counts, unit) and (noise is None or noise.gain - CERTAIN * noise.error <= LARGEST_GAIN * unit):
+    if are_multiples(counts, unit) and not _exceeds(noise, LARGEST_GAIN * unit):
         return CountUnit(unit, "seen", noise)
     return CountUnit(1.0 if noise is None else max(noise.gain, 1e-12), "estimated", noise)
 
 
-def check_unit(unit: CountUnit, read_noise: float) -> None:
+def _exceeds(noise: ShotNoise | None, gain: float) -> bool:
+    """Whether an electron certainly leaves more than so many counts, by all that variance against mean shows."""
+    return noise is not None and noise.gain - CERTAIN * noise.error > gain and noise.least > gain
+
+
+def check_unit(counts: Shaped[np.ndarray, "scan ky kx"], unit: CountUnit, read_noise: float) -> None:
     """Refuse a gain or a read-out noise that the counts contradict.
 
     Args:
-        unit: of the counts.
+        counts: of the scan.
+        unit: of them.
         read_noise: stated, electrons.
 
     Raises:
-        ConfigError: both numbers, where they differ by a factor of three or more and shot noise is what is seen.
+        ConfigError: both numbers, where they differ by a factor of three or more and that is certain.
     """
     noise = unit.noise
     if unit.source != "given" or noise is None or noise.patterns_change > 0.5 or CERTAIN * noise.error > noise.gain:
         return
-    ratio = noise.gain / unit.value
-    if ratio > CONTRADICTION or NO_NOISE < ratio < 1 / CONTRADICTION:
+    # Too little noise is no contradiction in a simulation's expectation: only that of electrons of another unit is.
+    common = common_unit(counts)
+    alike = are_multiples(counts, common) and 0.5 < noise.gain / common < LARGEST_GAIN
+    if _exceeds(noise, CONTRADICTION * unit.value) or (alike and noise.gain * CONTRADICTION < unit.value):
         raise ConfigError(
             f"data.counts_per_electron: {unit.value:g}, but the counts vary as if an electron left about "
             f"{noise.gain:.3g}. Correct it, or leave it out."

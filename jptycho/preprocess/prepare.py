@@ -234,7 +234,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
     probe = nominal_probe(dataset, grid, spec, beam_centre(mean_pattern), modes)
     read_noise = dataset.calibration.read_noise
     unit = unit_of(counts.reshape(dataset.shape), dataset.calibration.counts_per_electron, mask)
-    check_unit(unit, read_noise)
+    check_unit(counts, unit, read_noise)
     counts, undivided = whole_electrons(counts, unit, read_noise)
     dose = float(_mean_pattern(counts, mask).sum())
     electrons = dose / unit.value if undivided else dose

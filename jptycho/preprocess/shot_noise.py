@@ -22,6 +22,7 @@ from jptycho.types import Shaped
 WEIGHTS = np.array([1.0, -3.0, 3.0, -1.0]) / np.sqrt(20.0)
 TAPS = len(WEIGHTS)
 STRIDE = 2  # patterns between the beginnings of neighbouring runs
+LARGEST = 2**24  # pixels of all runs together
 SAMPLE = 2048  # patterns that are looked at, about
 OVERLAP = 1.5  # times by which overlapping runs raise a standard error
 LEAST_RUNS = 4  # third differences along the scan
@@ -29,6 +30,7 @@ LEVELS = 16  # of the mean, into which pixels are sorted
 BLOCK = 4  # pixels, over which an electron's charge may spread
 SPREAD = 1.5  # times more noise in blocks than in differences, above which neighbours are taken for dependent
 CLEAN = 0.2  # share of the variance by which patterns may change for blocks to be believed
+SURE = 0.2  # standard errors of a rise that is certain, in that rise
 BETTER = 0.7  # of the misfit, below which the quadratic term is needed
 SATURATED_LEVELS = 20  # distinct counts that a scan has before one of them may be the detector's limit
 SATURATED_SHARE = 2e-3  # of the patterns, in which a pixel may stand at that limit
@@ -44,6 +46,9 @@ class ShotNoise:
             known and the gain is variance over mean.
         read_noise: standard deviation of the darkest pixels, their own shot noise included.
         dark_level: mean of the darkest pixels.
+        least: smallest rise of the variance with the mean, from the darkest pixels to any level where that is certain;
+            electrons rise by one unit somewhere, however much the patterns change elsewhere; not a number where no
+            level is.
         patterns_change: share of the variance, at most, that is the change of the patterns and no noise.
     """
 
@@ -51,6 +56,7 @@ class ShotNoise:
     error: float
     read_noise: float
     dark_level: float
+    least: float
     patterns_change: float
 
 
@@ -73,29 +79,31 @@ def measure_shot_noise(
         >>> 2.8 < measure_shot_noise(shot).gain < 3.2
         True
     """
-    good = ~_saturated(counts) if mask is None else ~_saturated(counts) & (mask > 0)
+    good = _working(counts) if mask is None else _working(counts) & (mask > 0)
     by_difference = _fit(counts, good, differences=True)
-    if by_difference is None:
-        return None
+    if by_difference is None:  # a mask of scattered pixels leaves no neighbours
+        return _fit(counts, good, differences=False)
     by_block = _fit(_in_blocks(counts), _in_blocks(good).astype(int) == BLOCK**2, differences=False)
     if by_block is None or by_block.patterns_change > CLEAN:
         return by_difference
-    if by_block.gain - 2 * by_block.error < SPREAD * by_difference.gain:
+    spread, most = SPREAD * by_difference.gain, BLOCK**2 * by_difference.gain
+    if not (by_block.gain - 2 * by_block.error > spread and spread < by_block.least and by_block.gain < most):
         return by_difference
     return dataclasses.replace(by_block, read_noise=by_difference.read_noise, dark_level=by_difference.dark_level)
 
 
-def _saturated(counts: Shaped[np.ndarray, "*scan ky kx"]) -> np.ndarray:
-    """Detector pixels that stand at the largest value which the counts can take."""
+def _working(counts: Shaped[np.ndarray, "*scan ky kx"]) -> np.ndarray:
+    """Detector pixels that change, and do not stand at the largest value which the counts can take."""
     flat = counts.reshape(-1, *counts.shape[-2:])
     sample = np.asarray(flat[:: max(1, len(flat) // 256)])
+    changing = sample.min(axis=0) != sample.max(axis=0)
     values, times = np.unique(sample[:: max(1, len(sample) // 64)], return_counts=True)
     limit = values[-1]
     crowd = times[:-1][values[:-1] > 0.9 * limit].sum()
     piled_up = len(values) > SATURATED_LEVELS and times[-1] > max(10, crowd)
     if not piled_up and not (sample.dtype.kind in "ui" and limit == np.iinfo(sample.dtype).max > 1):
-        return np.zeros(counts.shape[-2:], bool)
-    return (sample == limit).mean(axis=0) > SATURATED_SHARE
+        return changing
+    return changing & ((sample == limit).mean(axis=0) <= SATURATED_SHARE)
 
 
 def _in_blocks(values: Shaped[np.ndarray, "*scan ky kx"]) -> np.ndarray:
@@ -107,15 +115,20 @@ def _in_blocks(values: Shaped[np.ndarray, "*scan ky kx"]) -> np.ndarray:
 
 def _runs(counts: Shaped[np.ndarray, "*scan ky kx"]) -> Iterator[np.ndarray]:
     """Neighbouring patterns (4, 4, ky, kx) of a raster, or (1, 4, ky, kx) of a list."""
+
+    def most(patterns: int) -> int:
+        """Runs, of so many patterns each."""
+        return max(2 * LEAST_RUNS, min(SAMPLE // patterns, LARGEST // (counts.shape[-2] * counts.shape[-1])))
+
     if counts.ndim == 4 and min(counts.shape[:2]) >= TAPS:
         rows, columns = (range(0, n - TAPS + 1, STRIDE) for n in counts.shape[:2])
         corners = [(y, x) for y in rows for x in columns]
-        for y, x in corners[:: -(-len(corners) * TAPS**2 // SAMPLE)]:
+        for y, x in corners[:: -(-len(corners) // most(TAPS**2))]:
             yield counts[y : y + TAPS, x : x + TAPS].astype(np.float64)
         return
     flat = counts.reshape(-1, *counts.shape[-2:])
     starts = range(0, len(flat) - TAPS + 1, STRIDE)
-    for start in starts[:: max(1, -(-len(starts) * TAPS // SAMPLE))]:
+    for start in starts[:: max(1, -(-len(starts) // most(TAPS)))]:
         yield flat[None, start : start + TAPS].astype(np.float64)
 
 
@@ -153,9 +166,19 @@ def _fit(counts: np.ndarray, good: np.ndarray, differences: bool) -> ShotNoise |
     slope = terms[:, : 3 if needed else 2] / error[:, None]
     uncertain = float(np.sqrt(np.linalg.pinv(slope.T @ slope)[1, 1]))
     change = float(np.max(quadratic[0][2] * above**2 / quadratic[1]))
+    least = _least_rise(mean, variance, error)
     if 2 * uncertain > gain and above.max() < mean.min():
         gain, uncertain = variance.sum() / mean.sum(), np.inf
-    return ShotNoise(float(gain), uncertain, float(np.sqrt(floor)), float(mean.min()), change)
+    return ShotNoise(float(gain), uncertain, float(np.sqrt(floor)), float(mean.min()), least, change)
+
+
+def _least_rise(mean: np.ndarray, variance: np.ndarray, error: np.ndarray) -> float:
+    """Smallest slope of the variance from the darkest level to another, of those that are certain."""
+    darkest = int(np.argmin(mean))
+    above = np.maximum(mean - mean[darkest], 1e-12)
+    rise, uncertain = (variance - variance[darkest]) / above, np.hypot(error, error[darkest]) / above
+    certain = (uncertain < SURE * rise) & (np.arange(len(mean)) != darkest)
+    return float(rise[certain].min()) if certain.any() else np.nan
 
 
 def _by_level(means: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

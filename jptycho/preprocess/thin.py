@@ -41,7 +41,7 @@ def thin(
     """
     draw, second = np.random.default_rng(seed), np.empty_like(electrons)
     for start in range(0, len(electrons), CHUNK):  # NumPy draws in eight bytes an element
-        second[start : start + CHUNK] = draw.binomial(electrons[start : start + CHUNK], share)
+        second[start : start + CHUNK] = draw.binomial(electrons[start : start + CHUNK].astype(np.int64), share)
     return electrons - second, second
 
 

@@ -11,7 +11,9 @@ from jptycho.types import Array, Float
 SHARPNESS = 20.0
 """Inverse width in rad⁻¹ of the smooth step that keeps a potential or an absorption from being negative.
 
-It is that of the whole object: of many slices each is weaker, and its step as much narrower."""
+It does not narrow with the number of slices: a step as narrow as a slice is weak leaves pixels at zero for good."""
+LEAST = 0.01
+"""What is not positive is raised to in rad, all slices together, where the step is inverted."""
 
 
 def channels_of(kind: str) -> int:
@@ -30,12 +32,11 @@ def channels_of(kind: str) -> int:
     return 2 if kind == "complex" else 1
 
 
-def positive(free: Float[Array, "..."], slices: int = 1) -> Float[Array, "..."]:
-    """A smooth map onto positive numbers: log(1 + exp(s x)) / s, s the sharpness times the number of slices.
+def positive(free: Float[Array, "..."]) -> Float[Array, "..."]:
+    """A smooth map onto positive numbers: log(1 + exp(s x)) / s.
 
     Args:
         free: any real numbers.
-        slices: of the object.
 
     Returns:
         positive numbers; equal to ``free`` where that is well above zero.
@@ -44,8 +45,7 @@ def positive(free: Float[Array, "..."], slices: int = 1) -> Float[Array, "..."]:
         >>> round(float(positive(jnp.array(1.0))), 6), bool(positive(jnp.array(-9.0)) >= 0)
         (1.0, True)
     """
-    sharpness = SHARPNESS * slices
-    return jax.nn.softplus(sharpness * free) / sharpness
+    return jax.nn.softplus(SHARPNESS * free) / SHARPNESS
 
 
 def free_of(value: Float[Array, "..."], slices: int = 1) -> Float[Array, "..."]:
@@ -53,7 +53,7 @@ def free_of(value: Float[Array, "..."], slices: int = 1) -> Float[Array, "..."]:
 
     Args:
         value: numbers that should be positive.
-        slices: of the object.
+        slices: of the object, which share that number.
 
     Returns:
         the free numbers that give them.
@@ -62,9 +62,8 @@ def free_of(value: Float[Array, "..."], slices: int = 1) -> Float[Array, "..."]:
         >>> round(float(positive(free_of(jnp.array(0.3)))), 5)
         0.3
     """
-    sharpness = SHARPNESS * slices
-    scaled = jnp.maximum(sharpness * value, 0.2)
-    return (scaled + jnp.log(-jnp.expm1(-scaled))) / sharpness
+    scaled = SHARPNESS * jnp.maximum(value, LEAST / slices)
+    return (scaled + jnp.log(-jnp.expm1(-scaled))) / SHARPNESS
 
 
 def weighted_plane(
@@ -124,11 +123,11 @@ def constrain(
     """
     slices = free.shape[0]
     if kind == POTENTIAL:
-        return positive(free, slices)
+        return positive(free)
     mean, ramp = weighted_plane(jnp.sum(free[:, 0], axis=0), coverage)
     gauge = mean + ramp if ramp_is_gauge else mean
     phase = free[:, 0] - gauge / slices
-    return phase[:, None] if kind == PHASE else jnp.stack([phase, positive(free[:, 1], slices)], axis=1)
+    return phase[:, None] if kind == PHASE else jnp.stack([phase, positive(free[:, 1])], axis=1)
 
 
 def unconstrain(kind: str, channels: Float[Array, "slices channels Y X"]) -> Float[Array, "slices channels Y X"]:

@@ -101,7 +101,7 @@ def read_array(path: Path, name: str, argument: str = "data.counts") -> np.ndarr
     with open_hdf5(path, "data.file") as file:
         dataset = find_dataset(file, name, path, argument)
         try:
-            return _rows_first(path, np.asarray(dataset[()]))
+            return _rows_first(file, np.asarray(dataset[()]))
         except OSError as error:
             raise FormatError(
                 f"data.file: {str(path)!r} is damaged: {name!r} cannot be read ({error}). Copy it again."
@@ -143,7 +143,7 @@ def array_names(path: Path) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     with open_hdf5(path, "data.file") as file:
         file.visititems(
-            lambda n, item: shapes.update({n: _shape(path, item)}) if isinstance(item, h5py.Dataset) else None
+            lambda n, item: shapes.update({n: _shape(file, item)}) if isinstance(item, h5py.Dataset) else None
         )
     return shapes
 
@@ -160,7 +160,7 @@ def shape_and_type(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """
     with open_hdf5(path, "data.file") as file:
         dataset = find_dataset(file, name, path)
-        return _shape(path, dataset), dataset.dtype
+        return _shape(file, dataset), dataset.dtype
 
 
 def read_attributes(path: Path) -> dict[str, Any]:
@@ -179,14 +179,19 @@ def read_attributes(path: Path) -> dict[str, Any]:
         return dict(file.attrs)
 
 
-def _shape(path: Path, dataset: Any) -> tuple[int, ...]:
+def _by_matlab(file: Any) -> bool:
+    """Whether a file was stored columns first; one of our own never was, whatever its name."""
+    return Path(file.filename).suffix.lower() == MATLAB and "schema" not in file.attrs
+
+
+def _shape(file: Any, dataset: Any) -> tuple[int, ...]:
     """Shape as whoever wrote the file sees it."""
-    return dataset.shape[::-1] if path.suffix.lower() == MATLAB else dataset.shape
+    return dataset.shape[::-1] if _by_matlab(file) else dataset.shape
 
 
-def _rows_first(path: Path, array: np.ndarray) -> np.ndarray:
+def _rows_first(file: Any, array: np.ndarray) -> np.ndarray:
     """An array as whoever wrote the file sees it; complex numbers of MATLAB are pairs with names."""
-    if path.suffix.lower() != MATLAB:
+    if not _by_matlab(file):
         return array
     if array.dtype.names == ("real", "imag"):
         array = array["real"] + 1j * array["imag"]
