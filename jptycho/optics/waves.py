@@ -15,6 +15,7 @@ def intensity(wave: Complex[Array, "*modes y x"]) -> Float[Array, "*modes y x"]:
         intensities.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> intensity(jnp.array([[3 + 4j]])).item()
         25.0
     """
