@@ -60,10 +60,8 @@ def reconstruct(
     settings = parse(
         Config, {**settings.model_dump(exclude_none=True), **{k: v for k, v in changes.items() if v is not None}}
     )
-    from jptycho import choices, pipeline  # noqa: PLC0415
-    from jptycho.data.checkpoints import remove_checkpoint  # noqa: PLC0415
+    from jptycho import choices  # noqa: PLC0415
     from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
-    from jptycho.data.results import write_result  # noqa: PLC0415
 
     choices.check_config(settings)
     if print_config:
@@ -73,6 +71,38 @@ def reconstruct(
     page = output.with_suffix(".html")
     for path in (output, page, page.with_suffix("")) if settings.output.report else (output,):
         refuse_existing(path, settings.output.overwrite)
+    _reconstruct(settings, output, page)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="folder for scan, results and report")] = Path("demo"),
+    dose: Annotated[float, typer.Option(help="electrons a square Å")] = 500.0,
+    seed: Annotated[int, typer.Option(help="of the noise")] = 0,
+) -> None:
+    """Simulate a particle and reconstruct it with pixels and with deep generative priors."""
+    parse(GoldSettings, {"dose": dose, "seed": seed})
+    from jptycho.demo import run_demo  # noqa: PLC0415
+
+    with Progress(console) as progress:
+        _use_cores()
+        table, files = run_demo(output, dose, seed, console.print, progress, progress.announce)
+    console.print(table.caption)
+    shown = RichTable(*table.head, box=None)
+    for row in table.rows:
+        shown.add_row(*row)
+    console.print(shown)
+    for file in files:
+        if file.suffix != ".png":
+            console.print(f"wrote {file}")
+
+
+def _reconstruct(settings: Config, output: Path, page: Path) -> None:
+    """Run, and write result and report."""
+    from jptycho import pipeline  # noqa: PLC0415
+    from jptycho.data.checkpoints import remove_checkpoint  # noqa: PLC0415
+    from jptycho.data.results import write_result  # noqa: PLC0415
+
     checkpoint = output.with_name(output.name + ".checkpoint")
     with Progress(console) as progress:
         _use_cores()
@@ -100,29 +130,6 @@ def reconstruct(
         last = "the best epoch so far" if judged else "the last epoch"
         onward = f"to go on from {checkpoint}" if checkpoint.exists() else "to begin anew: there is no checkpoint yet"
         console.print(f"interrupted: the result is that of {last}; run with --overwrite {onward}")
-
-
-@app.command()
-def demo(
-    output: Annotated[Path, typer.Option(help="folder for scan, results and report")] = Path("demo"),
-    dose: Annotated[float, typer.Option(help="electrons a square Å")] = 500.0,
-    seed: Annotated[int, typer.Option(help="of the noise")] = 0,
-) -> None:
-    """Simulate a particle and reconstruct it with pixels and with deep generative priors."""
-    parse(GoldSettings, {"dose": dose, "seed": seed})
-    from jptycho.demo import run_demo  # noqa: PLC0415
-
-    with Progress(console) as progress:
-        _use_cores()
-        table, files = run_demo(output, dose, seed, console.print, progress, progress.announce)
-    console.print(table.caption)
-    shown = RichTable(*table.head, box=None)
-    for row in table.rows:
-        shown.add_row(*row)
-    console.print(shown)
-    for file in files:
-        if file.suffix != ".png":
-            console.print(f"wrote {file}")
 
 
 def _use_cores() -> None:

@@ -12,11 +12,11 @@ from jax.sharding import Mesh
 from jptycho.config import Config
 from jptycho.config_solvers import AUTO
 from jptycho.constraints import penalties_of, projections_of
-from jptycho.engines import pixel_mesh, pixel_solver, preconditioner_of, refined
+from jptycho.engines import preconditioner_of, refined
 from jptycho.ensembles import members_together, stacked
 from jptycho.errors import DivergenceError
-from jptycho.parallel import make_mesh, replicate
-from jptycho.preprocess.guess import DIRECT
+from jptycho.half_sets import estimate_by_pixels, estimate_halves
+from jptycho.parallel import make_mesh
 from jptycho.preprocess.prepare import Problem
 from jptycho.pretrain import (
     Generator,
@@ -26,19 +26,17 @@ from jptycho.pretrain import (
     better_added,
     continue_pretraining,
 )
-from jptycho.representations.base import POTENTIAL, Guess, ModelSpec, Representation, initialise
+from jptycho.representations.base import Guess, ModelSpec, Representation, initialise
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe, added_to_estimate
 from jptycho.representations.networks import UNetSpec, parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe
 from jptycho.run import DGP, Run, has_checkpoint, stream
-from jptycho.solvers.base import Solver, check_projections, distribute, init_state
+from jptycho.solvers.base import Solver, check_projections
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import GradientSolver
-from jptycho.solvers.loop import DONE, INTERRUPTED, Stage, run_epochs
+from jptycho.solvers.loop import DONE, INTERRUPTED
 from jptycho.solvers.optimisers import Optimiser
-from jptycho.stages import estimate_of, judged, optimise, reference_of
-from jptycho.types import Array
-from jptycho.words import advice
+from jptycho.stages import judged, optimise
 
 COMPARISON = "comparison"
 """What the epochs of pixels are called with which a random start is compared."""
@@ -86,7 +84,7 @@ def _compare_with_pixels(run: Run, mesh: Mesh, guess: Guess, found: Guess) -> No
         run.say("nothing is held out (stop.held_out = 0), so nothing tells whether the random start found the object")
         return
     try:
-        quick, status = _by_pixels(run, run.problem, guess, epochs, (COMPARISON,))
+        quick, status = estimate_by_pixels(run, run.problem, guess, epochs, (COMPARISON,))
     except DivergenceError:
         run.say("random start: pixels diverge, so nothing tells whether the networks found the object")
         return
@@ -256,48 +254,3 @@ def prior_solver(config: Config, model: ModelSpec, patterns: int) -> GradientSol
         penalties=penalties_of(config.penalties),
         projections=projections_of(config.projections),
     )
-
-
-def estimate_halves(run: Run, guess: Guess, member: int) -> Array | None:
-    """The object by each half of the electrons alone, from nothing but the probe that is known.
-
-    Args:
-        run: the run.
-        guess: whose probe is used.
-        member: of an ensemble, whose halves are meant.
-
-    Returns:
-        channels (2, slices, channels, Y, X); None where an interruption was asked for.
-    """
-    assert run.halves is not None
-    halves, direct = run.halves[member], DIRECT.get(run.config.dgp.start)
-    if direct is not None:
-        positive = run.config.object.kind == POTENTIAL
-        return jnp.stack([jnp.asarray(direct(half, positive)) for half in halves])
-    epochs = max(1, run.config.dgp.start_epochs)
-    blank = dataclasses.replace(guess, object=run.problem.guess.object)
-    found = []
-    for number, half in enumerate(halves):
-        estimate, status = _by_pixels(run, half, blank, epochs, ("half sets", member, number))
-        if status == INTERRUPTED:
-            return None
-        found.append(estimate.object)
-    run.say(f"estimated the object from each half of the electrons: {epochs} epochs of pixels")
-    return jnp.stack(found)
-
-
-def _by_pixels(run: Run, problem: Problem, guess: Guess, epochs: int, names: tuple[Any, ...]) -> tuple[Guess, str]:
-    """Some epochs of pixels that no checkpoint keeps; ``names`` their random numbers."""
-    config, mesh = run.config, pixel_mesh(run.config)
-    solver = pixel_solver(config, problem, mesh, epochs)
-    params, constants = initialise(solver.model, stream(run, *names, "weights"), guess)
-    constants = replicate(mesh, constants)
-    data = distribute(problem.counts, problem.setup, mesh, reference_of(run, problem))
-    state = init_state(solver, mesh, params, constants, stream(run, *names, "epochs"))
-    name = str(names[0]) if len(names) == 1 else f"half {names[-1] + 1} of the electrons"
-    settings = (epochs, run.started, advice(config, "pixels"))
-    stage = Stage(name, solver, mesh, constants, data, *settings, announce=run.announce)
-    state, status = run_epochs(
-        stage, state, lambda record, now: run.announce(name, record.epoch, record.epochs), run.stop
-    )
-    return jax.device_put(estimate_of(guess, solver, state, constants), jax.devices()[0]), status

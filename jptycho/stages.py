@@ -59,15 +59,8 @@ def optimise(
     # A copy: the first epoch takes the state's arrays.
     best = None if run.held is None else Best(jax.tree.map(jnp.copy, state))
     if has_checkpoint(run, name):
-        saved = load_checkpoint(folder_of(run), _tree(state, constants, best) | began)
-        state, constants, began = saved["state"], saved["constants"], {key: saved[key] for key in began}
+        state, constants, began, best = _restored(run, name, _tree(state, constants, best) | began)
         guess = dataclasses.replace(guess, **began["start"])
-        run.fallback = run.fallback and dataclasses.replace(run.fallback, **began["fallback"])
-        facts = load_facts(folder_of(run)) or {}
-        best = None if best is None else Best(saved["best"], *facts["best"])
-        run.history[:] = [Record(**record) for record in facts["history"]]
-        run.started -= run.history[-1].seconds if run.history else 0.0
-        run.say(f"goes on from the checkpoint after epoch {int(state.epoch)} of {name}")
     judge = _judge(run, solver, mesh, constants, data.setup)
     settings = (epochs, run.started, advice(run.config, name), judge, run.held is not None, run.announce)
     stage = Stage(name, solver, mesh, constants, data, *settings)
@@ -98,6 +91,17 @@ def optimise(
         return Reached(found, status, int(state.epoch), guess)
     kept = _kept(run, name, mesh, best, guess, found)
     return Reached(kept, status, 0 if kept is guess else best.epoch, guess)
+
+
+def _restored(run: Run, name: str, like: dict[str, Any]) -> tuple[State, Any, dict[str, Any], Best | None]:
+    """State, constants, what the stage began with and its best epoch, from a checkpoint; the history with them."""
+    saved, facts = load_checkpoint(folder_of(run), like), load_facts(folder_of(run)) or {}
+    run.fallback = run.fallback and dataclasses.replace(run.fallback, **saved["fallback"])
+    run.history[:] = [Record(**record) for record in facts["history"]]
+    run.started -= run.history[-1].seconds if run.history else 0.0
+    run.say(f"goes on from the checkpoint after epoch {int(saved['state'].epoch)} of {name}")
+    best = Best(saved["best"], *facts["best"]) if "best" in saved else None
+    return saved["state"], saved["constants"], {key: saved[key] for key in ("start", "fallback")}, best
 
 
 def _unknowns(guess: Guess | None) -> dict[str, Array]:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 import jptycho
-from jptycho import priors
+from jptycho import half_sets, priors
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thin import halve, hold_out
@@ -70,8 +70,9 @@ def test_an_epoch_draws_batches_noise_and_half_from_streams_of_their_own(small_s
     jax.eval_shape(lambda s: solver.epoch(mesh, s, constants, data), state)
     assert sorted(asked) == [("batches",), ("half",), ("noise",)]
     streams = []
-    stream = priors.stream
-    monkeypatch.setattr(priors, "stream", lambda run, *names: streams.append(names) or stream(run, *names))
+    stream = half_sets.stream
+    for module in (priors, half_sets):
+        monkeypatch.setattr(module, "stream", lambda run, *names: streams.append(names) or stream(run, *names))
     nets = {"epochs": 1, "filters": 4, "levels": 1, "probe_levels": 1, "pretrain_steps": 1, "steps": 2}
     nets |= {"start_epochs": 1, "probe": "network", "finish_epochs": 0}
     jptycho.reconstruct(small_scan, method="dgp", dgp=nets)

@@ -221,11 +221,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
     grid = Grid(window, sampling_of(dataset))
     positions = scan_positions(dataset)
     pixels, canvas = place_on_canvas(positions, grid.sampling, window)
-    if canvas[0] * canvas[1] * spec.slices > LARGEST_CANVAS:
-        raise ConfigError(
-            f"data.step: the scan spans {canvas[0]} x {canvas[1]} object pixels of {grid.sampling[0]:.3g} Å in "
-            f"{spec.slices} slices, more than memory holds. Check the units of step and reciprocal_sampling."
-        )
+    _check_canvas(canvas, grid, spec)
     counts = load_counts(dataset)
     mask = np.ones(window) if dataset.mask is None else np.fft.ifftshift(dataset.mask)
     mean_pattern = _mean_pattern(counts, mask)
@@ -256,6 +252,14 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
     )
     origin = positions[0] - pixels[0] * np.asarray(grid.sampling)
     return Problem(counts, setup, guess, (float(origin[0]), float(origin[1])), electrons, dataset, unit, undivided)
+
+
+def _check_canvas(canvas: tuple[int, int], grid: Grid, spec: ObjectSpec) -> None:
+    if canvas[0] * canvas[1] * spec.slices > LARGEST_CANVAS:
+        raise ConfigError(
+            f"data.step: the scan spans {canvas[0]} x {canvas[1]} object pixels of {grid.sampling[0]:.3g} Å in "
+            f"{spec.slices} slices, more than memory holds. Check the units of step and reciprocal_sampling."
+        )
 
 
 def _mean_pattern(counts: Shaped[np.ndarray, "scan ky kx"], mask: np.ndarray) -> Float[np.ndarray, "ky kx"]:

@@ -37,6 +37,7 @@ LAYERS = [
         "engines",
         "ensembles",
         "finish",
+        "half_sets",
         "pixel_stages",
         "priors",
         "run",
