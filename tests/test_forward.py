@@ -151,3 +151,23 @@ def test_a_window_that_would_leave_the_canvas_stays_at_its_edge(edge):
     small = dataclasses.replace(fields, object=fields.object[:, rows])
     found = predict(small, setup, position - jnp.array([cut, 0.0]))
     np.testing.assert_allclose(found, predict(fields, setup, position), atol=DOUBLE)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_detector_that_is_off_centre_moves_patterns_and_no_wave():
+    """Patterns of a centred beam, moved by whole detector pixels: a disk off centre, but no walk between slices."""
+    grid = Grid((24, 28), GRID.sampling)
+    # A band limit keeps what moves from leaving the detector at one side and coming back at the other.
+    fields, setup = random_fields(slices=3, modes=2, grid=grid, canvas=(60, 70), positions=1), setup_for(grid, 1.0, 0.5)
+    fields = dataclasses.replace(fields, thickness=jnp.asarray(90.0))
+    shift = (2, -3)
+    y, x = (jnp.fft.fftfreq(n) for n in grid.shape)
+    ramp = jnp.exp(2j * jnp.pi * (shift[0] * y[:, None] + shift[1] * x[None]))
+    # Where the window ends the ramp does too: whole pixels only.
+    turned = dataclasses.replace(fields, probe=fields.probe * ramp, positions=jnp.round(fields.positions))
+    plain = dataclasses.replace(fields, positions=jnp.round(fields.positions))
+    centre = jnp.array([s / (n * d) for s, n, d in zip(shift, grid.shape, grid.sampling, strict=True)])
+    expected = jnp.roll(predict(plain, setup, plain.positions[0]), shift, axis=(0, 1))
+    found = predict(turned, dataclasses.replace(setup, centre=centre), turned.positions[0])
+    np.testing.assert_allclose(found, expected, atol=DOUBLE)
+    assert float(jnp.abs(predict(turned, setup, turned.positions[0]) - expected).max()) > 1e-4

@@ -137,3 +137,21 @@ def test_jitted_probe_equals_eager():
     eager = form_probe(GRID, 0.02, 15.0, {"C10": -60.0})
     jitted = jax.jit(lambda c: form_probe(GRID, 0.02, 15.0, {"C10": c}))(-60.0)
     np.testing.assert_allclose(eager, jitted, atol=SINGLE)
+
+
+@pytest.mark.parametrize("defocus", [0.0, 200.0])
+def test_extra_modes_hold_what_a_source_of_finite_width_does(defocus):
+    """Against the modes of many probes moved about by a Gaussian source: the second and third are its derivatives."""
+    grid, sigma = Grid((48, 40), (0.4, 0.5)), 0.4
+    probe = np.asarray(form_probe(grid, wavelength(300e3), 20.0, {"C10": -defocus}))
+    rng, spectrum = np.random.default_rng(0), np.fft.fft2(probe)
+    ky, kx = np.fft.fftfreq(48, 0.4)[:, None], np.fft.fftfreq(40, 0.5)[None]
+    moved = [
+        np.fft.ifft2(spectrum * np.exp(-2j * np.pi * (ky * y + kx * x))).ravel()
+        for y, x in rng.normal(0, sigma, (400, 2))
+    ]
+    _, _, true = np.linalg.svd(np.stack(moved), full_matrices=False)
+    start = np.asarray(incoherent_modes(jnp.asarray(probe), 3)).reshape(3, -1)
+    start = start / np.linalg.norm(start, axis=1, keepdims=True)
+    for mode in true[1:3]:
+        assert np.linalg.norm(np.conj(start) @ mode) ** 2 > 0.85

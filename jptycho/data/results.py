@@ -9,7 +9,8 @@ Schema ``jptycho-result``, version 1::
     /probe/modes         (modes, y, x) complex        centre of the window at [y // 2, x // 2]; expected counts of a
                                                       pattern sum to dose * sum |modes|²
     /positions           (scan, 2) Å                  of the probe, along the detector's (row, column)
-    /history/...         (epochs,) stage, epoch, loss, error, seconds
+    /history/...         (epochs,) stage, epoch, loss, error, seconds, held_out (loss of held-out electrons) and noise
+                                                      (loss that noise alone would give); not a number where unknown
     /field_of_view       (4,) first and last row, first and last column that the scan spans (last excluded)
     /patterns/measured, /patterns/modelled  (ky, kx)  means over the scan, zero frequency in the centre, counts
 
@@ -49,7 +50,7 @@ class Result:
         deviation: standard deviation of the phase over an ensemble's members in rad, or None.
         probe: modes (modes, y, x), centred.
         positions: (scan, 2) in Å.
-        history: column names to one value an epoch: stage, epoch, loss, error, seconds.
+        history: column names to one value an epoch: stage, epoch, loss, error, seconds, held_out, noise.
         measured: mean measured pattern (ky, kx) in counts, zero frequency in the centre.
         modelled: mean modelled pattern, likewise.
         field_of_view: first and last row, first and last column that the scan spans (last excluded).

@@ -56,6 +56,8 @@ class Setup:
         wavelength: Å (static).
         band_limit: of the propagator, as a fraction of Nyquist, or None (static).
         noise: of the detector; None where a count is an electron and the read-out adds none.
+        centre: of the disk, Å⁻¹ along (y, x) from the zero frequency: a shift of the detector, not a tilt of the beam,
+            so that waves propagate about it; None for none.
     """
 
     mask: Float[Array, "ky kx"]
@@ -64,6 +66,7 @@ class Setup:
     wavelength: float = static()
     band_limit: float | None = static(default=None)
     noise: Noise | None = None
+    centre: Float[Array, "2"] | None = None
 
 
 def predict(fields: Fields, setup: Setup, position: Float[Array, "2"]) -> Float[Array, "ky kx"]:
@@ -135,7 +138,7 @@ def kernel_of(fields: Fields, setup: Setup) -> Complex[Array, "y x"]:
     Returns:
         Fresnel kernel in FFT order.
     """
-    return fresnel_kernel(setup.grid, setup.wavelength, fields.thickness, fields.tilt, setup.band_limit)
+    return fresnel_kernel(setup.grid, setup.wavelength, fields.thickness, fields.tilt, setup.band_limit, setup.centre)
 
 
 def predict_batch(fields: Fields, setup: Setup, positions: Float[Array, "batch 2"]) -> Float[Array, "batch ky kx"]:

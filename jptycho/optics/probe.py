@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jptycho.optics import electron
 from jptycho.optics.aberrations import aberration_phase
-from jptycho.optics.frequencies import scattering_angles
+from jptycho.optics.frequencies import scattering_angles, spatial_frequencies
 from jptycho.optics.waves import intensity
 from jptycho.types import Array, Complex, Float, Grid
 
@@ -129,10 +129,10 @@ def probe_power(modes: Complex[Array, "modes y x"]) -> Float[Array, ""]:
 
 
 def incoherent_modes(probe: Complex[Array, "y x"], modes: int, share: float = 0.05) -> Complex[Array, "modes y x"]:
-    """A start for ``modes`` mutually incoherent modes: the probe times 1, y, x, y², xy, x², ..., made orthogonal.
+    """A start for ``modes`` mutually incoherent modes: the probe and its derivatives, made orthogonal.
 
-    A source of small width blurs the probe; to first order in that width the modes are its derivatives in the
-    conjugate plane, which are the products taken here.
+    A source of small width moves the probe about; to first order in that width the modes are its derivatives along y
+    and x, whose spectra are that of the probe times 1, ky, kx, ky², ky kx, kx², ...
 
     Args:
         probe: the coherent probe (y, x), its centre at index [0, 0].
@@ -150,14 +150,14 @@ def incoherent_modes(probe: Complex[Array, "y x"], modes: int, share: float = 0.
         >>> incoherent_modes(p, 3).shape
         (3, 16, 16)
     """
-    y = jnp.fft.fftfreq(probe.shape[0])[:, None]
-    x = jnp.fft.fftfreq(probe.shape[1])[None, :]
+    ky, kx = spatial_frequencies(Grid((probe.shape[0], probe.shape[1]), (1.0, 1.0)))
+    spectrum = jnp.fft.fft2(probe, norm="ortho")
     basis: list[Array] = []
     for order in range(modes):
         for power in range(order + 1):
             if len(basis) == modes:
                 break
-            mode = probe * y ** (order - power) * x**power
+            mode = jnp.fft.ifft2(spectrum * ky ** (order - power) * kx**power, norm="ortho")
             for other in basis:
                 mode = mode - jnp.vdot(other, mode) * other
             basis.append(mode / jnp.linalg.norm(mode))

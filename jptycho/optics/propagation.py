@@ -16,8 +16,9 @@ def fresnel_kernel(
     distance: float | Float[Array, ""],
     tilt: tuple[float, float] | Float[Array, "2"] = (0.0, 0.0),
     band_limit: float | None = None,
+    centre: Float[Array, "2"] | None = None,
 ) -> Complex[Array, "y x"]:
-    """H(k) = exp(-iπλΔz k²) exp(-2πi Δz k·tan θ).
+    """H(k) = exp(-iπλΔz k²) exp(-2πi Δz k·tan θ), k from the optical axis.
 
     Args:
         grid: window that propagates.
@@ -25,6 +26,7 @@ def fresnel_kernel(
         distance: Δz in Å.
         tilt: θ of the specimen in mrad: the wave walks by Δz tan θ along (y, x).
         band_limit: fraction of the smaller Nyquist frequency beyond which H is zero, e.g. 2/3; None keeps all.
+        centre: where the optical axis meets the detector, Å⁻¹ along (y, x) from the zero frequency; None for there.
 
     Returns:
         H (y, x) in FFT order.
@@ -38,6 +40,7 @@ def fresnel_kernel(
         1.0
     """
     ky, kx = spatial_frequencies(grid)
+    ky, kx = (ky, kx) if centre is None else (ky - centre[0], kx - centre[1])
     walk_y = jnp.tan(tilt[0] * 1e-3)
     walk_x = jnp.tan(tilt[1] * 1e-3)
     phase = math.pi * wavelength * (ky**2 + kx**2) + 2 * math.pi * (ky * walk_y + kx * walk_x)

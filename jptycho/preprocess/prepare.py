@@ -227,7 +227,8 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
     mean_pattern = _mean_pattern(counts, mask)
     if mean_pattern.sum() <= 0:
         raise FormatError("data.mask: leaves no electron. Name an array that is zero for dead pixels only.")
-    probe = nominal_probe(dataset, grid, spec, beam_centre(mean_pattern), modes)
+    centre = beam_centre(mean_pattern)
+    probe = nominal_probe(dataset, grid, spec, centre, modes)
     read_noise = dataset.calibration.read_noise
     unit = unit_of(counts.reshape(dataset.shape), dataset.calibration.counts_per_electron, mask)
     check_unit(counts, unit, read_noise)
@@ -241,6 +242,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
         wavelength=wavelength_of(dataset.calibration),
         band_limit=spec.band_limit,
         noise=Noise(jnp.asarray(electrons, jnp.float32), jnp.asarray(read_noise, jnp.float32)),
+        centre=jnp.asarray(np.divide(centre, np.multiply(window, grid.sampling)), jnp.float32),
     )
     guess = Guess(
         object=jnp.zeros((spec.slices, channels_of(spec.kind), *canvas)),

@@ -82,6 +82,18 @@ def _pad(image: Array, multiple: int, mode: str) -> Array:
     return jnp.pad(image, ((0, 0), (0, 0), *pad, (0, 0)), mode=mode)
 
 
+def _centred(image: Array, multiple: int) -> Array:
+    """The probe's centre in the middle where zeros are added at the end: beside [0, 0] they would cut it through."""
+    padded = any(n % multiple for n in image.shape[-3:-1])
+    return jnp.fft.fftshift(image, axes=(-3, -2)) if padded else image
+
+
+def _corner(image: Array, multiple: int) -> Array:
+    """The inverse of :func:`_centred`."""
+    padded = any(n % multiple for n in image.shape[-3:-1])
+    return jnp.fft.ifftshift(image, axes=(-3, -2)) if padded else image
+
+
 def at_half(constants: Standardised, half: Array) -> Standardised:
     """What is judged by one half of the electrons: the estimate from the other half.
 
@@ -244,7 +256,7 @@ class GeneratedProbe:
         """Complex modes of the power that is learned."""
         inputs, guess = constants
         image = self.raw(params, constants, key)[0] * inputs.scale
-        image = image[: guess.shape[-2], : guess.shape[-1]].transpose(2, 0, 1)
+        image = _corner(image[: guess.shape[-2], : guess.shape[-1]], 2**self.network.levels).transpose(2, 0, 1)
         modes = guess.shape[0]
         wave = image[:modes] + 1j * image[modes:]
         return wave * jnp.sqrt(jnp.exp(params["log_power"]) / probe_power(wave))
@@ -281,5 +293,5 @@ def standardise_modes(parts: Float[Array, "1 1 y x c"], multiple: int) -> Standa
     half = parts.shape[-1] // 2
     scale = jnp.tile(jnp.sqrt((power[:half] + power[half:]) / 2), 2)
     scale = jnp.where(scale > 0, scale, 1.0)  # an empty mode stays empty
-    image = _pad(parts / scale, multiple, "constant")
+    image = _pad(_centred(parts / scale, multiple), multiple, "constant")
     return Standardised(image, image, jnp.zeros_like(scale), scale, jnp.zeros(()))

@@ -44,8 +44,9 @@ class SetSolver:
         projections: after each epoch.
 
     Source:
-        Thibault et al., Ultramicroscopy 109 (2009) 338, eq. 9 (difference map); Luke, Inverse Problems 21 (2005) 37
-        (RAAR); Thibault & Menzel, Nature 494 (2013) 68 (modes).
+        Thibault et al., Ultramicroscopy 109 (2009) 338, eq. 9 (difference map, β = 1; for other β as in ptypy, Enders &
+        Thibault, Proc. R. Soc. A 472 (2016) 20160640); Luke, Inverse Problems 21 (2005) 37 (RAAR); Thibault & Menzel,
+        Nature 494 (2013) 68 (modes).
     """
 
     model: ModelSpec
