@@ -118,6 +118,7 @@ def test_a_step_sees_the_electrons_of_one_half(small_scan):
     assert seen == {0, 1}
 
 
+@pytest.mark.slow
 def test_members_of_an_ensemble_are_runs_of_their_own(small_scan):
     first, second, guess, model, solver = scan_in_halves(small_scan)
     mesh = make_mesh(jax.devices()[:1])
@@ -257,6 +258,7 @@ def test_a_random_start_sees_noise_and_not_nothing(small_scan):
     assert float(inputs.scale.min()) >= 0.1
 
 
+@pytest.mark.slow
 def test_ensemble_end_to_end(small_scan, tmp_path):
     said = []
     result = jptycho.reconstruct(
@@ -274,9 +276,9 @@ def test_ensemble_end_to_end(small_scan, tmp_path):
 @pytest.mark.parametrize(
     "dgp",
     [
-        {"object": "pixels", "probe": "network"},
+        pytest.param({"object": "pixels", "probe": "network"}, marks=pytest.mark.slow),
         {"start": "random", "probe": "network"},
-        {"start": "dpc"},
+        pytest.param({"start": "dpc"}, marks=pytest.mark.slow),
         {"start": "parallax"},
     ],
 )

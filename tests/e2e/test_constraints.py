@@ -170,6 +170,7 @@ def test_words_say_none_where_there_is_none(small_scan):
     assert "projections: none" in lines
 
 
+@pytest.mark.slow
 def test_total_variation_smooths_and_its_weight_does_not_depend_on_the_batch(small_scan):
     roughness = {}
     for weight, batch in ((0.0, 16), (0.05, 16), (0.05, 64)):
@@ -181,6 +182,7 @@ def test_total_variation_smooths_and_its_weight_does_not_depend_on_the_batch(sma
     assert roughness[0.05, 64] == pytest.approx(roughness[0.05, 16], rel=0.25)
 
 
+@pytest.mark.slow
 def test_penalties_reach_a_generated_object_and_projections_do_not(small_scan):
     nets = {"levels": 1, "filters": 4, "epochs": 4, "steps": 2, "start_epochs": 2, "pretrain_steps": 10}
     roughness = {}

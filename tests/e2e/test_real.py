@@ -21,6 +21,7 @@ def reconstruct(name, data, epochs):
     return jptycho.reconstruct(None, parse(Config, values))
 
 
+@pytest.mark.slow
 def test_duck_shows_its_atoms(outside_data):
     result = reconstruct("ducky", outside_data, 6)
     assert result.history["error"][-1] < 0.074

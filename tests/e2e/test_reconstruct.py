@@ -23,6 +23,7 @@ from ..tolerances import SCALED_RUNS
 
 SMALL_NETS = {"levels": 1, "filters": 4, "probe_levels": 1, "pretrain_steps": 30, "epochs": 4, "steps": 2}
 SMALL_NETS["finish_epochs"] = 0
+SLOW_DGP = pytest.param("dgp", marks=pytest.mark.slow)
 
 
 def phase_of(result):
@@ -50,7 +51,7 @@ def test_the_dgp_keeps_and_improves_its_start():
     result = jptycho.reconstruct(
         scan,
         method="dgp",
-        dgp={"epochs": 12, "levels": 2, "filters": 8},
+        dgp={"epochs": 12, "levels": 1, "filters": 8},
         stop={"patience": 20, "all_electrons": False},
         observe=observe,
     )
@@ -62,7 +63,7 @@ def test_the_dgp_keeps_and_improves_its_start():
     assert (np.diff(result.history["seconds"]) > 0).all()
 
 
-@pytest.mark.parametrize("method", ["pixels", "dgp"])
+@pytest.mark.parametrize("method", ["pixels", SLOW_DGP])
 def test_the_unit_of_the_counts_does_not_matter(small_scan, method):
     counts = small_scan.read().astype(np.float64)
     phases = {}
@@ -80,7 +81,7 @@ def test_the_unit_of_the_counts_does_not_matter(small_scan, method):
 
 
 @pytest.mark.parametrize("kind", ["potential", "complex"])
-@pytest.mark.parametrize("method", ["pixels", "dgp"])
+@pytest.mark.parametrize("method", ["pixels", SLOW_DGP])
 def test_other_kinds_and_odd_sizes(kind, method):
     """A scan of odd, unequal size with an uneven detector; two slices, two modes."""
     scan = jptycho.simulate_gold(
@@ -211,7 +212,7 @@ def test_ctrl_c_leaves_a_valid_result_and_the_run_goes_on(run_file):
     assert not (folder / "result.h5.checkpoint").exists()
 
 
-@pytest.mark.parametrize("method", ["pixels", "dgp"])
+@pytest.mark.parametrize("method", ["pixels", SLOW_DGP])
 def test_a_killed_run_goes_on_to_the_same_result(tmp_path, small_scan, method):
     settings = {
         "method": method,
