@@ -76,7 +76,7 @@ def check(small_scan, whole, tmp_path, number):
 
 
 def test_ctrl_c_at_some_moments_of_every_stage(small_scan, whole, tmp_path):
-    check(small_scan, whole, tmp_path, 7)
+    check(small_scan, whole, tmp_path, 5)
 
 
 @pytest.mark.slow

@@ -96,6 +96,7 @@ def scan_in_halves(small_scan, loss="poisson"):
     return first, second, guess, model, solver
 
 
+@pytest.mark.slow
 def test_a_step_sees_the_electrons_of_one_half(small_scan):
     first, second, guess, model, solver = scan_in_halves(small_scan)
     mesh = make_mesh(jax.devices()[:1])

@@ -105,6 +105,7 @@ def test_other_kinds_and_odd_sizes(kind, method):
     assert np.isclose((np.abs(result.probe) ** 2).sum(), 1, atol=0.1)
 
 
+@pytest.mark.slow
 def test_start_from_a_result(tmp_path, small_scan):
     first = jptycho.reconstruct(small_scan, pixels={"epochs": 4})
     jptycho.write_result(tmp_path / "first.h5", first)
@@ -285,6 +286,7 @@ def test_an_interruption_before_the_networks_gives_the_start(small_scan):
     assert list(result.history["stage"]) == ["pixels"] * 2
 
 
+@pytest.mark.slow
 def test_result_does_not_depend_on_the_number_of_devices(small_scan):
     """The batches differ, so the runs do; what they find agrees."""
     found = jptycho.reconstruct(small_scan, pixels={"epochs": 8})
