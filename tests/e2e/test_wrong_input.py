@@ -34,6 +34,8 @@ def folder(tmp_path_factory):
     np.save(where / "list.npy", counts.reshape(42, 32, 32))
     with h5py.File(where / "whole.h5", "w") as file:
         file["dp"] = counts
+        file["blind"] = np.ones((32, 32))
+        file["blind"][2:31, 2:31] = 0.0
     (where / "truncated.h5").write_bytes((where / "whole.h5").read_bytes()[:5000])
     (where / "occupied.h5").write_bytes(b"precious")
     return where
@@ -88,6 +90,18 @@ CASES = {
     "zero step": ({"step": 0.0}, ["data.step", "greater than 0"]),
     "batch of none": ({"text": "---[pixels]\nbatch = 0"}, ["pixels.batch: expected", "0"]),
     "no defocus": ({"defocus": float("nan")}, ["data.defocus", "finite"]),
+    "a gain that the counts contradict": (
+        {"counts_per_electron": 40.0},
+        ["data.counts_per_electron: 40", "an electron left about", "Correct it"],
+    ),
+    "a read-out noise that the counts contradict": (
+        {"counts_per_electron": 1.0, "read_noise": 9.0},
+        ["data.read_noise: 9 electrons", "darkest pixels vary by", "Correct it"],
+    ),
+    "a mask that leaves no disk": (
+        {"file": "whole.h5", "counts": "dp", "mask": "blind"},
+        ["data.mask: leaves 0% of the bright disk of 20 mrad", "at least 10%"],
+    ),
     "unknown format": ({"file": "run.toml"}, ["data.file", "'.toml'", ".npy"]),
 }
 
