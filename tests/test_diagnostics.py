@@ -105,6 +105,24 @@ def test_a_perfect_smooth_image_scores_one_too(shift, width):
     assert found.ssim == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("shift", [(0.3, 0.3), (0.5, -0.45), (-0.2, 0.6)])
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_the_wrong_site_of_a_lattice_does_not_win(shift, noise):
+    """A lattice whose other sites lie nearer to whole pixels than the right one, told apart by its disorder."""
+    wave, rng = Waves(shape=(100, 100), waves=300), np.random.default_rng(3)
+    wave.height = 0.25 * wave.height / np.sqrt((wave.height**2).sum() / 2)
+    for k in ((0.2, 0.2), (0.2, -0.2), (0.18, 0.2)):
+        wave.k = np.append(wave.k, np.array(k)[:, None], axis=1)
+        wave.phase, wave.height = np.append(wave.phase, 0.3), np.append(wave.height, 0.5)
+    phase, *rest = wave.seen((0.0, 0.0), (8, 88, 6, 84), shift, canvas=(96, 92))
+    clean = compare_with_truth(phase, *rest)
+    assert clean.correlation == pytest.approx(1, abs=1e-4)
+    rows, columns = np.arange(8, 88), np.arange(6, 84)
+    noisy = phase[0, 8:88, 6:84] + noise * rng.normal(size=(80, 78))
+    _, _, found = same_gauge(noisy, lambda s: wave.at(rows - s[0], columns - s[1]))
+    np.testing.assert_allclose(found, shift, atol=0.1 if noise else 1e-3)
+
+
 def test_an_image_far_away_is_not_moved():
     _, _, shift = same_gauge(Waves().at(np.arange(40) - 9, np.arange(40)), lambda s: Waves().at(
         np.arange(40) - s[0], np.arange(40) - s[1]))  # fmt: skip

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from skimage.registration import phase_cross_correlation
+from scipy import ndimage
 
 from jptycho.types import Float
 
-GRID_STEPS = 20  # per pixel: the cross-correlation's peak is found to one of them
+GRID_STEPS = 8  # per pixel of the cross-correlation
+CANDIDATES = 3  # of its peaks that are refined
 STEPS = 20  # of the refinement, at most
 CONVERGED = 1e-5  # pixels
 DIFFERENCE = 1e-3  # pixels, for the slope of the expected image
@@ -61,9 +62,10 @@ def same_gauge(
 ) -> tuple[Float[np.ndarray, "Y X"], Float[np.ndarray, "Y X"], Float[np.ndarray, "2"]]:
     """Move the truth by a sub-pixel shift onto an image, and add a plane to the image so that it fits.
 
-    The shift is that of the largest cross-correlation, refined by Gauss-Newton steps on the squared difference, in
-    which contrast and plane are free. It is the truth that is moved, each time from its original: interpolating a noisy
-    image would blur its noise and flatter it.
+    The highest peaks of the cross-correlation, on a grid much finer than a pixel, are refined by Gauss-Newton steps on
+    the squared difference, in which contrast and plane are free; the one that fits best is the shift. On whole pixels
+    the wrong site of a lattice could win. It is the truth that is moved, each time from its original: interpolating a
+    noisy image would blur its noise and flatter it.
 
     Args:
         image: reconstructed phase (Y, X).
@@ -79,18 +81,31 @@ def same_gauge(
         >>> bool(np.allclose(moved, wave(np.array([0.3, -0.2])), atol=1e-5))
         True
     """
-    flat, reference = remove_plane(image), remove_plane(expected(np.zeros(2)))
-    window = np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1]))
-    shift, *_ = phase_cross_correlation(
-        flat * window,
-        reference * window,
-        upsample_factor=GRID_STEPS,
-        normalization=None,  # pyright: ignore[reportArgumentType]
-    )
-    near = float(np.max(np.abs(shift))) <= max_shift
-    shift = _refine_shift(flat, expected, np.asarray(shift, float), max_shift) if near else np.zeros(2)
+    flat = remove_plane(image)
+    found = [
+        _refine_shift(flat, expected, start, max_shift)
+        for start in _correlation_peaks(flat, remove_plane(expected(np.zeros(2))), max_shift)
+    ]
+    shift = min(found, key=lambda pair: pair[1])[0] if found else np.zeros(2)
     moved = expected(shift)
     return moved + remove_plane(flat - moved), moved, shift
+
+
+def _correlation_peaks(
+    image: Float[np.ndarray, "Y X"], reference: Float[np.ndarray, "Y X"], max_shift: float
+) -> list[Float[np.ndarray, "2"]]:
+    """The highest local maxima of the windowed cross-correlation within a shift; none where one beyond is higher."""
+    window = np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1]))
+    cross = np.fft.fft2(image * window) * np.conj(np.fft.fft2(reference * window))
+    shifts = np.arange(-round(max_shift * GRID_STEPS), round(max_shift * GRID_STEPS) + 1) / GRID_STEPS
+    along_y, along_x = (np.exp(2j * np.pi * np.outer(shifts, np.fft.fftfreq(n))) for n in image.shape)
+    near = np.real(along_y @ cross @ along_x.T) / image.size
+    anywhere = np.real(np.fft.ifft2(cross)).max()
+    if near.max() < anywhere - 1e-9 * abs(anywhere):  # the same peak may differ by rounding
+        return []
+    peaks = np.argwhere((near == ndimage.maximum_filter(near, GRID_STEPS + 1)) & (near > 0))
+    order = np.argsort([-near[y, x] for y, x in peaks])[:CANDIDATES]
+    return [shifts[peaks[i]] for i in order]
 
 
 def _refine_shift(
@@ -98,8 +113,11 @@ def _refine_shift(
     expected: Callable[[Float[np.ndarray, "2"]], Float[np.ndarray, "Y X"]],
     start: Float[np.ndarray, "2"],
     max_shift: float,
-) -> Float[np.ndarray, "2"]:
-    """Least squares over shift, contrast and plane, by Gauss-Newton steps that are halved until the misfit falls."""
+) -> tuple[Float[np.ndarray, "2"], float]:
+    """Least squares over shift, contrast and plane, by Gauss-Newton steps that are halved until the misfit falls.
+
+    The shift and its misfit; those of the start where the steps lead beyond the largest shift.
+    """
     plane = plane_basis(image.shape)
 
     def misfit(at: Float[np.ndarray, "2"]) -> float:
@@ -108,6 +126,7 @@ def _refine_shift(
         return float(np.sum((image.ravel() - terms @ fit) ** 2))
 
     shift, least = start, misfit(start)
+    begun = least
     for _ in range(STEPS):
         here = expected(shift)
         slopes = [(expected(shift + DIFFERENCE * step) - here).ravel() / DIFFERENCE for step in np.eye(2)]
@@ -120,4 +139,4 @@ def _refine_shift(
             break
         shift = shift + change
         least = misfit(shift)
-    return shift if np.max(np.abs(shift)) <= max_shift else start
+    return (shift, least) if np.max(np.abs(shift)) <= max_shift else (start, begun)

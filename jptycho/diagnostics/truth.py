@@ -39,8 +39,17 @@ def resample(
         >>> resample(np.eye(4), (2.0, 2.0), (0.0, 0.0), np.array([2.0]), np.array([2.0])).round(6).tolist()
         [[1.0]]
     """
-    spectrum = np.fft.fft2(image, norm="forward")
-    axes = zip(image.shape, sampling, origin, (rows, columns), strict=True)
+    return _read(np.fft.fft2(image, norm="forward"), sampling, origin, rows, columns)
+
+
+def _read(
+    spectrum: np.ndarray,
+    sampling: tuple[float, float],
+    origin: tuple[float, float],
+    rows: Float[np.ndarray, "y"],
+    columns: Float[np.ndarray, "x"],
+) -> Float[np.ndarray, "y x"]:
+    axes = zip(spectrum.shape, sampling, origin, (rows, columns), strict=True)
     along_y, along_x = (_waves(count, step, places - start) for count, step, start, places in axes)
     return np.real(along_y @ spectrum @ along_x.T)
 
@@ -78,9 +87,10 @@ def align_with_truth(
     top, bottom, left, right = field_of_view
     rows = np.arange(top, bottom) * sampling[0] + origin[0]
     columns = np.arange(left, right) * sampling[1] + origin[1]
+    spectrum = np.fft.fft2(truth[0], norm="forward")
 
     def expected(shift: Float[np.ndarray, "2"]) -> Float[np.ndarray, "y x"]:
-        return resample(*truth, rows - shift[0] * sampling[0], columns - shift[1] * sampling[1])
+        return _read(spectrum, *truth[1:], rows - shift[0] * sampling[0], columns - shift[1] * sampling[1])
 
     image = np.asarray(phase, np.float64).sum(axis=0)[top:bottom, left:right]
     return same_gauge(image, expected)[:2]
