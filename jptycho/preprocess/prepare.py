@@ -227,7 +227,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
     mean_pattern = _mean_pattern(counts, mask)
     if mean_pattern.sum() <= 0:
         raise FormatError("data.mask: leaves no electron. Name an array that is zero for dead pixels only.")
-    centre = beam_centre(mean_pattern)
+    centre = beam_centre(mean_pattern, mask)
     probe = nominal_probe(dataset, grid, spec, centre, modes)
     read_noise = dataset.calibration.read_noise
     unit = unit_of(counts.reshape(dataset.shape), dataset.calibration.counts_per_electron, mask)
