@@ -66,6 +66,15 @@ def test_the_start_probe_has_unit_intensity(modes):
     assert float(jnp.sum(jnp.abs(problem.guess.probe) ** 2)) == pytest.approx(1, abs=1e-5)
 
 
+def test_modes_are_added_orthogonal_to_all_that_the_data_give():
+    nominal = np.asarray(prepare(from_arrays(counts(), CALIBRATION), modes=2).guess.probe)
+    given = np.fft.fftshift(nominal * np.array([1.0, 0.3])[:, None, None], axes=(-2, -1))
+    scan = from_arrays(counts(), CALIBRATION, probe=given)
+    modes = np.asarray(prepare(scan, modes=4).guess.probe).reshape(4, -1)
+    modes = modes / np.linalg.norm(modes, axis=1, keepdims=True)
+    np.testing.assert_allclose(modes @ modes.conj().T, np.eye(4), atol=1e-5)
+
+
 def test_big_endian_counts_are_read():
     loaded = load_counts(from_arrays(counts().astype(">u2"), CALIBRATION))
     assert loaded.dtype == np.dtype("=u2")

@@ -155,11 +155,7 @@ def nominal_probe(
         first = jnp.asarray(given / np.linalg.norm(given), jnp.result_type(1j))
     if modes < first.shape[0]:
         raise ConfigError(f"probe.modes: {modes}, but data.probe has {first.shape[0]}. Ask for at least that many.")
-    if modes == first.shape[0]:
-        return first
-    more = incoherent_modes(first[0], modes - first.shape[0] + 1)
-    together = jnp.concatenate([first, more[1:]])
-    return together / jnp.linalg.norm(together)
+    return first if modes == first.shape[0] else incoherent_modes(first, modes)
 
 
 def _without_empty(modes: np.ndarray) -> np.ndarray:
