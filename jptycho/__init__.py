@@ -5,6 +5,7 @@ The physics: :class:`Fields`, :class:`Setup`, :func:`predict`. Everything below 
 settings except the readers, writers and ``reconstruct``.
 """
 
+from jptycho import interruption  # noqa: F401
 from jptycho.config import Config, load_config
 from jptycho.data.dataset import Calibration, Dataset4D, from_arrays
 from jptycho.data.readers.door import open_dataset

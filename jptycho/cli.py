@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ from rich.table import Table as RichTable
 
 from jptycho.config import Config, load_config
 from jptycho.errors import DivergenceError, JptychoError
+from jptycho.interruption import NOTHING, end, guard, release, say_nothing
 from jptycho.progress import Progress
 from jptycho.settings import load_toml, parse, to_toml
 from jptycho.simulate.scan import GoldSettings, simulate_gold
@@ -42,8 +45,9 @@ def simulate(
     from jptycho.data.readers.jptycho_scan import write_scan  # noqa: PLC0415
 
     refuse_existing(output, overwrite)
-    scan = simulate_gold(settings)
-    write_scan(output, scan, overwrite, extra={"simulation": to_toml(settings)})
+    with _interruption(lambda: NOTHING):
+        scan = simulate_gold(settings)
+        write_scan(output, scan, overwrite, extra={"simulation": to_toml(settings)})
     console.print(f"wrote {output}: {scan.shape[0]} x {scan.shape[1]} patterns of {scan.shape[2]} x {scan.shape[3]}")
 
 
@@ -84,7 +88,8 @@ def demo(
     parse(GoldSettings, {"dose": dose, "seed": seed})
     from jptycho.demo import run_demo  # noqa: PLC0415
 
-    with Progress(console) as progress:
+    left = f"what was finished is in {output}"
+    with _interruption(lambda: left if output.exists() else NOTHING), Progress(console) as progress:
         _use_cores()
         table, files = run_demo(output, dose, seed, console.print, progress, progress.announce)
     console.print(table.caption)
@@ -104,7 +109,8 @@ def _reconstruct(settings: Config, output: Path, page: Path) -> None:
     from jptycho.data.results import write_result  # noqa: PLC0415
 
     checkpoint = output.with_name(output.name + ".checkpoint")
-    with Progress(console) as progress:
+    written: list[Path] = []
+    with _interruption(lambda: _left(written, checkpoint)), Progress(console) as progress:
         _use_cores()
         result = pipeline.reconstruct(
             None,
@@ -116,6 +122,7 @@ def _reconstruct(settings: Config, output: Path, page: Path) -> None:
         )
         progress.announce("writing the result", 0, 0)
         write_result(output, result, settings.output.overwrite)
+        written.append(output)
         if result.attributes["status"] == "done":
             remove_checkpoint(checkpoint)
         console.print(f"wrote {output}")
@@ -132,6 +139,28 @@ def _reconstruct(settings: Config, output: Path, page: Path) -> None:
         console.print(f"interrupted: the result is that of {last}; run with --overwrite {onward}")
 
 
+def _left(written: list[Path], checkpoint: Path) -> str:
+    """What a run leaves that was interrupted at once, and what to do."""
+    if written:
+        return f"{written[0]} is written, its report is not"
+    onward = f"run the same command again to go on from {checkpoint}"
+    return f"no result was written; {onward}" if checkpoint.exists() else NOTHING
+
+
+@contextmanager
+def _interruption(left: Callable[[], str]) -> Iterator[None]:
+    """While something may be half written Ctrl-C is an exception, so that it is removed; it ends with one line."""
+    guarded = release()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not guarded:
+            raise
+        end(left())
+    if guarded:
+        say_nothing()
+
+
 def _use_cores() -> None:
     """Show the CPU to JAX as the devices that are worth while."""
     from jptycho.devices import choose_cpu_devices  # noqa: PLC0415
@@ -141,7 +170,8 @@ def _use_cores() -> None:
 
 
 def main() -> None:
-    """Entry point: every expected error becomes one line on stderr and exit code 2."""
+    """Entry point: every expected error becomes one line on stderr and exit code 2, Ctrl-C one and 130."""
+    guard()
     try:
         app(standalone_mode=True)
     except DivergenceError as error:

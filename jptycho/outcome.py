@@ -22,6 +22,7 @@ from jptycho.solvers.loop import Record
 from jptycho.types import Array
 from jptycho.words import objective_in_words
 
+LARGEST_SHIFT = 0.5  # detector pixels, by which the beam's centre may differ from that of a result to start from
 REPORT_PATTERNS = 256  # of the scan, that the modelled mean pattern is taken over
 
 
@@ -70,6 +71,7 @@ def collect(run: Run, guess: Guess, status: str) -> Result:
             "wavelength": problem.setup.wavelength,
             "energy": calibration.energy or 0.0,
             "tilt": np.reshape(guess.tilt, (-1, 2)).mean(axis=0).tolist(),
+            **({} if problem.setup.centre is None else {"centre": np.asarray(problem.setup.centre, float).tolist()}),
             "objective": "\n".join(objective_in_words(config)),
             "configuration": to_toml(config),
             **agreed,
@@ -148,7 +150,7 @@ def guess_from_result(problem: Problem, result: Result) -> Guess:
         the guess.
 
     Raises:
-        ConfigError: the shapes do not agree.
+        ConfigError: the shapes do not agree, or the beam's centre.
     """
     channels = [result.phase] if result.absorption is None else [result.phase, result.absorption]
     wanted = problem.guess.object.shape
@@ -160,8 +162,24 @@ def guess_from_result(problem: Problem, result: Result) -> Guess:
             f"dgp.start_file: object {stack.shape} and probe {result.probe.shape}; expected {wanted} and "
             f"{problem.guess.probe.shape}. Name a result of the same scan, slices and modes."
         )
+    _check_centre(problem, result)
     probe = jnp.asarray(np.fft.ifftshift(result.probe, axes=(-2, -1)))
     sampling = np.asarray(problem.setup.grid.sampling)
     positions = jnp.asarray((result.positions - np.asarray(problem.origin)) / sampling, jnp.float32)
     channels = jnp.asarray(stack, jnp.float32)
     return dataclasses.replace(problem.guess, object=channels, probe=probe, positions=positions)
+
+
+def _check_centre(problem: Problem, result: Result) -> None:
+    """Refuse a result whose probe is about another beam's centre, where it says about which."""
+    grid, centre = problem.setup.grid, problem.setup.centre
+    if "centre" not in result.attributes or centre is None:
+        return
+    pixel = 1 / np.multiply(grid.shape, grid.sampling)
+    wanted, found = np.asarray(centre) / pixel, np.asarray(result.attributes["centre"]) / pixel
+    if np.abs(found - wanted).max() > LARGEST_SHIFT:
+        raise ConfigError(
+            f"dgp.start_file: its beam's centre is ({found[0]:.1f}, {found[1]:.1f}) detector pixels from the zero "
+            f"frequency; expected ({wanted[0]:.1f}, {wanted[1]:.1f}), that of this scan, within {LARGEST_SHIFT:g}. "
+            "Name a result of the same scan, with the same mask and cropping, or leave it out."
+        )

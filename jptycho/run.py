@@ -137,6 +137,7 @@ def _facts(run: Run) -> dict[str, Any]:
         problem.guess.positions,
         problem.guess.probe,
         problem.setup.mask,
+        () if problem.setup.centre is None else problem.setup.centre,
     ):
         digest.update(np.ascontiguousarray(array).tobytes())
     settings = run.config.model_dump(exclude={"output": True, "data": {"file"}, "dgp": {"start_file"}}, mode="json")

@@ -7,6 +7,7 @@ from jptycho.config_dgp import DGPConfig
 from jptycho.config_solvers import GRADIENT
 from jptycho.constraints import in_words, penalties_of, projections_of
 from jptycho.engines import USED, WHOLE_SCAN
+from jptycho.preprocess.gain import UNCERTAIN
 from jptycho.preprocess.prepare import Problem
 from jptycho.solvers.optimisers import LINE_SEARCH
 
@@ -52,16 +53,18 @@ def counts_in_words(problem: Problem) -> list[str]:
     """
     unit, noise = problem.unit, problem.unit.noise
     varies = "" if noise is None else f"the counts vary as if it were {noise.gain:.3g}"
+    multiples = "assumed, for all counts are its multiples" + (f"; {varies}" if varies else "")
     grounds = {
         "given": "given" + (f"; {varies}" if varies else ""),
-        "seen": "assumed, for all counts are its multiples" + (f"; {varies}" if varies else ""),
+        "seen": multiples,
+        "unclear": multiples,
         "estimated": "estimated from their variance" if varies else "assumed: too few patterns to tell",
     }
     one = "one count is one electron" if unit.value == 1 else f"one electron leaves {unit.value:.3g} counts"
     lines = [f"{one} ({grounds[unit.source]})"]
     if problem.undivided:
         lines.append(f"electrons are not divided: {problem.undivided}")
-    if unit.source == "estimated":
+    if unit.source in UNCERTAIN:
         lines.append("set data.counts_per_electron, and data.read_noise, to what the detector is known for")
     if noise is not None and noise.dark_level * noise.gain > PEDESTAL * max(noise.read_noise**2, noise.gain**2 / 12):
         lines.append(

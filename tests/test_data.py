@@ -66,6 +66,15 @@ def test_the_start_probe_has_unit_intensity(modes):
     assert float(jnp.sum(jnp.abs(problem.guess.probe) ** 2)) == pytest.approx(1, abs=1e-5)
 
 
+def test_modes_are_added_orthogonal_to_all_that_the_data_give():
+    nominal = np.asarray(prepare(from_arrays(counts(), CALIBRATION), modes=2).guess.probe)
+    given = np.fft.fftshift(nominal * np.array([1.0, 0.3])[:, None, None], axes=(-2, -1))
+    scan = from_arrays(counts(), CALIBRATION, probe=given)
+    modes = np.asarray(prepare(scan, modes=4).guess.probe).reshape(4, -1)
+    modes = modes / np.linalg.norm(modes, axis=1, keepdims=True)
+    np.testing.assert_allclose(modes @ modes.conj().T, np.eye(4), atol=1e-5)
+
+
 def test_big_endian_counts_are_read():
     loaded = load_counts(from_arrays(counts().astype(">u2"), CALIBRATION))
     assert loaded.dtype == np.dtype("=u2")
@@ -142,10 +151,44 @@ def test_negative_integers_stay_negative():
     assert load_counts(from_arrays(data, calibration)).min() == -3
 
 
+def bright_disk(centre, radius, slope=0.0, shape=(48, 40)):
+    """A disk, zero frequency in the centre, brighter by ``slope`` at its upper right edge than in its middle."""
+    y, x = np.meshgrid(*(np.arange(n) - n // 2 for n in shape), indexing="ij")
+    y, x = y - centre[0], x - centre[1]
+    disk = 1 / (1 + np.exp(3 * (np.hypot(y, x) - radius)))
+    return disk * (1 + slope * np.clip((x - y) / np.sqrt(2) / radius, -1, 1)) + 0.01
+
+
 def test_beam_centre_of_a_disk_off_centre():
-    grid_y, grid_x = np.meshgrid(np.arange(48) - 24, np.arange(40) - 20, indexing="ij")
-    disk = 1 / (1 + np.exp(3 * (np.hypot(grid_y - 1.7, grid_x + 2.4) - 9))) + 0.01
-    assert beam_centre(np.fft.ifftshift(disk)) == pytest.approx((1.7, -2.4), abs=0.1)
+    assert beam_centre(np.fft.ifftshift(bright_disk((1.7, -2.4), 9))) == pytest.approx((1.7, -2.4), abs=0.1)
+
+
+@pytest.mark.parametrize("slope", [-0.4, 0.2, 0.4])
+@pytest.mark.parametrize("radius", [8.0, 15.0])
+def test_an_uneven_disk_is_where_its_edge_is(slope, radius):
+    disk = bright_disk((1.7, -2.4), radius, slope)
+    assert beam_centre(np.fft.ifftshift(disk)) == pytest.approx((1.7, -2.4), abs=0.3)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+@pytest.mark.parametrize(("centre", "radius"), [((1.7, -2.4), 9.0), ((-1.2, 2.1), 15.0)])
+def test_a_masked_part_of_the_disk_pulls_to_no_side(centre, radius, slope):
+    disk = bright_disk(centre, radius, slope)
+    third, scattered, stop = np.ones((3, *disk.shape))
+    third[:, : 20 + round(centre[1] - radius / 3)] = 0
+    scattered[np.random.default_rng(0).random(disk.shape) < 0.2] = 0
+    stop[20:28, 10:21] = 0
+    for mask in (third, third[::-1], scattered, stop):
+        found = beam_centre(np.fft.ifftshift(disk * mask), np.fft.ifftshift(mask))
+        assert found == pytest.approx(centre, abs=0.3)
+
+
+def test_prepare_takes_the_centre_from_live_pixels(small_scan):
+    mask = np.ones(small_scan.shape[-2:])
+    mask[:, : mask.shape[1] // 2 - 4] = 0
+    whole, part = (np.asarray(prepare(dataclasses.replace(small_scan, mask=m)).setup.centre) for m in (None, mask))
+    step = np.asarray(small_scan.calibration.reciprocal_sampling)
+    np.testing.assert_allclose(part / step, whole / step, atol=0.5)
 
 
 def test_unit_of_the_counts_is_seen_given_or_estimated():

@@ -11,7 +11,7 @@ from jptycho.choices import effective, with_changes
 from jptycho.data.dataset import from_arrays
 from jptycho.preprocess.gain import CountUnit, common_unit, estimate_gain, unit_of, whole_electrons
 from jptycho.preprocess.prepare import prepare
-from jptycho.preprocess.shot_noise import measure_shot_noise
+from jptycho.preprocess.shot_noise import measure_shot_noise, single_count
 from jptycho.words import counts_in_words
 
 SCAN = (20, 22)
@@ -57,6 +57,80 @@ def test_gain_and_noise_whatever_the_dark_level_and_dose(ideal, dose, gain, nois
     if dose < 1e3:
         assert found.read_noise == pytest.approx(noise, rel=0.3)
         assert found.dark_level == pytest.approx(dark, abs=0.1 * gain)
+
+
+def suppressed(electrons, gain, spread, threshold, seed):
+    """Counts of a detector whose electrons leave unequal charges, and that stores zero below a threshold."""
+    rng = np.random.default_rng(seed)
+    charge = np.zeros(electrons.shape)
+    for nth in range(1, int(electrons.max()) + 1):
+        charge += np.where(electrons >= nth, spread(rng, electrons.shape) * gain, 0.0)
+    noisy = np.rint(charge + rng.normal(0, threshold / 6, charge.shape))
+    return np.where(noisy < max(threshold, 0.5), 0, noisy).astype(np.uint16)
+
+
+SPREADS = {
+    "landau": lambda rng, shape: np.clip(0.7 - 0.24 * np.log(rng.normal(size=shape) ** 2), 0, 6),  # of Moyal
+    "exponential": lambda rng, shape: rng.exponential(1.0, shape),
+    "gaussian": lambda rng, shape: rng.normal(1.0, 0.3, shape),
+}
+
+
+def disk_rates(size, electrons, change=0.2):
+    """Expected electrons (16, 14, size, size + 2) of a disk on a dark ground."""
+    y, x = np.meshgrid(np.arange(size) - size / 2, np.arange(size + 2) - size / 2, indexing="ij")
+    disk = 1 / (1 + np.exp((np.hypot(y, x) - size / 4) * 2))
+    texture = np.random.default_rng(9).normal(size=(16, 14, *disk.shape))
+    rates = disk * np.maximum(1 + change * ndimage.gaussian_filter(texture, (1, 1, 2, 2)) * 15, 0.1)
+    return rates / rates.sum(axis=(2, 3)).mean() * electrons
+
+
+@pytest.mark.parametrize("spread", SPREADS)
+@pytest.mark.parametrize(("size", "electrons"), [(24, 3), (32, 20), (24, 100)])
+@pytest.mark.parametrize("threshold", [0.0, 12.0])
+def test_dark_pixels_that_are_exactly_zero_hide_no_integrating_detector(spread, size, electrons, threshold):
+    rates = disk_rates(size, electrons)
+    for seed in range(3):
+        counted = np.random.default_rng(seed).poisson(rates)
+        counts = suppressed(counted, 35.0, SPREADS[spread], threshold, seed)
+        for some in (counts, counts.reshape(-1, *counts.shape[2:])):
+            found = unit_of(some, None)
+            assert found.source == "estimated"
+            assert 0.7 * 35 < found.value < 4 * 35  # the spread is noise too: twice the gain if it is exponential
+        assert unit_of(counted, None) == CountUnit(1.0, "seen")
+
+
+def test_counts_that_stand_alone_are_those_of_one_electron(ideal):
+    for dose, gain in ((30, 1), (500, 1), (30, 40), (500, 40)):
+        electrons = electrons_of(ideal, dose, 0)
+        assert single_count(gain * electrons) == gain
+        mask = np.ones(electrons.shape[2:])
+        mask[:, ::2] = 0
+        lost = np.where(mask > 0, gain * electrons, 7 * (electrons > 0))
+        assert single_count(lost, mask) == gain
+    assert single_count(np.full((10, 10, 8, 8), 3)) is None
+    assert single_count(2 * electrons_of(ideal, 500, 0)[:3]) == 2  # too few rows for a raster
+
+
+def test_electrons_of_a_beam_that_goes_on_and_off_are_electrons():
+    """A pixel is dark in most patterns and bright in the others: its neighbours in the scan tell the two apart."""
+    on = np.random.default_rng(3).permutation(16 * 14).reshape(16, 14) % 5 == 0
+    rates = disk_rates(24, 800, change=0.0) * on[..., None, None] + 1e-3
+    for seed in range(3):
+        assert unit_of(np.random.default_rng(seed).poisson(rates), None) == CountUnit(1.0, "seen")
+
+
+def test_what_cannot_be_told_is_said_and_not_divided(ideal):
+    """Equally bright pixels, no zeros: forty counts an electron, or patterns that change altogether."""
+    rng = np.random.default_rng(0)
+    counts = (40 * rng.poisson(6.0, ideal[0].shape) + rng.integers(0, 40, ideal[0].shape)).astype(np.uint16)
+    found = unit_of(counts, None)
+    assert found == CountUnit(1.0, "unclear")
+    assert whole_electrons(counts.reshape(-1, 32, 40), found)[1] == "it cannot be told whether counts are electrons"
+    said = "\n".join(counts_in_words(prepare(from_arrays(counts, ideal[1].calibration, ideal[1].positions))))
+    for words in ("assumed", "vary as if it were", "not divided: it cannot be told", "set data.counts_per_electron"):
+        assert words in said
+    assert unit_of(rng.poisson(200.0, ideal[0].shape), None) == CountUnit(1.0, "seen")
 
 
 @pytest.mark.parametrize("dose", [30, 1e4])

@@ -15,7 +15,7 @@ from jptycho.types import Grid
 
 from .problems import GRID
 from .reference import physics
-from .tolerances import DOUBLE, ENERGY, SINGLE
+from .tolerances import DOUBLE, ENERGY, ORTHOGONAL, SINGLE
 
 COEFFICIENTS = {
     "C10": -200.0,
@@ -127,10 +127,43 @@ def test_propagation_conserves_energy_and_composes():
 @pytest.mark.usefixtures("x64")
 def test_modes_are_orthogonal_and_keep_the_intensity():
     probe = form_probe(GRID, 0.02, 15.0, {"C10": -60.0})
-    modes = incoherent_modes(probe, 4).reshape(4, -1)
+    modes = incoherent_modes(probe[None], 4).reshape(4, -1)
     gram = np.asarray(modes @ modes.conj().T)
     np.testing.assert_allclose(gram - np.diag(np.diag(gram)), 0, atol=DOUBLE)
     assert np.trace(gram).real == pytest.approx(1, abs=ENERGY)
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (5, -4)])
+@pytest.mark.parametrize("defocus", [0.0, 150.0])
+def test_modes_of_a_disk_off_centre_are_orthogonal_in_single_precision(shift, defocus):
+    """The disk's place on the detector is a ramp of the probe: it changes no mode but by that ramp."""
+    grid = Grid((48, 40), (0.4, 0.5))
+    probe = form_probe(grid, 0.02, 15.0, {"C10": -defocus})
+    y, x = (np.fft.fftfreq(n, 1 / n) for n in grid.shape)
+    ramp = np.exp(2j * np.pi * np.add.outer(shift[0] * y / len(y), shift[1] * x / len(x))).astype(np.complex64)
+    modes = np.asarray(incoherent_modes((probe * ramp)[None], 6)).reshape(6, -1)
+    modes = modes / np.linalg.norm(modes, axis=1, keepdims=True)
+    np.testing.assert_allclose(modes @ modes.conj().T, np.eye(6), atol=ORTHOGONAL)
+    straight = np.asarray(incoherent_modes(probe[None], 6)) * ramp
+    overlap = np.abs(np.sum(straight.reshape(6, -1).conj() * modes, axis=1)) / np.linalg.norm(straight, axis=(1, 2))
+    np.testing.assert_allclose(overlap, 1, atol=1e-3)
+
+
+def test_further_modes_are_orthogonal_to_all_that_are_given():
+    """The second given mode is a derivative of the first and something else; the third lies in their span."""
+    probe = form_probe(GRID, 0.02, 15.0, {"C10": -60.0})
+    derivative = incoherent_modes(probe[None], 2)[1] * 2
+    given = jnp.stack([probe, derivative + 0.2 * probe * jnp.asarray(np.hanning(GRID.shape[1]), probe.dtype)[None]])
+    for known in (given, jnp.concatenate([given, given.sum(axis=0)[None]]), jnp.stack([probe, derivative])):
+        modes = np.asarray(incoherent_modes(known, len(known) + 3)).reshape(len(known) + 3, -1)
+        assert np.linalg.norm(modes) == pytest.approx(np.linalg.norm(known), rel=SINGLE)
+        scale = np.linalg.norm(known) / np.linalg.norm(modes[: len(known)])
+        np.testing.assert_allclose(modes[: len(known)] * scale, known.reshape(len(known), -1), atol=SINGLE)
+        modes = modes / np.linalg.norm(modes, axis=1, keepdims=True)
+        np.testing.assert_allclose(modes[len(known) :] @ modes[: len(known)].conj().T, 0, atol=ORTHOGONAL)
+        np.testing.assert_allclose(modes[len(known) :] @ modes[len(known) :].conj().T, np.eye(3), atol=ORTHOGONAL)
+    with pytest.raises(ConfigError, match=r"probe\.modes: 3, but the probe gives a start for 1 only"):
+        incoherent_modes(jnp.zeros((1, 8, 8), complex).at[0].set(1.0), 3)
 
 
 def test_jitted_probe_equals_eager():
@@ -151,7 +184,7 @@ def test_extra_modes_hold_what_a_source_of_finite_width_does(defocus):
         for y, x in rng.normal(0, sigma, (400, 2))
     ]
     _, _, true = np.linalg.svd(np.stack(moved), full_matrices=False)
-    start = np.asarray(incoherent_modes(jnp.asarray(probe), 3)).reshape(3, -1)
+    start = np.asarray(incoherent_modes(jnp.asarray(probe)[None], 3)).reshape(3, -1)
     start = start / np.linalg.norm(start, axis=1, keepdims=True)
     for mode in true[1:3]:
         assert np.linalg.norm(np.conj(start) @ mode) ** 2 > 0.85

@@ -1,6 +1,8 @@
 """What a result holds of a scan whose electrons were divided, and how a later run starts from it."""
 
 import dataclasses
+import os
+import signal
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ import jptycho
 from jptycho.choices import effective, with_changes
 from jptycho.data.dataset import from_arrays
 from jptycho.demo import score
-from jptycho.outcome import held_out_alike
+from jptycho.outcome import guess_from_result, held_out_alike
 from jptycho.preprocess.prepare import prepare
 from jptycho.representations.generators import standardise_modes
 
@@ -72,6 +74,38 @@ def test_a_start_that_has_seen_what_is_held_out_is_said(small_scan, tmp_path):
         said = []
         jptycho.reconstruct(small_scan, say=said.append, **settings)
         assert any("has seen electrons that are held out now" in line for line in said) != alike
+
+
+def moved_patterns(scan, rows):
+    """The scan on a detector that is off by so many rows."""
+    counts = np.roll(scan.read().reshape(scan.shape), rows, axis=-2)
+    return from_arrays(counts, scan.calibration, scan.positions)
+
+
+def test_a_result_says_where_the_beam_was_and_starts_no_run_elsewhere(small_scan, tmp_path):
+    result = jptycho.reconstruct(small_scan, pixels={"epochs": 1})
+    jptycho.write_result(tmp_path / "r.h5", result)
+    back, problem = jptycho.read_result(tmp_path / "r.h5"), prepare(small_scan)
+    np.testing.assert_allclose(back.attributes["centre"], problem.setup.centre, atol=1e-7)
+    assert guess_from_result(problem, back).probe.shape == problem.guess.probe.shape
+    elsewhere = prepare(moved_patterns(small_scan, 2))
+    assert np.abs(elsewhere.setup.centre - problem.setup.centre).max() > 0
+    with pytest.raises(jptycho.ConfigError, match=r"dgp\.start_file: its beam's centre is .* expected .*Name a result"):
+        guess_from_result(elsewhere, back)
+    del back.attributes["centre"]
+    guess_from_result(elsewhere, back)
+
+
+def test_a_checkpoint_of_another_centre_does_not_fit(small_scan, tmp_path, monkeypatch):
+    def stop_at_once(record, channels):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    jptycho.reconstruct(small_scan, pixels={"epochs": 2}, checkpoint=tmp_path / "c", observe=stop_at_once)
+    whole = prepare(small_scan)
+    moved = dataclasses.replace(whole, setup=dataclasses.replace(whole.setup, centre=whole.setup.centre + 0.01))
+    monkeypatch.setattr("jptycho.pipeline.prepare_from_config", lambda *_: moved)
+    with pytest.raises(jptycho.ConfigError, match=r"checkpoint: .* was made with other data"):
+        jptycho.reconstruct(small_scan, pixels={"epochs": 2}, checkpoint=tmp_path / "c")
 
 
 def test_an_empty_mode_of_a_given_probe_is_replaced(small_scan):

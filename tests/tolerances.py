@@ -12,3 +12,5 @@ EQUAL_RUNS = 1e-5
 """jit may reassociate sums in single precision."""
 SCALED_RUNS = 2e-3
 """Two runs whose inputs differ by rounding in the last bit drift apart over some optimiser steps, in rad."""
+ORTHOGONAL = 1e-5
+"""Inner products of unit vectors of a few thousand numbers in single precision."""

@@ -15,8 +15,8 @@ Schema ``jptycho-result``, version 1::
     /patterns/measured, /patterns/modelled  (ky, kx)  means over the scan, zero frequency in the centre, counts
 
 Root attributes: schema, schema_version, method, status, seed, dose (counts of an average pattern), wavelength (Å),
-energy (eV), tilt (mrad, mean), objective (text: loss, penalties, projections, unknowns, solver), configuration (TOML
-text), versions (JSON text).
+energy (eV), tilt (mrad, mean), centre (of the beam, Å⁻¹ along (y, x) from the zero frequency), objective (text: loss,
+penalties, projections, unknowns, solver), configuration (TOML text), versions (JSON text).
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class Result:
         modelled: mean modelled pattern, likewise.
         field_of_view: first and last row, first and last column that the scan spans (last excluded).
         attributes: method, status, seed, kind, sampling, origin, slice_thickness, dose, wavelength, energy,
-            tilt, objective, configuration; of an ensemble: members, agreement (Å on which they agree).
+            tilt, centre (of the beam, Å⁻¹), objective, configuration; of an ensemble: members, agreement (Å on which
+            they agree).
     """
 
     phase: Float[np.ndarray, "slices Y X"]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import jax.numpy as jnp
 
+from jptycho.errors import ConfigError
 from jptycho.optics import electron
 from jptycho.optics.aberrations import aberration_phase
 from jptycho.optics.frequencies import scattering_angles, spatial_frequencies
 from jptycho.optics.waves import intensity
 from jptycho.types import Array, Complex, Float, Grid
+
+LEAST_REST = 1e-3  # of a mode's amplitude, that other modes leave of it: less is rounding
+LEAST_WIDTH = 1e-4  # of a spectrum, in cycles a pixel: a plane wave's is rounding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,38 +132,72 @@ def probe_power(modes: Complex[Array, "modes y x"]) -> Float[Array, ""]:
     return jnp.sum(intensity(modes))
 
 
-def incoherent_modes(probe: Complex[Array, "y x"], modes: int, share: float = 0.05) -> Complex[Array, "modes y x"]:
-    """A start for ``modes`` mutually incoherent modes: the probe and its derivatives, made orthogonal.
+def incoherent_modes(
+    given: Complex[Array, "given y x"], modes: int, share: float = 0.05
+) -> Complex[Array, "modes y x"]:
+    """A start for mutually incoherent modes: those that are given, and derivatives of the first orthogonal to them all.
 
     A source of small width moves the probe about; to first order in that width the modes are its derivatives along y
-    and x, whose spectra are that of the probe times 1, ky, kx, ky², ky kx, kx², ...
+    and x, whose spectra are that of the probe times 1, ky, kx, ky², ky kx, kx², ..., k counted from the spectrum's
+    centre. Derivatives that the given modes hold already are left out.
 
     Args:
-        probe: the coherent probe (y, x), its centre at index [0, 0].
-        modes: how many.
-        share: of the intensity that each mode after the first takes.
+        given: coherent modes (given, y, x), their centre at index [0, 0].
+        modes: how many in total.
+        share: of the first mode's intensity that each further one has.
 
     Returns:
-        modes (modes, y, x), orthogonal, with the intensity of ``probe`` in total.
+        modes (modes, y, x), with the intensity of ``given`` in total.
+
+    Raises:
+        ConfigError: the probe has not so many derivatives.
 
     Source:
         Thibault & Menzel, Nature 494 (2013) 68, for the decomposition.
 
     Example:
         >>> p = form_probe(Grid((16, 16), (0.4, 0.4)), 0.02, 20.0, {})
-        >>> incoherent_modes(p, 3).shape
+        >>> incoherent_modes(p[None], 3).shape
         (3, 16, 16)
     """
-    ky, kx = spatial_frequencies(Grid((probe.shape[0], probe.shape[1]), (1.0, 1.0)))
-    spectrum = jnp.fft.fft2(probe, norm="ortho")
     basis: list[Array] = []
-    for order in range(modes):
+    for mode in given:
+        basis += _rest_of(mode / jnp.linalg.norm(mode), basis)
+    start = len(basis)
+    for derivative in _derivatives(given[0], modes + 1):
+        if len(basis) - start == modes - len(given):
+            break
+        basis += _rest_of(derivative, basis)
+    if len(basis) - start < modes - len(given):
+        raise ConfigError(
+            f"probe.modes: {modes}, but the probe gives a start for {len(given) + len(basis) - start} only. "
+            "Ask for fewer."
+        )
+    strength = jnp.sqrt(share) * jnp.linalg.norm(given[0])
+    together = jnp.concatenate([given, *(strength * mode[None] for mode in basis[start:])])
+    return together * (jnp.linalg.norm(given) / jnp.linalg.norm(together))
+
+
+def _derivatives(probe: Complex[Array, "y x"], orders: int) -> Iterator[Complex[Array, "y x"]]:
+    """Derivatives of a probe by rising order: its spectrum, of unit intensity, times powers of k - ⟨k⟩ by its width."""
+    spectrum = jnp.fft.fft2(probe, norm="ortho")
+    spectrum = spectrum / jnp.linalg.norm(spectrum)
+    weight = intensity(spectrum)
+    axes = spatial_frequencies(Grid((probe.shape[0], probe.shape[1]), (1.0, 1.0)))
+    ky, kx = (axis - jnp.sum(axis * weight) for axis in axes)
+    width = jnp.maximum(jnp.sqrt(jnp.sum((ky**2 + kx**2) * weight)), LEAST_WIDTH)
+    ky, kx = ky / width, kx / width
+    for order in range(1, orders):
         for power in range(order + 1):
-            if len(basis) == modes:
-                break
-            mode = jnp.fft.ifft2(spectrum * ky ** (order - power) * kx**power, norm="ortho")
-            for other in basis:
-                mode = mode - jnp.vdot(other, mode) * other
-            basis.append(mode / jnp.linalg.norm(mode))
-    weight = jnp.full((modes,), share).at[0].set(1 - share * (modes - 1))
-    return jnp.stack(basis) * jnp.sqrt(weight)[:, None, None] * jnp.linalg.norm(probe)
+            yield jnp.fft.ifft2(spectrum * ky ** (order - power) * kx**power, norm="ortho")
+
+
+def _rest_of(mode: Complex[Array, "y x"], basis: list[Array]) -> list[Array]:
+    """The part of a mode of about unit intensity that is orthogonal to others; nothing where there is next to none.
+
+    Twice, for what rounding leaves of a small rest is not orthogonal.
+    """
+    for _ in range(2):
+        for other in basis:
+            mode = mode - jnp.vdot(other, mode) * other
+    return [mode / jnp.linalg.norm(mode)] if jnp.linalg.norm(mode) > LEAST_REST else []

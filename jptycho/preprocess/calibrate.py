@@ -5,21 +5,30 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.optimize import least_squares
+from scipy.special import expit
 
 from jptycho.data.dataset import Calibration, Dataset4D, sampling_of, wavelength_of
 from jptycho.errors import ConfigError
-from jptycho.types import Float
+from jptycho.types import Float, Shaped
 
 LOWEST_ENERGY = 10e3  # eV: below it, a number was meant in keV
 HIGHEST_ENERGY = 5e6
+EDGE = 0.4  # detector pixels, over which a disk's edge falls
 LEAST_DISK = 0.1  # share of the bright disk that a mask must leave
 
 
-def beam_centre(mean_pattern: Float[np.ndarray, "ky kx"]) -> tuple[float, float]:
-    """Where the bright disk is: the centre of mass of what is brighter than a third of its level.
+def beam_centre(
+    mean_pattern: Float[np.ndarray, "ky kx"], mask: Float[np.ndarray, "ky kx"] | None = None
+) -> tuple[float, float]:
+    """Where the bright disk is: the centre of mass of what is bright, however bright that is.
+
+    Pixels weigh clip(4 I / M - 1, 0, 1), M the disk's median, so that an uneven disk pulls to no side. Dead pixels
+    weigh what a round disk would that fits the others best.
 
     Args:
         mean_pattern: average over the scan, zero frequency at [0, 0].
+        mask: zero for dead pixels, likewise.
 
     Returns:
         (y, x) in detector pixels from the zero frequency.
@@ -31,10 +40,30 @@ def beam_centre(mean_pattern: Float[np.ndarray, "ky kx"]) -> tuple[float, float]
     """
     centred = np.fft.fftshift(mean_pattern)
     level = np.quantile(centred, 1 - 0.1 * float(np.mean(centred > 0.1 * centred.max())))
-    weight = np.where(centred > level / 3, centred, 0.0)
+    weight = np.clip(4 * centred / np.median(centred[centred > level / 3]) - 1, 0, 1)
+    if mask is not None and (mask <= 0).any():
+        live = np.fft.fftshift(mask) > 0
+        weight = np.where(live, weight, _round_disk(weight, live))
     rows, columns = (np.arange(n) - n // 2 for n in centred.shape)
     total = weight.sum()
     return float((weight.sum(axis=1) @ rows) / total), float((weight.sum(axis=0) @ columns) / total)
+
+
+def _round_disk(weight: Float[np.ndarray, "ky kx"], live: Shaped[np.ndarray, "ky kx"]) -> Float[np.ndarray, "ky kx"]:
+    """The disk of one, its centre and radius free, that fits a weight best where pixels are live."""
+    y, x = np.indices(weight.shape)
+
+    def disk(values: Float[np.ndarray, "3"], edge: float) -> Float[np.ndarray, "ky kx"]:
+        return expit((values[2] - np.hypot(y - values[0], x - values[1])) / edge)
+
+    seen = weight * live
+    area = max(float(seen.sum()), 1.0)
+    values = np.array([(seen * y).sum() / area, (seen * x).sum() / area, np.sqrt(area / np.pi)])
+    for edge in (0.25 * values[2] + EDGE, EDGE):  # a soft edge first: a sharp one sees only what it touches
+        values = least_squares(
+            lambda v, edge=edge: (disk(v, edge) - weight)[live], values, loss="soft_l1", f_scale=0.3
+        ).x
+    return disk(values, EDGE)
 
 
 def probe_diameter(calibration: Calibration) -> float:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from jptycho.errors import ConfigError
-from jptycho.preprocess.shot_noise import ShotNoise, measure_shot_noise
+from jptycho.preprocess.shot_noise import ShotNoise, measure_shot_noise, single_count
 from jptycho.types import Shaped
 
 SAMPLE = 64  # patterns that are looked at
@@ -19,6 +19,12 @@ LARGEST_GAIN = 2.0  # units of noise an electron, above which a unit is no elect
 LARGEST_READ_NOISE = 0.15  # electrons: with more, rounding makes a mistake in one pixel of a thousand
 CERTAIN = 2.0  # standard errors
 CONTRADICTION = 3.0  # times too large or small
+UNCERTAIN = {
+    "estimated": "the counts' variance shows that an electron leaves about {:.3g} counts, and data.counts_per_electron "
+    "does not say it",
+    "unclear": "it cannot be told whether counts are electrons",
+}
+"""Why counts are not made whole electrons, by the source of their unit."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +34,13 @@ class CountUnit:
     Attributes:
         value: counts per electron.
         source: ``"given"`` by the user or file; ``"seen"``, all counts being its multiples and varying as electrons
-            do; ``"estimated"`` from their variance.
+            do; ``"estimated"`` from their variance; ``"unclear"``, all counts being its multiples but varying more than
+            electrons do, where that may be noise or the dark level.
         noise: what variance against mean shows; None where that cannot be told.
     """
 
     value: float
-    source: Literal["given", "seen", "estimated"]
+    source: Literal["given", "seen", "estimated", "unclear"]
     noise: ShotNoise | None = dataclasses.field(default=None, repr=False, compare=False)
 
 
@@ -107,8 +114,8 @@ def unit_of(
 ) -> CountUnit:
     """Counts per electron: as given, else as the counts show, else from their variance.
 
-    Counts are taken for electrons where all are multiples of one number and vary as electrons do. An integrating
-    detector stores whole numbers too, but vary by more than their unit.
+    Counts are taken for electrons where all are multiples of one number and vary as electrons do. Those of an
+    integrating detector are whole numbers too, but vary by more than their unit, and so do those that stand alone.
 
     Args:
         counts: of the scan, (slow, fast, ky, kx) or (scan, ky, kx), in its order.
@@ -125,15 +132,36 @@ def unit_of(
     noise = measure_shot_noise(counts, mask)
     if given is not None:
         return CountUnit(given, "given", noise)
-    unit = common_unit(counts)
-    if are_multiples(counts, unit) and not _exceeds(noise, LARGEST_GAIN * unit):
-        return CountUnit(unit, "seen", noise)
-    return CountUnit(1.0 if noise is None else max(noise.gain, 1e-12), "estimated", noise)
+    unit, single = common_unit(counts), single_count(counts, mask)
+    if are_multiples(counts, unit):
+        electrons = _are_electrons(noise, single, LARGEST_GAIN * unit)
+        if electrons is None or electrons:
+            return CountUnit(unit, "seen" if electrons else "unclear", noise)
+    if noise is None:
+        return CountUnit(1.0 if single is None else single, "estimated")
+    return CountUnit(max(noise.gain, 1e-12), "estimated", noise)
+
+
+def _are_electrons(noise: ShotNoise | None, single: float | None, most: float) -> bool | None:
+    """Whether an electron leaves no more than so many counts; None where nothing tells, but much varies more."""
+    if noise is None:
+        return single is None or single <= most
+    if _exceeds(noise, most):
+        return False
+    if single is not None:
+        return single <= most or noise.gain + CERTAIN * noise.error < most
+    above = noise.gain > most if np.isinf(noise.error) else _seems_above(noise, most)
+    return None if above and np.isnan(noise.least) else True
+
+
+def _seems_above(noise: ShotNoise, gain: float) -> bool:
+    """Whether the fit of variance against mean alone says that an electron leaves more than so many counts."""
+    return noise.gain - CERTAIN * noise.error > gain
 
 
 def _exceeds(noise: ShotNoise | None, gain: float) -> bool:
     """Whether an electron certainly leaves more than so many counts, by all that variance against mean shows."""
-    return noise is not None and noise.gain - CERTAIN * noise.error > gain and noise.least > gain
+    return noise is not None and _seems_above(noise, gain) and noise.least > gain
 
 
 def check_unit(counts: Shaped[np.ndarray, "scan ky kx"], unit: CountUnit, read_noise: float) -> None:
@@ -187,9 +215,8 @@ def whole_electrons(
         >>> whole_electrons(np.array([[[0, 41, 79]]]), CountUnit(40.0, "given"))[0].tolist()
         [[[0, 1, 2]]]
     """
-    if unit.source == "estimated":
-        seen = f"an electron leaves about {unit.value:.3g} counts"
-        return counts, f"the counts' variance shows that {seen}, and data.counts_per_electron does not say it"
+    if unit.source in UNCERTAIN:
+        return counts, UNCERTAIN[unit.source].format(unit.value)
     if read_noise > LARGEST_READ_NOISE:
         return counts, f"read-out noise of {read_noise:g} electrons is part of them"
     if not _nearly_whole(counts, unit.value):

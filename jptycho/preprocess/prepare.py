@@ -155,11 +155,7 @@ def nominal_probe(
         first = jnp.asarray(given / np.linalg.norm(given), jnp.result_type(1j))
     if modes < first.shape[0]:
         raise ConfigError(f"probe.modes: {modes}, but data.probe has {first.shape[0]}. Ask for at least that many.")
-    if modes == first.shape[0]:
-        return first
-    more = incoherent_modes(first[0], modes - first.shape[0] + 1)
-    together = jnp.concatenate([first, more[1:]])
-    return together / jnp.linalg.norm(together)
+    return first if modes == first.shape[0] else incoherent_modes(first, modes)
 
 
 def _without_empty(modes: np.ndarray) -> np.ndarray:
@@ -227,7 +223,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
     mean_pattern = _mean_pattern(counts, mask)
     if mean_pattern.sum() <= 0:
         raise FormatError("data.mask: leaves no electron. Name an array that is zero for dead pixels only.")
-    centre = beam_centre(mean_pattern)
+    centre = beam_centre(mean_pattern, mask)
     probe = nominal_probe(dataset, grid, spec, centre, modes)
     read_noise = dataset.calibration.read_noise
     unit = unit_of(counts.reshape(dataset.shape), dataset.calibration.counts_per_electron, mask)

@@ -4,7 +4,11 @@ A counting process of gain g has variance g times its mean above the dark level:
 the read-out noise and c what patterns change from position to position. Third differences (weights 1, -3, 3, -1) along
 the scan and along both axes of the detector leave little of that change, whatever the specimen, and all of the noise
 where pixels are independent. Where an electron's charge spreads over neighbouring pixels they are not: its noise then
-shows in sums over blocks of pixels, which are believed as long as the change of the patterns is small in them.
+shows in sums over blocks of pixels, which are believed as long as the change of the patterns is small in them: up to a
+spread of about 0.4 pixel (standard deviation). The gain of a wider one comes out too small.
+
+Where most of a dark pixel's counts are zero its dark level is zero too, whatever else is not known, and a count that
+stands alone between zeros shows what one electron leaves.
 
 Source: Janesick, Photon Transfer (2007), chapters 4 and 5, for variance against mean.
 """
@@ -34,6 +38,8 @@ SURE = 0.2  # standard errors of a rise that is certain, in that rise
 BETTER = 0.7  # of the misfit, below which the quadratic term is needed
 SATURATED_LEVELS = 20  # distinct counts that a scan has before one of them may be the detector's limit
 SATURATED_SHARE = 2e-3  # of the patterns, in which a pixel may stand at that limit
+MOSTLY = 0.5  # share of zeros above which the dark level is zero, and single electrons can be told
+LEAST_ALONE = 100  # counts that stand alone, to tell what one electron leaves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +48,13 @@ class ShotNoise:
 
     Attributes:
         gain: counts that one electron leaves.
-        error: its standard error; infinite where all pixels are about equally bright, so that the dark level is not
-            known and the gain is variance over mean.
+        error: its standard error. Where the rise is uncertain and the dark level zero, the gain is variance over mean;
+            also where all pixels are about equally bright, then with an infinite error: the dark level is not known.
         read_noise: standard deviation of the darkest pixels, their own shot noise included.
         dark_level: mean of the darkest pixels.
         least: smallest rise of the variance with the mean, from the darkest pixels to any level where that is certain;
-            electrons rise by one unit somewhere, however much the patterns change elsewhere; not a number where no
-            level is.
+            electrons rise by one unit somewhere, however much the patterns change elsewhere. Where no level is, the
+            smallest ratio of variance and mean if the dark level is zero, else not a number.
         patterns_change: share of the variance, at most, that is the change of the patterns and no noise.
     """
 
@@ -80,9 +86,10 @@ def measure_shot_noise(
         True
     """
     good = _working(counts) if mask is None else _working(counts) & (mask > 0)
-    by_difference = _fit(counts, good, differences=True)
+    known = _dark_is_zero(counts, good)
+    by_difference = _fit(counts, good, differences=True, dark_is_zero=known)
     if by_difference is None:  # a mask of scattered pixels leaves no neighbours
-        return _fit(counts, good, differences=False)
+        return _fit(counts, good, differences=False, dark_is_zero=known)
     by_block = _fit(_in_blocks(counts), _in_blocks(good).astype(int) == BLOCK**2, differences=False)
     if by_block is None or by_block.patterns_change > CLEAN:
         return by_difference
@@ -90,6 +97,52 @@ def measure_shot_noise(
     if not (by_block.gain - 2 * by_block.error > spread and spread < by_block.least and by_block.gain < most):
         return by_difference
     return dataclasses.replace(by_block, read_noise=by_difference.read_noise, dark_level=by_difference.dark_level)
+
+
+def single_count(
+    counts: Shaped[np.ndarray, "*scan ky kx"], mask: Shaped[np.ndarray, "ky kx"] | None = None
+) -> float | None:
+    """What one electron leaves where it is alone: the lower quartile of counts between zeros at the positions around.
+
+    Of sparse pixels only, which are zero in more than half of the patterns: P(1) / P(2) = 2 / m of Poisson's numbers,
+    and where neighbours are zero the mean m is small, however much the patterns change.
+
+    Args:
+        counts: in scan order, (slow, fast, ky, kx) or (scan, ky, kx).
+        mask: zero for pixels to leave out.
+
+    Returns:
+        counts, less than the mean where charge per electron varies; None where too few stand alone.
+
+    Example:
+        >>> shot = np.random.default_rng(0).poisson(0.1, (20, 20, 8, 8)) * 30.0
+        >>> single_count(shot)
+        30.0
+    """
+    live = np.ones(counts.shape[-2:], bool) if mask is None else mask > 0
+    occupied = [(run != 0).mean(axis=(0, 1)) for run in _runs(counts)]
+    if len(occupied) < LEAST_RUNS:
+        return None
+    share = np.mean(occupied, axis=0)
+    sparse = live & (share > 0) & (share < MOSTLY)
+    found = np.concatenate([_alone(run[..., sparse]) for run in _runs(counts)])
+    return float(np.quantile(found, 0.25)) if len(found) >= LEAST_ALONE else None
+
+
+def _alone(run: np.ndarray) -> np.ndarray:
+    """Counts (some,) that are not zero in the middle of a run, between zeros before and behind along the scan."""
+    empty = run == 0
+    middle, between = run[:, 1:-1], empty[:, :-2] & empty[:, 2:]
+    if len(run) > 1:
+        middle, between = middle[1:-1], between[1:-1] & empty[:-2, 1:-1] & empty[2:, 1:-1]
+    return middle[between & (middle != 0)]
+
+
+def _dark_is_zero(counts: Shaped[np.ndarray, "*scan ky kx"], good: Shaped[np.ndarray, "ky kx"]) -> bool:
+    """Whether the darkest of some pixels are zero more often than not."""
+    flat = counts.reshape(-1, *counts.shape[-2:])
+    zeros = (flat[:: max(1, len(flat) // 256)] == 0).mean(axis=0)[good]
+    return bool(zeros.size and np.quantile(zeros, 1 - 1 / LEVELS) > MOSTLY)
 
 
 def _working(counts: Shaped[np.ndarray, "*scan ky kx"]) -> np.ndarray:
@@ -142,7 +195,7 @@ def _filtered(run: np.ndarray, weights: np.ndarray, differences: bool) -> np.nda
     return out
 
 
-def _fit(counts: np.ndarray, good: np.ndarray, differences: bool) -> ShotNoise | None:
+def _fit(counts: np.ndarray, good: np.ndarray, differences: bool, dark_is_zero: bool = False) -> ShotNoise | None:
     """Variance against mean over levels of the mean."""
     if differences and min(counts.shape[-2:]) < TAPS:
         return None
@@ -167,9 +220,12 @@ def _fit(counts: np.ndarray, good: np.ndarray, differences: bool) -> ShotNoise |
     uncertain = float(np.sqrt(np.linalg.pinv(slope.T @ slope)[1, 1]))
     change = float(np.max(quadratic[0][2] * above**2 / quadratic[1]))
     least = _least_rise(mean, variance, error)
-    if 2 * uncertain > gain and above.max() < mean.min():
-        gain, uncertain = variance.sum() / mean.sum(), np.inf
-    return ShotNoise(float(gain), uncertain, float(np.sqrt(floor)), float(mean.min()), least, change)
+    if np.isnan(least) and dark_is_zero:
+        least = float((variance / np.maximum(mean, 1e-12)).min())
+    if 2 * uncertain > gain and (dark_is_zero or above.max() < mean.min()):
+        gain = variance.sum() / mean.sum()
+        uncertain = np.linalg.norm(error) / mean.sum() if dark_is_zero else np.inf
+    return ShotNoise(float(gain), float(uncertain), float(np.sqrt(floor)), float(mean.min()), least, change)
 
 
 def _least_rise(mean: np.ndarray, variance: np.ndarray, error: np.ndarray) -> float:
