@@ -158,7 +158,11 @@ def effective(config: Config, problem: Problem) -> Config:
         "corner": chosen.corner if pixels.corner == AUTO else pixels.corner,
     }
     loss = _loss(config, problem)
-    share = (HELD_OUT if config.method == "dgp" else 0.0) if config.stop.held_out == AUTO else config.stop.held_out
+    halved = _half_sets(config, problem)
+    blind = config.method == "pixels" and not halved and problem.undivided and config.pixels.solver == GRADIENT
+    judged = config.method == "dgp" or (blind and config.pixels.half_sets == AUTO)
+    share = (HELD_OUT if judged else 0.0) if config.stop.held_out == AUTO else config.stop.held_out
+    update["half_sets"] = halved
     return config.model_copy(
         update={
             "loss": loss,
@@ -180,6 +184,21 @@ def _priors(config: Config, problem: Problem) -> DGPConfig:
     if used:
         _check_levels(dgp, problem)
     return dgp
+
+
+def _half_sets(config: Config, problem: Problem) -> bool:
+    """Whether pixels are reconstructed from half sets; refused where that is asked for and cannot be."""
+    wanted, held_out = config.pixels.half_sets, config.stop.held_out not in (AUTO, 0)
+    if config.method != "pixels" or wanted is False:
+        return False
+    if wanted is True and problem.undivided:
+        raise ConfigError(f"pixels.half_sets: electrons cannot be divided: {problem.undivided}. Set half_sets = false.")
+    if wanted is True and held_out:
+        raise ConfigError(
+            f"pixels.half_sets: the halves judge each other, found stop.held_out = {config.stop.held_out:g} as well. "
+            "Remove one of them."
+        )
+    return wanted is True or not (problem.undivided or held_out or config.pixels.solver != GRADIENT)
 
 
 def _check_levels(dgp: DGPConfig, problem: Problem) -> None:

@@ -25,7 +25,7 @@ class DGPConfig(Section):
         description="estimate to pre-train on: some epochs of pixels; dpc: differential phase contrast; "
         "parallax: images of a defocused bright disk, aligned; random: none",
     )
-    start_epochs: int = Field(6, ge=0, description="epochs of the pixel reconstruction that gives the estimate")
+    start_epochs: int = Field(12, ge=0, description="epochs of the pixel reconstructions that give the estimate")
     start_file: str | None = Field(None, description="a result to start from instead")
     split: bool = Field(
         True, description="whether each half of the electrons judges what the network makes of the other's estimate"

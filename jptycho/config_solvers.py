@@ -18,6 +18,11 @@ class PixelsConfig(Section):
 
     solver: SolverName = Field("gradient", description="gradient, or a classical engine with its own table below")
     epochs: int = Field(20, ge=1, description="times that every pattern is seen")
+    half_sets: bool | Literal["auto"] = Field(
+        AUTO,
+        description="reconstruct each half of the electrons and filter by what both have in common; auto: wherever the "
+        "electrons can be divided, the solver is gradient and nothing is held out",
+    )
     batch: Count | Literal["auto"] = Field(AUTO, description="patterns a step")
     object_rate: Positive | Literal["auto"] = Field(AUTO, description="gradient: learning rate in rad")
     probe_rate: Positive | Literal["auto"] = Field(
@@ -68,7 +73,7 @@ class StopConfig(Section):
     held_out: Share | Literal["auto"] = Field(
         AUTO,
         description="share of the electrons, or of the detector's pixels where those are not counted, that judges; "
-        "auto: 0.1 for the DGP, 0 (no judging) for pixels",
+        "auto: 0.1 for the DGP, and for pixels where electrons cannot be divided into half sets; else 0 (no judging)",
     )
     patience: Count = Field(5, description="epochs without improvement after which a stage ends")
     all_electrons: bool = Field(

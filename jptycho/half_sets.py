@@ -1,79 +1,145 @@
-"""The object by each half of the electrons alone: what a network is shown and what judges it."""
+"""The object by each half of the electrons alone, and what both confirm of it: the stage of the half sets."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
+from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
+from jptycho.diagnostics.resolution import RingCorrelation, crossing
 from jptycho.engines import pixel_mesh, pixel_solver
-from jptycho.parallel import replicate
-from jptycho.preprocess.guess import DIRECT
+from jptycho.ensembles import stacked
+from jptycho.forward.model import Fields
+from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import Problem
-from jptycho.representations.base import POTENTIAL, Guess, initialise
-from jptycho.run import Run, stream
-from jptycho.solvers.base import distribute, init_state
-from jptycho.solvers.loop import INTERRUPTED, Stage, run_epochs
-from jptycho.stages import estimate_of, reference_of
+from jptycho.representations.base import POTENTIAL, Guess, initialise, transmission
+from jptycho.run import HALVES, Reached, Run, stream
+from jptycho.solvers.band_gains import Quadratic, best_gains, frequency_bands, loss_by_band, with_gains
+from jptycho.solvers.base import State, distribute
+from jptycho.solvers.ensemble import EnsembleSolver, member_channels
+from jptycho.stages import optimise
 from jptycho.types import Array
-from jptycho.words import advice
+
+HALF_BIT = 1 / 7
+"""Ring correlation of halves where that of their mean with the truth is about a half."""
 
 
-def estimate_halves(run: Run, guess: Guess, member: int) -> Array | None:
-    """The object by each half of the electrons alone, from nothing but the probe that is known.
+def run_half_sets(run: Run, guess: Guess, epochs: int) -> tuple[list[Guess], str]:
+    """Reconstruct each half of the electrons by pixels, and filter what they give by what both confirm.
 
     Args:
         run: the run.
-        guess: whose probe is used.
-        member: of an ensemble, whose halves are meant.
+        guess: where every half starts.
+        epochs: to run.
 
     Returns:
-        channels (2, slices, channels, Y, X); None where an interruption was asked for.
+        for each pair of halves the filtered estimate, its ``halves`` filtered as well; and the status.
     """
     assert run.halves is not None
-    halves, direct = run.halves[member], DIRECT.get(run.config.dgp.start)
-    if direct is not None:
-        positive = run.config.object.kind == POTENTIAL
-        return jnp.stack([jnp.asarray(direct(half, positive)) for half in halves])
-    epochs = max(1, run.config.dgp.start_epochs)
-    blank = dataclasses.replace(guess, object=run.problem.guess.object)
-    found = []
-    for number, half in enumerate(halves):
-        estimate, status = estimate_by_pixels(run, half, blank, epochs, ("half sets", member, number))
-        if status == INTERRUPTED:
-            return None
-        found.append(estimate.object)
-    run.say(f"estimated the object from each half of the electrons: {epochs} epochs of pixels")
-    return jnp.stack(found)
+    config, mesh = run.config, pixel_mesh(run.config)
+    members = 2 * len(run.halves)
+    member = pixel_solver(config, run.halves[0][0], mesh, epochs)
+    solver = EnsembleSolver(member, members, together=1 if jax.default_backend() == "cpu" else members)
+    started = [initialise(member.model, stream(run, HALVES, "weights", n), guess) for n in range(members)]
+    start = (stacked([params for params, _ in started]), stacked([constants for _, constants in started]))
+
+    def filtered(state: State) -> Array:
+        objects = jax.device_put(member_channels(state), jax.devices()[0])
+        sampling = run.problem.setup.grid.sampling
+        pairs = range(0, members, 2)
+        means = [half_set_filter(objects[n], objects[n + 1], guess.coverage, sampling).mean for n in pairs]
+        return jnp.mean(jnp.stack(means), axis=0)
+
+    alone = dataclasses.replace(run, held=None, show=filtered)  # the halves judge each other
+    reached: Reached = optimise(alone, HALVES, solver, mesh, guess, start, epochs)
+    run.announce("filtering the half sets", 0, 0)
+    return [combine_halves(run, mesh, reached.guess, number) for number in range(len(run.halves))], reached.status
 
 
-def estimate_by_pixels(
-    run: Run, problem: Problem, guess: Guess, epochs: int, names: tuple[Any, ...]
-) -> tuple[Guess, str]:
-    """Some epochs of pixels that no checkpoint keeps.
+def combine_halves(run: Run, mesh: Mesh, found: Guess, number: int) -> Guess:
+    """One estimate from a pair of halves: the Wiener-filtered mean, each band as strong as the other half confirms.
 
     Args:
         run: the run.
-        problem: its scan, or a part of the electrons of that.
-        guess: where to start.
-        epochs: to run.
-        names: of the random numbers.
+        mesh: devices.
+        found: with the object and probe of every half as members.
+        number: of the pair.
 
     Returns:
-        the estimate reached, and the status.
+        the estimate; it has no members.
     """
-    config, mesh = run.config, pixel_mesh(run.config)
-    solver = pixel_solver(config, problem, mesh, epochs)
-    params, constants = initialise(solver.model, stream(run, *names, "weights"), guess)
-    constants = replicate(mesh, constants)
-    data = distribute(problem.counts, problem.setup, mesh, reference_of(run, problem))
-    state = init_state(solver, mesh, params, constants, stream(run, *names, "epochs"))
-    name = str(names[0]) if len(names) == 1 else f"half {names[-1] + 1} of the electrons"
-    settings = (epochs, run.started, advice(config, "pixels"))
-    stage = Stage(name, solver, mesh, constants, data, *settings, announce=run.announce)
-    state, status = run_epochs(
-        stage, state, lambda record, now: run.announce(name, record.epoch, record.epochs), run.stop
+    found = jax.device_put(found, jax.devices()[0])
+    objects, probes = found.members, found.member_probes
+    assert run.halves is not None
+    assert objects is not None
+    assert probes is not None
+    first, second = 2 * number, 2 * number + 1
+    sampling, (rows, columns) = run.problem.setup.grid.sampling, found.coverage.shape
+    filtered = half_set_filter(objects[first], objects[second], found.coverage, sampling)
+    bands = jnp.asarray(frequency_bands((rows, columns), sampling), found.object.dtype)
+    judges = zip(filtered.halves, probes[first : second + 1], reversed(run.halves[number]), strict=True)
+    losses = [
+        _judged_by_band(run.config.loss, mesh, dataclasses.replace(found, object=half, probe=probe), bands, judge)
+        for half, probe, judge in judges
+    ]
+    gains = best_gains(jax.tree.map(jnp.add, *losses))
+    run.say(_in_words(filtered, gains))
+    admit = partial(_admitted, run.config.object.kind)
+    return dataclasses.replace(
+        found,
+        object=admit(with_gains(filtered.mean, bands, gains)),
+        halves=jnp.stack([admit(with_gains(half, bands, gains)) for half in filtered.halves]),
+        members=None,
+        member_probes=None,
     )
-    return jax.device_put(estimate_of(guess, solver, state, constants), jax.devices()[0]), status
+
+
+def confirm_bands(run: Run, guess: Guess) -> Guess:
+    """An estimate, each band of it as strong as the electrons confirm that are held out.
+
+    Slow structure weighs little in the likelihood of a step, and much in the image.
+
+    Args:
+        run: the run.
+        guess: an estimate that has not seen what is held out.
+
+    Returns:
+        the estimate; its members as they were.
+    """
+    if run.held is None:
+        return guess
+    (rows, columns), sampling = guess.coverage.shape, run.problem.setup.grid.sampling
+    bands = jnp.asarray(frequency_bands((rows, columns), sampling), guess.object.dtype)
+    gains = best_gains(_judged_by_band(run.config.loss, make_mesh(), guess, bands, run.held))
+    run.say(f"held-out electrons confirm {_gains_in_words(gains)}")
+    return dataclasses.replace(guess, object=_admitted(run.config.object.kind, with_gains(guess.object, bands, gains)))
+
+
+def _judged_by_band(loss: str, mesh: Mesh, guess: Guess, bands: Array, judge: Problem) -> Quadratic:
+    """How electrons that an estimate has not seen judge each band of it."""
+    fields = Fields(transmission(guess.object), guess.probe, guess.positions, guess.thickness, guess.tilt)
+    shared = replicate(mesh, (guess.object, fields, bands))
+    losses = loss_by_band(mesh, loss, *shared, distribute(judge.counts, judge.setup, mesh))
+    return jax.device_put(losses, jax.devices()[0])
+
+
+def _admitted(kind: str, channels: Array) -> Array:
+    """Channels that the object's kind admits: filters make no phase of a potential negative, nor any absorption."""
+    if kind == POTENTIAL:
+        return jnp.maximum(channels, 0.0)
+    return channels.at[:, 1:].set(jnp.maximum(channels[:, 1:], 0.0))
+
+
+def _in_words(filtered: HalfSets, gains: Array) -> str:
+    rings = RingCorrelation(*jax.device_get((filtered.frequency, filtered.correlation)))
+    limit = crossing(rings, HALF_BIT)
+    detail = f"{1 / limit:.3g} Å" if limit else "no detail at all"
+    return f"half sets agree to {detail} (ring correlation 1/7) and confirm {_gains_in_words(gains)}"
+
+
+def _gains_in_words(gains: Array) -> str:
+    return f"of {len(gains)} bands, from coarse to fine: " + " ".join(f"{gain:.2f}" for gain in gains)

@@ -18,6 +18,7 @@ from jptycho.data.results import Result, read_result
 from jptycho.engines import pixel_mesh
 from jptycho.errors import ConfigError
 from jptycho.finish import in_finish, run_finish
+from jptycho.half_sets import confirm_bands, run_half_sets
 from jptycho.outcome import collect, guess_from_result, held_out_alike
 from jptycho.pixel_stages import run_last_pixels, run_pixels
 from jptycho.preprocess.guess import DIRECT
@@ -79,7 +80,9 @@ def reconstruct(
         )
         run.say(_summary(run, judged))
         guess, status = problem.guess, DONE
-        if config.method == PIXELS:
+        if config.method == PIXELS and halves is not None:
+            (guess,), status = run_half_sets(run, guess, config.pixels.epochs)
+        elif config.method == PIXELS:
             guess, status = run_last_pixels(run, PIXELS, config, guess, config.pixels.epochs)
         else:
             guess, status = run_priors(run, guess)
@@ -99,20 +102,37 @@ def run_priors(run: Run, guess: Guess) -> tuple[Guess, str]:
     dgp, status = run.config.dgp, DONE
     finish = dgp.finish_epochs and dgp.object == "network"
     if not (finish and in_finish(run)):
-        if dgp.start_file:
-            earlier = read_result(dgp.start_file, name="dgp.start_file")
-            guess = guess_from_result(run.problem, earlier)
-            if run.held is not None and not dgp.split and not held_out_alike(earlier, run.config):
-                run.say(SEEN_BEFORE)
-        elif dgp.start in DIRECT:
-            phase = DIRECT[dgp.start](run.problem, run.config.object.kind == POTENTIAL)
-            guess = dataclasses.replace(guess, object=jnp.asarray(phase))
-        elif dgp.start == "pixels" and not has_checkpoint(run, DGP):
-            reached = run_pixels(run, PIXELS, run.config, guess, dgp.start_epochs)
-            guess, status = reached.guess, reached.status
+        guess, estimates, status = _estimated(run, guess)
         if status == DONE:
-            guess, status = run_generators(run, guess)
+            guess, status = run_generators(run, guess, estimates)
+            guess = confirm_bands(run, guess) if status == DONE else guess
     return run_finish(run, guess) if finish and status == DONE else (guess, status)
+
+
+def _estimated(run: Run, guess: Guess) -> tuple[Guess, list[Guess] | None, str]:
+    """What the networks start from, the same by halves of the electrons where pixels made it, and the status."""
+    dgp, config = run.config.dgp, run.config
+    if dgp.start_file:
+        earlier = read_result(dgp.start_file, name="dgp.start_file")
+        guess = guess_from_result(run.problem, earlier)
+        if run.held is not None and not dgp.split and not held_out_alike(earlier, config):
+            run.say(SEEN_BEFORE)
+    elif dgp.start in DIRECT:
+        phase = DIRECT[dgp.start](run.problem, config.object.kind == POTENTIAL)
+        guess = dataclasses.replace(guess, object=jnp.asarray(phase))
+    if dgp.start != "pixels" or has_checkpoint(run, DGP):
+        return guess, None, DONE
+    if run.halves is None:
+        if dgp.start_file:
+            return guess, None, DONE
+        reached = run_pixels(run, PIXELS, config, guess, dgp.start_epochs)
+        return reached.guess, None, reached.status
+    blank = dataclasses.replace(guess, object=run.problem.guess.object)
+    estimates, status = run_half_sets(run, blank, dgp.start_epochs)
+    if dgp.start_file:
+        return guess, estimates, status
+    mean = jnp.mean(jnp.stack([estimate.object for estimate in estimates]), axis=0)
+    return dataclasses.replace(estimates[0], object=mean, halves=None), estimates, status
 
 
 SEEN_BEFORE = (
@@ -133,6 +153,8 @@ def _divided(
             members_at_once(config, problem)  # refused before anything large is made
         if config.dgp.split:
             halves = [halve(problem, config.seed, member) for member in range(config.dgp.members)]
+    elif config.pixels.half_sets:
+        halves = [halve(problem, config.seed)]
     return problem, held, halves, judged
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
+
 from jptycho.config import Config
 from jptycho.data.checkpoints import load_facts
 from jptycho.engines import pixel_mesh, pixel_solver
+from jptycho.parallel import replicate
 from jptycho.representations.base import Guess, initialise
 from jptycho.run import ALL, Reached, Run, folder_of, has_checkpoint, stream
-from jptycho.solvers.loop import DONE
-from jptycho.stages import optimise
+from jptycho.solvers.base import distribute, init_state
+from jptycho.solvers.loop import DONE, Stage, run_epochs
+from jptycho.stages import estimate_of, optimise, reference_of
+from jptycho.words import advice
 
 
 def run_pixels(run: Run, name: str, config: Config, guess: Guess, epochs: int, scheduled: int | None = None) -> Reached:
@@ -60,3 +65,29 @@ def run_last_pixels(run: Run, name: str, config: Config, guess: Guess, epochs: i
     whole = dataclasses.replace(run, problem=run.whole, held=None, halves=None, fallback=found)
     again = run_pixels(whole, ALL, config, guess, best, epochs)
     return (again.guess if again.status == DONE else whole.fallback or found), again.status
+
+
+def estimate_by_pixels(run: Run, guess: Guess, epochs: int, name: str) -> tuple[Guess, str]:
+    """Some epochs of pixels that no checkpoint keeps and nothing judges.
+
+    Args:
+        run: the run.
+        guess: where to start.
+        epochs: to run.
+        name: of what they are for.
+
+    Returns:
+        the estimate reached, and the status.
+    """
+    config, mesh = run.config, pixel_mesh(run.config)
+    solver = pixel_solver(config, run.problem, mesh, epochs)
+    params, constants = initialise(solver.model, stream(run, name, "weights"), guess)
+    constants = replicate(mesh, constants)
+    data = distribute(run.problem.counts, run.problem.setup, mesh, reference_of(run, run.problem))
+    state = init_state(solver, mesh, params, constants, stream(run, name, "epochs"))
+    settings = (epochs, run.started, advice(config, "pixels"))
+    stage = Stage(name, solver, mesh, constants, data, *settings, announce=run.announce)
+    state, status = run_epochs(
+        stage, state, lambda record, now: run.announce(name, record.epoch, record.epochs), run.stop
+    )
+    return jax.device_put(estimate_of(guess, solver, state, constants), jax.devices()[0]), status

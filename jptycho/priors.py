@@ -15,8 +15,9 @@ from jptycho.constraints import penalties_of, projections_of
 from jptycho.engines import preconditioner_of, refined
 from jptycho.ensembles import members_together, stacked
 from jptycho.errors import DivergenceError
-from jptycho.half_sets import estimate_by_pixels, estimate_halves
 from jptycho.parallel import make_mesh
+from jptycho.pixel_stages import estimate_by_pixels
+from jptycho.preprocess.guess import DIRECT
 from jptycho.preprocess.prepare import Problem
 from jptycho.pretrain import (
     Generator,
@@ -26,7 +27,7 @@ from jptycho.pretrain import (
     better_added,
     continue_pretraining,
 )
-from jptycho.representations.base import Guess, ModelSpec, Representation, initialise
+from jptycho.representations.base import POTENTIAL, Guess, ModelSpec, Representation, initialise
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe, added_to_estimate
 from jptycho.representations.networks import UNetSpec, parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe
@@ -44,12 +45,13 @@ PIXEL_PROBE = 10.0
 """Learning rate of a probe of pixels, in that of a network's."""
 
 
-def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
+def run_generators(run: Run, guess: Guess, estimates: list[Guess] | None = None) -> tuple[Guess, str]:
     """Pre-train object and probe generators on an estimate, then optimise them jointly.
 
     Args:
         run: the run.
         guess: the estimate.
+        estimates: by the halves of each member's electrons, where pixels made them.
 
     Returns:
         the estimate reached, and the status.
@@ -64,7 +66,8 @@ def run_generators(run: Run, guess: Guess) -> tuple[Guess, str]:
     guess = jax.device_put(guess, mesh.devices[0])
     starts = []
     for number in range(settings.members):
-        start = None if run.stop() else _start(run, model, guess, number)
+        halves = None if estimates is None else estimates[number].halves
+        start = None if run.stop() else _start(run, model, dataclasses.replace(guess, halves=halves), number)
         if start is None:
             return guess, INTERRUPTED
         starts.append(start)
@@ -84,7 +87,7 @@ def _compare_with_pixels(run: Run, mesh: Mesh, guess: Guess, found: Guess) -> No
         run.say("nothing is held out (stop.held_out = 0), so nothing tells whether the random start found the object")
         return
     try:
-        quick, status = estimate_by_pixels(run, run.problem, guess, epochs, (COMPARISON,))
+        quick, status = estimate_by_pixels(run, guess, epochs, COMPARISON)
     except DivergenceError:
         run.say("random start: pixels diverge, so nothing tells whether the networks found the object")
         return
@@ -121,11 +124,11 @@ def _start(run: Run, model: ModelSpec, guess: Guess, member: int) -> tuple[Any, 
     None where an interruption was asked for meanwhile: half of that is no start.
     """
     settings, resumed = run.config.dgp, has_checkpoint(run, DGP)
-    if run.halves is not None:
+    if run.halves is not None and guess.halves is None:
         # Of what a checkpoint holds only the shape matters.
-        halves = jnp.stack([guess.object] * 2) if resumed else estimate_halves(run, guess, member)
-        if halves is None:
-            return None
+        direct = (lambda half, positive: guess.object) if resumed else DIRECT[settings.start]
+        positive = run.config.object.kind == POTENTIAL
+        halves = jnp.stack([jnp.asarray(direct(half, positive)) for half in run.halves[member]])
         guess = dataclasses.replace(guess, halves=halves)
     params, constants = initialise(model, stream(run, DGP, "weights", member), guess)
     if resumed or settings.start == "random" or not settings.pretrain_steps:

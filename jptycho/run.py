@@ -17,10 +17,11 @@ from jptycho.errors import CheckpointError, ConfigError
 from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_key
 from jptycho.representations.base import Guess
+from jptycho.solvers.base import State
 from jptycho.solvers.loop import Announce, Record
 from jptycho.types import Array
 
-PIXELS, DGP, FINISH, ALL = "pixels", "dgp", "finish", "all electrons"
+HALVES, PIXELS, DGP, FINISH, ALL = "half sets", "pixels", "dgp", "finish", "all electrons"
 """Stages of a run; the last repeats the one before with what was held out."""
 Say = Callable[[str], None]
 Observer = Callable[[Record, Callable[[], Array]], None]
@@ -45,6 +46,7 @@ class Run:
         halves: for each network the scan by each half of the electrons, or None; they judge it.
         history: of every epoch so far.
         fallback: estimate that is better than a stage interrupted in the middle; None where there is none.
+        show: the object of a state as observers see it; None for that of the solver.
     """
 
     config: Config
@@ -60,6 +62,7 @@ class Run:
     halves: list[tuple[Problem, Problem]] | None = None
     history: list[Record] = dataclasses.field(default_factory=list)
     fallback: Guess | None = None
+    show: Callable[[State], Array] | None = None
 
 
 def stream(run: Run, *names: str | int) -> Array:

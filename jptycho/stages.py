@@ -22,7 +22,7 @@ from jptycho.parallel import replicate
 from jptycho.preprocess.knowledge import check_known, known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Guess, Representation, transmission
-from jptycho.run import DGP, FINISH, PIXELS, Reached, Run, folder_of, has_checkpoint, save, stream
+from jptycho.run import DGP, FINISH, HALVES, PIXELS, Reached, Run, folder_of, has_checkpoint, save, stream
 from jptycho.solvers.base import ScanData, Solver, State, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.loop import Judge, Record, Stage, run_epochs
@@ -69,7 +69,7 @@ def optimise(
     def observe(record: Record, now: State) -> None:
         nonlocal saved_at
         run.history.append(record)
-        run.observe(record, lambda: jnp.copy(object_channels(solver, now, constants)))
+        run.observe(record, lambda: jnp.copy(run.show(now) if run.show else object_channels(solver, now, constants)))
         if best is not None and record.held_out < best.value:
             # The next epoch takes the state's arrays.
             best.state, best.value, best.epoch = jax.tree.map(jnp.copy, now), record.held_out, record.epoch
@@ -135,7 +135,10 @@ def _distributed(run: Run, mesh: Mesh, name: str) -> ScanData:
     """The scan on its devices, with what penalties and projections compare the unknowns with."""
     known = reference_of(run, run.problem)
     counts, setup = run.problem.counts, run.problem.setup
-    if name == DGP and run.halves is not None:
+    if name == HALVES and run.halves is not None:
+        counts = np.stack([half.counts for pair in run.halves for half in pair], axis=1)
+        setup = run.halves[0][0].setup
+    elif name == DGP and run.halves is not None:
         halved = [np.stack([first.counts, second.counts], axis=1) for first, second in run.halves]
         counts, setup = np.stack(halved, axis=1), run.halves[0][0].setup
         counts = counts[:, 0] if len(halved) == 1 else counts
@@ -194,14 +197,17 @@ def estimate_of(guess: Guess, solver: Solver, state: State, constants: Any) -> G
         the estimate.
     """
     fields = _fields(solver, state.params, constants)
-    return dataclasses.replace(
+    found = dataclasses.replace(
         guess,
         object=object_channels(solver, state, constants),
         probe=fields.probe,
         positions=fields.positions,
         tilt=fields.tilt,
-        members=member_channels(state) if isinstance(solver, EnsembleSolver) else guess.members,
     )
+    if not isinstance(solver, EnsembleSolver):
+        return found
+    every = _every(solver, state.params, constants)
+    return dataclasses.replace(found, members=member_channels(state), member_probes=every.probe)
 
 
 @dataclasses.dataclass
@@ -245,6 +251,12 @@ def object_channels(solver: Solver, state: State, constants: Any) -> Array:
 def _fields(solver: Solver, params: Any, constants: Any) -> Fields:
     """Everything the physics sees, compiled once for all runs of equal settings."""
     return solver.fields(params, constants)
+
+
+@partial(jax.jit, static_argnames="solver")
+def _every(solver: EnsembleSolver, params: Any, constants: Any) -> Fields:
+    """What the physics sees of each member."""
+    return solver.every(params, constants)
 
 
 @partial(jax.jit, static_argnames="representation")

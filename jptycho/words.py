@@ -37,6 +37,8 @@ def objective_in_words(config: Config) -> list[str]:
     by_pixels = config.dgp.start == "pixels" and (config.dgp.start_file is None or config.dgp.split)
     if config.method == "pixels" or by_pixels:
         lines.append(f"pixels by {_solver_in_words(config)}")
+    if config.pixels.half_sets is True:
+        lines.append("two half sets of the electrons, filtered by what both have in common")
     if config.method == "dgp":
         lines += _priors_in_words(config.dgp)
     return lines
@@ -137,6 +139,7 @@ def advice(config: Config, stage: str) -> str:
     if stage == "finish":
         return "Lower dgp.finish_rate, or set dgp.finish_epochs = 0."
     if stage == "dgp" or config.pixels.solver == GRADIENT:
+        stage = "dgp" if stage == "dgp" else "pixels"
         return f"Lower {stage}.object_rate or {stage}.probe_rate, and any weight of [penalties]."
     if config.pixels.solver == "lsqml":
         return "Lower lsqml.beta, or raise lsqml.damping."

@@ -60,7 +60,15 @@ def whole(small_scan):
 
 def check(small_scan, whole, tmp_path, number):
     expected, events = whole
-    stages = ("pixels", "half 1", "half 2", "pre-training the object", "pre-training the probe", "dgp", "finish", "all")
+    stages = (
+        "half sets",
+        "filtering the half sets",
+        "pre-training the object",
+        "pre-training the probe",
+        "dgp",
+        "finish",
+        "all",
+    )
     assert all(any(name.startswith(stage) for name in events) for stage in stages), events
     ended = 0
     for at in moments(events, number):
@@ -88,7 +96,7 @@ def test_a_repetition_that_is_interrupted_twice_keeps_what_had_been_found(small_
     """Half a repetition with all electrons is worse than what held-out electrons had chosen."""
     at = whole[1].index("all electrons 1")
     first, _ = run(small_scan, tmp_path / "c", at)
-    second, events = run(small_scan, tmp_path / "c", whole[1].index("pixels: compiling 0"))
+    second, events = run(small_scan, tmp_path / "c", whole[1].index("half sets: compiling 0"))
     assert "all electrons 2" in events
     assert [r.attributes["status"] for r in (first, second)] == ["interrupted"] * 2
     np.testing.assert_array_equal(first.phase, second.phase)

@@ -29,6 +29,7 @@ class Guess:
         coverage: how much each canvas pixel is illuminated, (Y, X), mean one over the canvas.
         halves: the object as each half of the electrons alone gives it; None where they were not divided.
         members: the object as each member of an ensemble has it; None where there is one estimate.
+        member_probes: the probe likewise.
     """
 
     object: Float[Array, "slices channels Y X"]
@@ -39,6 +40,7 @@ class Guess:
     coverage: Float[Array, "Y X"]
     halves: Float[Array, "2 slices channels Y X"] | None = None
     members: Float[Array, "members slices channels Y X"] | None = None
+    member_probes: Complex[Array, "members modes y x"] | None = None
 
 
 @runtime_checkable

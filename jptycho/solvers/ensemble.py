@@ -1,4 +1,4 @@
-"""Several members of a gradient solver, of different seeds and electrons, in one compiled program."""
+"""Several members of a solver, of different seeds and electrons, in one compiled program."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from jptycho.forward.model import Fields
 from jptycho.objective.projections import Projection
 from jptycho.optics.probe import probe_power
 from jptycho.representations.base import ModelSpec, transmission
-from jptycho.solvers.base import Metrics, ScanData, State
-from jptycho.solvers.gradient import GradientSolver
+from jptycho.solvers.base import Metrics, ScanData, Solver, State, known_in, projected
 from jptycho.types import Array, Complex, Float
 
 
@@ -26,12 +25,12 @@ class EnsembleSolver:
     members share them.
 
     Attributes:
-        solver: of each member; it keeps a running mean.
+        solver: of each member.
         members: how many.
         together: members that are mapped at once by ``vmap``; the others wait their turn.
     """
 
-    solver: GradientSolver
+    solver: Solver
     members: int
     together: int = 1
 
@@ -42,13 +41,19 @@ class EnsembleSolver:
 
     @property
     def projections(self) -> tuple[Projection, ...]:
-        """None: a mean of networks cannot be set."""
+        """None of the mean; each member obeys its own."""
         return ()
 
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
-        """The members' Optax states and running means; the mean of those."""
+        """What the members' solvers remember and the members' objects; the mean of those."""
         memory, averages = jax.vmap(self.solver.init)(params, constants)
+        if averages is None:
+            averages = jax.vmap(self._object)(params, constants)
         return (memory, averages), jnp.mean(averages, axis=0)
+
+    def _object(self, params: Any, constants: Any) -> Float[Array, "slices channels Y X"]:
+        """A member's object where its solver keeps no running mean."""
+        return self.model.object.apply(params["object"], constants["object"], None)
 
     def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
         """An epoch of every member."""
@@ -58,8 +63,14 @@ class EnsembleSolver:
         def one(member: Any) -> tuple[State, Metrics]:
             params, opt, average, own, key, number = member
             counts = jnp.take(data.counts, number, axis=2, mode="clip")
-            mine = State(params, opt, average, key, state.epoch)
-            return self.solver.epoch(mesh, mine, own, dataclasses.replace(data, counts=counts))
+            keeps_mean = getattr(self.solver, "average", 0.0) > 0
+            mine = State(params, opt, average if keeps_mean else None, key, state.epoch)
+            after, metrics = self.solver.epoch(mesh, mine, own, dataclasses.replace(data, counts=counts))
+            if self.solver.projections:
+                after = dataclasses.replace(after, params=projected(self.solver, after.params, own, known_in(data)))
+            if not keeps_mean:
+                after = dataclasses.replace(after, average=self._object(after.params, own))
+            return after, metrics
 
         numbers = jnp.arange(self.members)
         after, metrics = self._map(one, (state.params, memory, averages, constants, keys[1:], numbers))
@@ -69,16 +80,20 @@ class EnsembleSolver:
         return state, Metrics(jnp.mean(metrics.loss), jnp.mean(metrics.error), finite)
 
     def fields(self, params: Any, constants: Any) -> Fields:
-        """The mean of the members' objects and probes, those in the gauge of the first; what else is refined, its."""
-        every = self._map(lambda member: self.solver.fields(*member), (params, constants))
+        """The mean of the members' objects and of their probes, those in the gauge of the first, and of all else."""
+        every = self.every(params, constants)
         phase = jnp.mean(jnp.angle(every.object), axis=0)
         absorption = -jnp.mean(jnp.log(jnp.maximum(jnp.abs(every.object), 1e-6)), axis=0)
-        first = jax.tree.map(lambda leaf: leaf[0], every)
-        mean = transmission(jnp.stack([phase, absorption], axis=1))
-        aligned = jax.vmap(align_modes, in_axes=(0, None))(every.probe, first.probe)
+        mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), every)
+        whole = transmission(jnp.stack([phase, absorption], axis=1))
+        aligned = jax.vmap(align_modes, in_axes=(0, None))(every.probe, every.probe[0])
         probe = jnp.mean(aligned, axis=0)
         power = jnp.mean(jax.vmap(probe_power)(every.probe)) / jnp.maximum(probe_power(probe), LEAST_POWER)
-        return dataclasses.replace(first, object=mean, probe=probe * jnp.sqrt(power))
+        return dataclasses.replace(mean, object=whole, probe=probe * jnp.sqrt(power))
+
+    def every(self, params: Any, constants: Any) -> Fields:
+        """What the physics sees of each member, with a leading axis."""
+        return self._map(lambda member: self.solver.fields(*member), (params, constants))
 
     def _map(self, function: Any, members: Any) -> Any:
         return jax.lax.map(function, members, batch_size=min(self.together, self.members))

@@ -1,0 +1,186 @@
+"""How much of each band of an estimate the electrons that it was not made from confirm.
+
+A filter by the cross-spectrum of two halves takes for signal what both have in common. At low dose both have an error
+in common: slow structure that the likelihood exaggerates where there is noise, and fine structure that few epochs did
+not yet reach. The likelihood of the other half sees both, and a few numbers, one gain for each band of spatial
+frequency, mend them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jptycho.forward.model import Fields, predict
+from jptycho.objective.compose import as_fractions, noise_of
+from jptycho.objective.losses import LOSSES
+from jptycho.optics.frequencies import host_frequencies
+from jptycho.parallel import sum_over_shards
+from jptycho.representations.base import transmission
+from jptycho.solvers.base import ScanData, split_scan
+from jptycho.solvers.waves import in_parts
+from jptycho.types import Array, Float, pytree
+
+BANDS = 12
+PARTS = 16  # patterns that are worked on together
+SPREAD = 0.5
+"""Standard deviation by which a gain is expected to differ from one."""
+LARGEST = 1.2
+"""Gain; noise imitates what the model lacks, such as thermal diffuse scattering, and likelihood would ask for more."""
+
+
+@pytree
+class Quadratic:
+    """The loss about gains of one: g · (gains - 1) + (gains - 1) · H (gains - 1) / 2, in nats.
+
+    Attributes:
+        slope: g of each band.
+        curvature: H, the expected (Fisher) information.
+    """
+
+    slope: Float[Array, "bands"]
+    curvature: Float[Array, "bands bands"]
+
+
+def frequency_bands(
+    shape: tuple[int, int], sampling: tuple[float, float], count: int = BANDS
+) -> Float[np.ndarray, "bands Y X"]:
+    """Overlapping triangles in the logarithm of the frequency, from one period of the canvas to Nyquist.
+
+    Args:
+        shape: of the canvas.
+        sampling: Å a pixel.
+        count: bands.
+
+    Returns:
+        weights that add up to one at every frequency, zero frequency at [0, 0].
+
+    Example:
+        >>> bool(np.allclose(frequency_bands((8, 12), (0.3, 0.2), 4).sum(axis=0), 1))
+        True
+    """
+    lowest, highest = 1 / min(n * s for n, s in zip(shape, sampling, strict=True)), 0.5 / max(sampling)
+    frequency = np.clip(np.hypot(*host_frequencies(shape, sampling)), lowest, highest)
+    place = np.log(frequency / lowest) / math.log(highest / lowest) * (count - 1)
+    return np.clip(1 - np.abs(place - np.arange(count)[:, None, None]), 0, 1)
+
+
+def in_bands(image: Float[Array, "slices Y X"], bands: Float[Array, "bands Y X"]) -> Float[Array, "bands slices Y X"]:
+    """The parts of an image that lie in each band; they add up to it.
+
+    Args:
+        image: of each slice.
+        bands: of :func:`frequency_bands`.
+
+    Returns:
+        the parts.
+    """
+    return jnp.real(jnp.fft.ifft2(jnp.fft.fft2(image) * bands[:, None])).astype(image.dtype)
+
+
+@partial(jax.jit, static_argnames=("mesh", "loss"))
+def loss_by_band(
+    mesh: Mesh,
+    loss: str,
+    channels: Float[Array, "slices channels Y X"],
+    fields: Fields,
+    bands: Float[Array, "bands Y X"],
+    judge: ScanData,
+) -> Quadratic:
+    """How the loss of electrons changes with the gain of each band of the phase: Gauss-Newton about one.
+
+    Args:
+        mesh: over scan positions (static).
+        loss: one of ``LOSSES`` (static).
+        channels: phase in rad and absorption of the estimate.
+        fields: probe, positions and all else that is not the object.
+        bands: of :func:`frequency_bands`.
+        judge: electrons that the estimate was not made from.
+
+    Returns:
+        slope and curvature in nats, all patterns together.
+    """
+    shards, local = judge.weight.shape
+    parts = in_bands(channels[:, 0], bands)
+
+    def local_sums(shared: Any, places: Any, counts: Array, weight: Array) -> Quadratic:
+        def add(total: Quadratic, part: Any) -> Quadratic:
+            (patterns, here), weights = part
+            found = jax.vmap(partial(_of_pattern, loss, shared))(patterns, here, weights)
+            return jax.tree.map(lambda t, f: t + jnp.sum(f, axis=0), total, found)
+
+        start = Quadratic(jnp.zeros(len(bands), parts.dtype), jnp.zeros((len(bands), len(bands)), parts.dtype))
+        return in_parts(add, start, (counts, places), weight, -(-local // PARTS))
+
+    tilts = jnp.broadcast_to(fields.tilt, fields.positions.shape)
+    places = (split_scan(fields.positions, shards, local), split_scan(tilts, shards, local))
+    return sum_over_shards(mesh, local_sums)((channels, parts, fields, judge.setup), places, judge.counts, judge.weight)
+
+
+def _of_pattern(loss: str, shared: Any, pattern: Array, place: tuple[Array, Array], weight: Array) -> Quadratic:
+    """Slope and curvature by one pattern: Jᵀ l' and Jᵀ l'' J, with l'' where the pattern is as predicted."""
+    channels, parts, fields, setup = shared
+    noise, measured = noise_of(setup), as_fractions(pattern, setup)
+
+    def predicted(gains: Array) -> tuple[Array, Array]:
+        scaled = transmission(channels.at[:, 0].set(jnp.tensordot(gains, parts, 1)))
+        intensity = predict(dataclasses.replace(fields, object=scaled, tilt=place[1]), setup, place[0])
+        return intensity, intensity
+
+    def slope_at(intensity: Array, seen: Array) -> Array:
+        return jax.grad(lambda i: jnp.sum(setup.mask * LOSSES[loss](i, seen, noise)))(intensity)
+
+    jacobian, intensity = jax.jacfwd(predicted, has_aux=True)(jnp.ones(len(parts), parts.dtype))  # (ky, kx, bands)
+    expected = jax.lax.stop_gradient(intensity)
+    information = jax.jvp(lambda i: slope_at(i, expected), (intensity,), (jnp.ones_like(intensity),))[1]
+    slope = jnp.einsum("yxb,yx->b", jacobian, slope_at(intensity, measured))
+    curvature = jnp.einsum("yxb,yx,yxc->bc", jacobian, information, jacobian)
+    scale = weight * noise.electrons
+    return Quadratic(scale * slope, scale * curvature)
+
+
+def best_gains(losses: Quadratic) -> Float[Array, "bands"]:
+    """The gains that electrons prefer, expected to be one within ``SPREAD``.
+
+    Args:
+        losses: of one judge, or the sum of several.
+
+    Returns:
+        between 0 and ``LARGEST``.
+
+    Example:
+        >>> best_gains(Quadratic(jnp.array([400.0, 0.0]), jnp.diag(jnp.array([800.0, 0.0])))).round(2).tolist()
+        [0.5, 1.0]
+    """
+    prior = jnp.eye(len(losses.slope)) / SPREAD**2
+    return jnp.clip(1 - jnp.linalg.solve(losses.curvature + prior, losses.slope), 0.0, LARGEST)
+
+
+def with_gains(
+    channels: Float[Array, "slices channels Y X"], bands: Float[Array, "bands Y X"], gains: Float[Array, "bands"]
+) -> Float[Array, "slices channels Y X"]:
+    """An estimate whose phase is multiplied by the gain of each band.
+
+    Args:
+        channels: phase in rad and absorption.
+        bands: of :func:`frequency_bands`.
+        gains: of each.
+
+    Returns:
+        the channels.
+
+    Example:
+        >>> bands = jnp.asarray(frequency_bands((4, 4), (0.5, 0.5), 3))
+        >>> with_gains(jnp.ones((1, 1, 4, 4)), bands, jnp.array([2.0, 1.0, 1.0]))[0, 0, 0, 0].item()
+        2.0
+    """
+    multiplier = jnp.tensordot(gains, bands, 1)
+    phase = jnp.real(jnp.fft.ifft2(jnp.fft.fft2(channels[:, 0]) * multiplier))
+    return channels.at[:, 0].set(phase.astype(channels.dtype))

@@ -1,0 +1,250 @@
+"""Half sets: the filter against slow NumPy and closed forms, the gains against finite differences, and whole runs."""
+
+import dataclasses
+import os
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import jptycho
+from jptycho.demo import score
+from jptycho.diagnostics.half_set_filter import RADIUS, align_halves, coverage_window, half_set_filter
+from jptycho.errors import ConfigError
+from jptycho.forward.model import Noise, predict_batch
+from jptycho.objective.compose import batch_loss
+from jptycho.objective.losses import LOSSES
+from jptycho.parallel import make_mesh
+from jptycho.representations.base import transmission
+from jptycho.solvers.band_gains import best_gains, frequency_bands, in_bands, loss_by_band, with_gains
+from jptycho.solvers.base import distribute
+
+from .problems import random_fields, setup_for
+
+SAMPLING = (0.4, 0.55)
+SHAPE = (60, 46)
+
+
+def smooth_image(seed=0, shape=SHAPE, width=2.0):
+    """A random image of unit variance, finer structure than ``width`` pixels gone."""
+    image = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), width, mode="wrap")
+    return image / image.std()
+
+
+def noisy_halves(image, noise, seed=1):
+    """Two estimates of an image (slices, channels, Y, X) with white noise of their own."""
+    draw = np.random.default_rng(seed)
+    return [jnp.asarray(image + noise * draw.normal(size=image.shape), jnp.float32) for _ in range(2)]
+
+
+def slow_filter(first, second, window):
+    """The global filter of one image, pixel by pixel of the transform, in double precision."""
+    constant = (window * (first + second) / 2).sum() / window.sum()
+    a, b = (np.fft.fft2((half - constant) * window, norm="ortho") for half in (first, second))
+    signal = np.maximum(ndimage.gaussian_filter(np.real(a * b.conj()), RADIUS, mode="wrap", truncate=8), 0)
+    frequency = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, first.shape, SAMPLING), indexing="ij"))
+    ring = np.round(frequency * min(n * s for n, s in zip(first.shape, SAMPLING, strict=True))).astype(int)
+    power = np.abs(a - b) ** 2 / 4
+    noise = np.array([[power[np.abs(ring - r) <= 1].mean() for r in row] for row in ring])
+    weight = signal / (signal + noise)
+    return constant + np.real(np.fft.ifft2(weight * np.fft.fft2((first + second) / 2 - constant)))
+
+
+def test_the_global_filter_is_that_of_slow_numpy():
+    halves = noisy_halves(smooth_image()[None, None], 0.7)
+    coverage = np.ones(SHAPE)
+    coverage[:, :6] = 0.05
+    found = half_set_filter(*halves, coverage, SAMPLING, local=False)
+    window = np.asarray(coverage_window(jnp.asarray(coverage)))
+    aligned = np.asarray(align_halves(jnp.stack(halves), jnp.asarray(window, jnp.float32)), float)
+    np.testing.assert_allclose(found.mean[0, 0], slow_filter(*aligned[:, 0, 0], window), atol=2e-3)
+
+
+def test_the_filter_is_nearly_the_best_linear_one_and_leaves_what_has_no_noise():
+    image = smooth_image()
+    halves = noisy_halves(image[None, None], 1.0)
+    found = half_set_filter(*halves, np.ones(SHAPE), SAMPLING, local=False)
+    unfiltered = np.mean((np.mean(halves, axis=0)[0, 0] - image) ** 2)
+    # The best linear filter knows the spectrum: a Gaussian one, of which the image is one realisation.
+    rows, columns = (np.exp(-((2 * np.pi * 2.0 * np.fft.fftfreq(n)) ** 2)) for n in SHAPE)
+    spectrum = np.outer(rows, columns)
+    spectrum *= spectrum.size / spectrum.sum()
+    best = np.mean(spectrum * 0.5 / (spectrum + 0.5))
+    error = np.mean((np.asarray(found.mean[0, 0]) - image) ** 2)
+    assert error < 1.6 * best  # S and N are estimated from the same halves
+    assert error < 0.25 * unfiltered
+    clean = jnp.asarray(image[None, None], jnp.float32)
+    np.testing.assert_allclose(half_set_filter(clean, clean, np.ones(SHAPE), SAMPLING).mean, clean, atol=1e-4)
+
+
+def test_correlation_and_signal_to_noise_are_those_of_white_images():
+    draw = np.random.default_rng(3).normal(size=(3, 1, 1, 128, 128))
+    halves = [jnp.asarray(draw[0] + np.sqrt(2.0) * draw[n], jnp.float32) for n in (1, 2)]
+    found = half_set_filter(*halves, np.ones((128, 128)), (0.3, 0.3))
+    # S = 1 and 2 N = 2: correlation 1/3, signal to noise of the mean one.
+    np.testing.assert_allclose(found.correlation[10:].mean(), 1 / 3, atol=0.02)
+    np.testing.assert_allclose(found.ssnr[10:].mean(), 1.0, atol=0.1)
+    assert found.frequency[-1] == pytest.approx(0.5 / 0.3, rel=0.02)
+
+
+def test_a_reflection_keeps_its_weight_where_its_ring_is_noise():
+    y, x = np.indices((96, 96))
+    lattice = 0.5 * np.cos(2 * np.pi * (16 * y + 8 * x) / 96)
+    halves = noisy_halves(lattice[None, None], 1.0)
+    found = np.asarray(half_set_filter(*halves, np.ones((96, 96)), (0.3, 0.3)).mean[0, 0])
+    contrast = (found * lattice).sum() / (lattice**2).sum()
+    assert 0.85 < contrast < 1.15
+    assert np.corrcoef(found.ravel(), lattice.ravel())[0, 1] > 0.85
+
+
+def test_local_weights_help_where_the_specimen_differs_from_place_to_place():
+    image = smooth_image(4, (96, 96), 1.5)
+    image[:, 48:] = 0
+    errors = {
+        local: np.mean(
+            [
+                np.mean(
+                    (
+                        half_set_filter(
+                            *noisy_halves(image[None, None], 1.0, s), np.ones((96, 96)), (0.3, 0.3), local
+                        ).mean[0, 0]
+                        - image
+                    )
+                    ** 2
+                )
+                for s in range(3)
+            ]
+        )
+        for local in (False, True)
+    }
+    assert errors[True] < 0.9 * errors[False]
+
+
+def test_what_the_slices_share_survives_where_their_differences_are_noise():
+    image = smooth_image(5)
+    halves = noisy_halves(np.stack([image] * 4)[:, None] / 4, 0.5)
+    filtered = np.asarray(half_set_filter(*halves, np.ones(SHAPE), SAMPLING).mean)[:, 0]
+    assert np.std(filtered - filtered.mean(axis=0)) < 0.1 * np.std(np.asarray(halves[0][:, 0]) - image / 4)
+    assert np.corrcoef(filtered.sum(axis=0).ravel(), image.ravel())[0, 1] > 0.95
+
+
+def test_halves_are_brought_into_one_gauge():
+    image, shift = smooth_image(6, width=3.0), np.array([0.37, -0.52])
+    y, x = np.meshgrid(*map(np.fft.fftfreq, SHAPE), indexing="ij")
+    moved = np.real(np.fft.ifft2(np.fft.fft2(image) * np.exp(-2j * np.pi * (y * shift[0] + x * shift[1]))))
+    plane = 0.4 + np.add.outer(np.linspace(-0.3, 0.3, SHAPE[0]), np.linspace(-0.2, 0.2, SHAPE[1]))
+    halves = jnp.asarray(np.stack([image, moved + plane])[:, None, None], jnp.float32)
+    aligned = np.asarray(align_halves(halves, jnp.ones(SHAPE)))[:, 0, 0]
+    difference = aligned[0] - aligned[1]
+    assert np.std(difference[5:-5, 5:-5]) < 0.02  # a plane is not periodic: its shift shows at the edge
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "coverage", "said"),
+    [
+        ((1, 1, 8, 8), (1, 1, 8, 9), (8, 8), "first, second"),
+        ((8, 8), (8, 8), (8, 8), "first, second"),
+        ((1, 1, 8, 8), (1, 1, 8, 8), (8, 9), "coverage: shape"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(first, second, coverage, said):
+    with pytest.raises(ConfigError, match=said):
+        half_set_filter(np.ones(first), np.ones(second), np.ones(coverage), (0.3, 0.3))
+
+
+@pytest.mark.parametrize("coverage", [np.zeros((8, 8)), -np.ones((8, 8)), np.full((8, 8), np.nan)])
+def test_a_coverage_of_nothing_is_refused(coverage):
+    with pytest.raises(ConfigError, match="coverage"):
+        half_set_filter(np.ones((1, 1, 8, 8)), np.ones((1, 1, 8, 8)), coverage, (0.3, 0.3))
+
+
+def small_problem(electrons, dtype=np.float32):
+    """Fields, their channels, a setup, and counts without noise."""
+    fields = random_fields(slices=2, modes=1, positions=11, dtype=dtype)
+    channels = 0.3 * jnp.angle(fields.object)[:, None]
+    fields = dataclasses.replace(fields, object=transmission(channels), tilt=jnp.zeros(2, dtype))
+    noise = Noise(jnp.asarray(electrons, dtype), jnp.zeros((), dtype))
+    setup = setup_for(dose=electrons, dtype=dtype, noise=noise)
+    counts = np.asarray(predict_batch(fields, setup, fields.positions)) * electrons
+    return fields, channels, setup, counts
+
+
+def test_the_bands_loss_is_that_of_finite_differences(x64):
+    electrons, step = 400.0, 1e-3
+    fields, channels, setup, counts = small_problem(electrons, np.float64)
+    seen = np.random.default_rng(0).poisson(counts).astype(np.float64)
+    bands = jnp.asarray(frequency_bands(channels.shape[-2:], (0.31, 0.47), 4))
+    mesh = make_mesh(jax.devices())
+
+    def total(gains, data):
+        scaled = dataclasses.replace(fields, object=transmission(with_gains(channels, bands, jnp.asarray(gains))))
+        weight = jnp.ones(len(data))
+        value = batch_loss(LOSSES["poisson"], scaled, setup, jnp.asarray(data), fields.positions, weight)[0]
+        return float(value) * electrons
+
+    found = loss_by_band(mesh, "poisson", channels, fields, bands, distribute(seen, setup, mesh))
+    ends = [[total(1 + sign * step * one, seen) for sign in (1, -1)] for one in np.eye(4)]
+    np.testing.assert_allclose(found.slope, [(a - b) / (2 * step) for a, b in ends], rtol=1e-4, atol=1e-3)
+    # Where the counts are as predicted the curvature is that of the loss itself.
+    true = loss_by_band(mesh, "poisson", channels, fields, bands, distribute(counts, setup, mesh))
+    middle = total(np.ones(4), counts)
+    ends = [sum(total(1 + sign * step * one, counts) for sign in (1, -1)) for one in np.eye(4)]
+    np.testing.assert_allclose(np.diag(true.curvature), [(e - 2 * middle) / step**2 for e in ends], rtol=1e-3)
+
+
+def test_electrons_bring_a_band_back_to_its_strength():
+    fields, channels, setup, counts = small_problem(1e5)
+    bands = jnp.asarray(frequency_bands(channels.shape[-2:], (0.31, 0.47), 4), jnp.float32)
+    np.testing.assert_allclose(in_bands(channels[:, 0], bands).sum(axis=0), channels[:, 0], atol=1e-5)
+    wrong = jnp.array([1.0, 1.06, 0.95, 1.0])
+    scaled, mesh = with_gains(channels, bands, wrong), make_mesh(jax.devices())
+    fields = dataclasses.replace(fields, object=transmission(scaled))
+    losses = loss_by_band(mesh, "poisson", scaled, fields, bands, distribute(counts, setup, mesh))
+    np.testing.assert_allclose(best_gains(losses)[1:] * wrong[1:], 1.0, atol=0.02)
+
+
+def test_a_run_that_is_interrupted_ends_at_the_same_result(noisy_scan, tmp_path):
+    settings = {"pixels": {"epochs": 4}, "output": {"checkpoint_minutes": 0.0}}
+    whole = jptycho.reconstruct(noisy_scan, **settings)
+
+    def interrupt(record, channels):
+        if record.epoch == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    half = jptycho.reconstruct(noisy_scan, observe=interrupt, checkpoint=tmp_path / "c", **settings)
+    assert half.attributes["status"] == "interrupted"
+    again = jptycho.reconstruct(noisy_scan, checkpoint=tmp_path / "c", **settings)
+    np.testing.assert_array_equal(again.phase, whole.phase)
+    np.testing.assert_array_equal(again.probe, whole.probe)
+
+
+@pytest.fixture(scope="module")
+def noisy_scan():
+    return jptycho.simulate_gold(scan_shape=(20, 20), detector=(32, 32), dose=300.0, seed=1)
+
+
+def test_half_sets_are_better_than_all_electrons_at_once(noisy_scan):
+    said = []
+    settings = {"pixels": {"epochs": 10}, "object": {}}
+    plain = jptycho.reconstruct(noisy_scan, **{**settings, "pixels": {"epochs": 10, "half_sets": False}})
+    halves = jptycho.reconstruct(noisy_scan, say=said.append, **settings)
+    first, second = (score(result, result.phase, noisy_scan.truth) for result in (plain, halves))
+    assert second.ssim > first.ssim + 0.03
+    assert second.correlation > first.correlation + 0.02
+    assert any("half sets agree" in line for line in said)
+    assert set(halves.history["stage"]) == {"half sets"}
+
+
+def test_what_cannot_be_divided_is_judged_by_held_out_pixels(noisy_scan):
+    said = []
+    scan = jptycho.simulate_gold(scan_shape=(12, 12), detector=(32, 32), dose=float("inf"))
+    result = jptycho.reconstruct(scan, say=said.append, pixels={"epochs": 2})
+    assert any("judged by 10% of the detector's pixels" in line for line in said)
+    assert np.isfinite(result.history["held_out"][result.history["stage"] == "pixels"]).all()
+    with pytest.raises(ConfigError, match="half_sets: electrons cannot be divided"):
+        jptycho.reconstruct(scan, pixels={"epochs": 2, "half_sets": True})
+    with pytest.raises(ConfigError, match="the halves judge each other"):
+        jptycho.reconstruct(noisy_scan, pixels={"half_sets": True}, stop={"held_out": 0.1})
