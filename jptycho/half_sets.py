@@ -7,7 +7,6 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, crossing
@@ -17,7 +16,7 @@ from jptycho.forward.model import Fields
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import POTENTIAL, Guess, initialise, transmission
-from jptycho.run import HALVES, Reached, Run, stream
+from jptycho.run import HALVES, Run, stream
 from jptycho.solvers.band_gains import Quadratic, best_gains, frequency_bands, loss_by_band, with_gains
 from jptycho.solvers.base import State, distribute
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
@@ -40,6 +39,23 @@ def run_half_sets(run: Run, guess: Guess, epochs: int) -> tuple[list[Guess], str
         for each pair of halves the filtered estimate, its ``halves`` filtered as well; and the status.
     """
     assert run.halves is not None
+    found, status = estimate_halves(run, guess, epochs)
+    run.announce("filtering the half sets", 0, 0)
+    return [combine_halves(run, found, number) for number in range(len(run.halves))], status
+
+
+def estimate_halves(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
+    """Reconstruct each half of the electrons by pixels, all in one program.
+
+    Args:
+        run: the run.
+        guess: where every half starts.
+        epochs: to run.
+
+    Returns:
+        the mean; object and probe of every half are its members; and the status.
+    """
+    assert run.halves is not None
     config, mesh = run.config, pixel_mesh(run.config)
     members = 2 * len(run.halves)
     member = pixel_solver(config, run.halves[0][0], mesh, epochs)
@@ -55,17 +71,15 @@ def run_half_sets(run: Run, guess: Guess, epochs: int) -> tuple[list[Guess], str
         return jnp.mean(jnp.stack(means), axis=0)
 
     alone = dataclasses.replace(run, held=None, show=filtered)  # the halves judge each other
-    reached: Reached = optimise(alone, HALVES, solver, mesh, guess, start, epochs)
-    run.announce("filtering the half sets", 0, 0)
-    return [combine_halves(run, mesh, reached.guess, number) for number in range(len(run.halves))], reached.status
+    reached = optimise(alone, HALVES, solver, mesh, guess, start, epochs)
+    return reached.guess, reached.status
 
 
-def combine_halves(run: Run, mesh: Mesh, found: Guess, number: int) -> Guess:
+def combine_halves(run: Run, found: Guess, number: int) -> Guess:
     """One estimate from a pair of halves: the Wiener-filtered mean, each band as strong as the other half confirms.
 
     Args:
         run: the run.
-        mesh: devices.
         found: with the object and probe of every half as members.
         number: of the pair.
 
@@ -83,7 +97,7 @@ def combine_halves(run: Run, mesh: Mesh, found: Guess, number: int) -> Guess:
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), found.object.dtype)
     judges = zip(filtered.halves, probes[first : second + 1], reversed(run.halves[number]), strict=True)
     losses = [
-        _judged_by_band(run.config.loss, mesh, dataclasses.replace(found, object=half, probe=probe), bands, judge)
+        judge_bands(run.config.loss, dataclasses.replace(found, object=half, probe=probe), bands, judge)
         for half, probe, judge in judges
     ]
     gains = best_gains(jax.tree.map(jnp.add, *losses))
@@ -114,13 +128,24 @@ def confirm_bands(run: Run, guess: Guess) -> Guess:
         return guess
     (rows, columns), sampling = guess.coverage.shape, run.problem.setup.grid.sampling
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), guess.object.dtype)
-    gains = best_gains(_judged_by_band(run.config.loss, make_mesh(), guess, bands, run.held))
+    gains = best_gains(judge_bands(run.config.loss, guess, bands, run.held))
     run.say(f"held-out electrons confirm {_gains_in_words(gains)}")
     return dataclasses.replace(guess, object=_admitted(run.config.object.kind, with_gains(guess.object, bands, gains)))
 
 
-def _judged_by_band(loss: str, mesh: Mesh, guess: Guess, bands: Array, judge: Problem) -> Quadratic:
-    """How electrons that an estimate has not seen judge each band of it."""
+def judge_bands(loss: str, guess: Guess, bands: Array, judge: Problem) -> Quadratic:
+    """How electrons that an estimate has not seen judge each band of it.
+
+    Args:
+        loss: one of ``LOSSES``.
+        guess: the estimate.
+        bands: of :func:`jptycho.solvers.band_gains.frequency_bands`.
+        judge: the scan by those electrons.
+
+    Returns:
+        the loss as a function of the bands' gains.
+    """
+    mesh = make_mesh()
     fields = Fields(transmission(guess.object), guess.probe, guess.positions, guess.thickness, guess.tilt)
     shared = replicate(mesh, (guess.object, fields, bands))
     losses = loss_by_band(mesh, loss, *shared, distribute(judge.counts, judge.setup, mesh))

@@ -1,0 +1,80 @@
+"""What each part of the filter of half sets brings, over epochs of the pixels.
+
+    python benchmarks/half_sets.py gold:100 gold:500 apoferritin:100 mof:30 [--epochs 6 12 20]
+
+Correlation / fine / SSIM with the truth of: all electrons, unfiltered; the mean of the halves; filtered with one weight
+a frequency; with weights that depend on the place too; and with the gains that the other half's electrons confirm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+from jptycho.devices import choose_cpu_devices
+from jptycho.parallel import use_cpu_cores
+
+
+def main() -> None:
+    """Measure what is asked for and add it to ``results/half_sets.json``."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="+", help="case:dose")
+    parser.add_argument("--epochs", nargs="*", type=int, default=[6, 12, 20])
+    parser.add_argument("--seed", type=int, default=0, help="of the noise")
+    options = parser.parse_args()
+    use_cpu_cores(choose_cpu_devices(print))
+    from record import load, save
+
+    for case in options.cases:
+        name, dose = case.split(":")
+        for epochs in options.epochs:
+            row = parts(name, float(dose), epochs, options.seed)
+            save("half_sets", {**load("half_sets"), f"{name}, {dose} e/A^2, {epochs} epochs": row})
+            print(name, dose, epochs, row, flush=True)
+
+
+def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
+    """The scores of every step of the filter."""
+    import time
+
+    from acquire import CASES, recording
+    from cases import numbers
+
+    import jptycho
+    from jptycho.demo import score
+    from jptycho.diagnostics.half_set_filter import half_set_filter
+    from jptycho.half_sets import combine_halves, estimate_halves
+    from jptycho.preprocess.thin import halve
+
+    case, scan = CASES[name, "small"], recording(name, "small", dose, seed)
+    thick = {"slices": case.slices, "slice_thickness": case.slice_thickness} if case.slices > 1 else {}
+    plain = jptycho.reconstruct(scan, object=thick, seed=seed, pixels={"epochs": epochs, "half_sets": False})
+    run = run_of(scan, thick, seed)
+    run = dataclasses.replace(run, halves=[halve(run.problem, seed)], started=time.perf_counter())
+    found, _ = estimate_halves(run, run.problem.guess, epochs)
+    assert found.members is not None
+    arguments = (*found.members, found.coverage, run.problem.setup.grid.sampling)
+    images = {
+        "all electrons": plain.phase,
+        "mean of halves": found.object[:, 0],
+        "global weights": half_set_filter(*arguments, local=False).mean[:, 0],
+        "local weights": half_set_filter(*arguments).mean[:, 0],
+        "local weights and gains": combine_halves(run, found, 0).object[:, 0],
+    }
+    return {label: numbers(score(plain, image, scan.truth)) for label, image in images.items()}
+
+
+def run_of(scan: Any, thick: dict[str, Any], seed: int) -> Any:
+    """A run that nothing has been done in."""
+    from jptycho.choices import effective, prepare_from_config, with_changes
+    from jptycho.run import Run
+
+    config = with_changes(None, {"object": thick, "seed": seed})
+    whole = prepare_from_config(config, scan)
+    quiet = (print, lambda record, channels: None, lambda what, done, total: None)
+    return Run(effective(config, whole), whole, whole, *quiet, lambda: False, None, 0.0)
+
+
+if __name__ == "__main__":
+    main()
