@@ -20,6 +20,7 @@ from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.errors import FormatError
 from jptycho.pipeline import reconstruct
 from jptycho.report.page import Table, write_report
+from jptycho.run import HALVES
 from jptycho.settings import parse
 from jptycho.simulate.scan import simulate_gold
 from jptycho.solvers.loop import Announce, Record
@@ -81,7 +82,7 @@ def scored_run(
         announce: told what is done between epochs.
 
     Returns:
-        the result, and the score of every epoch.
+        the result, and the score of every epoch and, last, of the result.
     """
     phases: list[tuple[Record, np.ndarray]] = []
 
@@ -94,32 +95,32 @@ def scored_run(
         return result, []
     truth = scan.truth
     scores = [Scored(r, i + 1, score(result, phase, truth)) for i, (r, phase) in enumerate(phases)]
-    return result, scores
+    last = dataclasses.replace(phases[-1][0], stage=RESULT)
+    return result, [*scores, Scored(last, len(scores), score(result, result.phase, truth))]
+
+
+RESULT = "result"
+"""What the row of a table is called that is no epoch."""
 
 
 def convergence_table(runs: dict[str, list[Scored]]) -> Table:
-    """How each run converged: some epochs on the way, the best by SSIM and the last.
+    """How each run converged: some epochs on the way, the best by SSIM, and the result.
 
     Args:
-        runs: scores by name.
+        runs: scores of epochs and result by name.
 
     Returns:
         the table.
     """
     rows = []
     for name, scores in runs.items():
-        best = max(scores, key=lambda s: s.similarity.ssim)
-        marks = {id(best): "best", id(scores[-1]): "last"}
-        if best is scores[-1]:
-            marks[id(best)] = "best and last"
-        wanted = {1, 2, 4, 8, 12, 16}
-        for s in scores:
-            if s.total in wanted or id(s) in marks:
-                q = s.similarity
-                stage = {name: "", "pixels": "start"}.get(s.record.stage, s.record.stage)
-                note = marks.get(id(s), stage)
-                numbers = [f"{v:.4f}" for v in (s.record.loss, q.correlation, q.high_pass, q.ssim)]
-                rows.append([name, str(s.total), f"{s.record.seconds:.1f}", *numbers, note])
+        *epochs, result = scores
+        best = max(epochs, key=lambda s: s.similarity.ssim)
+        wanted = {1, 2, 4, 8, 12, 16, best.total}
+        for s in [*(s for s in epochs if s.total in wanted), result]:
+            q, stage = s.similarity, "start" if (name, s.record.stage) == ("dgp", HALVES) else s.record.stage
+            numbers = [f"{v:.4f}" for v in (s.record.loss, q.correlation, q.high_pass, q.ssim)]
+            rows.append([name, str(s.total), f"{s.record.seconds:.1f}", *numbers, "best epoch" if s is best else stage])
     head = ["run", "epoch", "seconds", "loss", "corr.", "fine", "SSIM", ""]
     caption = (
         "Against the truth, constant, ramp and shift removed: correlation of the phase, "

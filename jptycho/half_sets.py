@@ -17,7 +17,14 @@ from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import POTENTIAL, Guess, initialise, transmission
 from jptycho.run import HALVES, Run, stream
-from jptycho.solvers.band_gains import Quadratic, best_gains, frequency_bands, loss_by_band, with_gains
+from jptycho.solvers.band_gains import (
+    Quadratic,
+    best_gains,
+    frequency_bands,
+    gains_of_mean,
+    loss_by_band,
+    with_gains,
+)
 from jptycho.solvers.base import State, distribute
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.stages import optimise
@@ -103,9 +110,10 @@ def combine_halves(run: Run, found: Guess, number: int) -> Guess:
     gains = best_gains(jax.tree.map(jnp.add, *losses))
     run.say(_in_words(filtered, gains))
     admit = partial(_admitted, run.config.object.kind)
+    strength = gains_of_mean(gains, filtered.halves, bands)
     return dataclasses.replace(
         found,
-        object=admit(with_gains(filtered.mean, bands, gains)),
+        object=admit(with_gains(jnp.mean(filtered.halves, axis=0), bands, strength)),
         halves=jnp.stack([admit(with_gains(half, bands, gains)) for half in filtered.halves]),
         members=None,
         member_probes=None,

@@ -38,15 +38,18 @@ LARGEST = 1.2
 
 @pytree
 class Quadratic:
-    """The loss about gains of one: g · (gains - 1) + (gains - 1) · H (gains - 1) / 2, in nats.
+    """The loss g · d + d · H d / 2 in nats, d being what is added: to the gain of each band, and of two phase ramps.
+
+    The ramps are there because no pattern tells a ramp of the object from one of the probe: without them the slowest
+    bands would be judged by the ramp that they contain.
 
     Attributes:
-        slope: g of each band.
+        slope: g, of the bands and then of the ramps.
         curvature: H, the expected (Fisher) information.
     """
 
-    slope: Float[Array, "bands"]
-    curvature: Float[Array, "bands bands"]
+    slope: Float[Array, "terms"]
+    curvature: Float[Array, "terms terms"]
 
 
 def frequency_bands(
@@ -94,7 +97,7 @@ def loss_by_band(
     bands: Float[Array, "bands Y X"],
     judge: ScanData,
 ) -> Quadratic:
-    """How the loss of electrons changes with the gain of each band of the phase: Gauss-Newton about one.
+    """How the loss of electrons changes with the gain of each band of the phase and with ramps: Gauss-Newton.
 
     Args:
         mesh: over scan positions (static).
@@ -108,7 +111,7 @@ def loss_by_band(
         slope and curvature in nats, all patterns together.
     """
     shards, local = judge.weight.shape
-    parts = in_bands(channels[:, 0], bands)
+    parts = jnp.concatenate([in_bands(channels[:, 0], bands), _ramps(channels[:, 0])])
 
     def local_sums(shared: Any, places: Any, counts: Array, weight: Array) -> Quadratic:
         def add(total: Quadratic, part: Any) -> Quadratic:
@@ -116,7 +119,7 @@ def loss_by_band(
             found = jax.vmap(partial(_of_pattern, loss, shared))(patterns, here, weights)
             return jax.tree.map(lambda t, f: t + jnp.sum(f, axis=0), total, found)
 
-        start = Quadratic(jnp.zeros(len(bands), parts.dtype), jnp.zeros((len(bands), len(bands)), parts.dtype))
+        start = Quadratic(jnp.zeros(len(parts), parts.dtype), jnp.zeros((len(parts), len(parts)), parts.dtype))
         return in_parts(add, start, (counts, places), weight, -(-local // PARTS))
 
     tilts = jnp.broadcast_to(fields.tilt, fields.positions.shape)
@@ -129,21 +132,29 @@ def _of_pattern(loss: str, shared: Any, pattern: Array, place: tuple[Array, Arra
     channels, parts, fields, setup = shared
     noise, measured = noise_of(setup), as_fractions(pattern, setup)
 
-    def predicted(gains: Array) -> tuple[Array, Array]:
-        scaled = transmission(channels.at[:, 0].set(jnp.tensordot(gains, parts, 1)))
+    def predicted(added: Array) -> tuple[Array, Array]:
+        scaled = transmission(channels.at[:, 0].add(jnp.tensordot(added, parts, 1)))
         intensity = predict(dataclasses.replace(fields, object=scaled, tilt=place[1]), setup, place[0])
         return intensity, intensity
 
     def slope_at(intensity: Array, seen: Array) -> Array:
         return jax.grad(lambda i: jnp.sum(setup.mask * LOSSES[loss](i, seen, noise)))(intensity)
 
-    jacobian, intensity = jax.jacfwd(predicted, has_aux=True)(jnp.ones(len(parts), parts.dtype))  # (ky, kx, bands)
+    jacobian, intensity = jax.jacfwd(predicted, has_aux=True)(jnp.zeros(len(parts), parts.dtype))  # (ky, kx, terms)
     expected = jax.lax.stop_gradient(intensity)
     information = jax.jvp(lambda i: slope_at(i, expected), (intensity,), (jnp.ones_like(intensity),))[1]
     slope = jnp.einsum("yxb,yx->b", jacobian, slope_at(intensity, measured))
     curvature = jnp.einsum("yxb,yx,yxc->bc", jacobian, information, jacobian)
     scale = weight * noise.electrons
     return Quadratic(scale * slope, scale * curvature)
+
+
+def _ramps(phase: Float[Array, "slices Y X"]) -> Float[Array, "2 slices Y X"]:
+    """A ramp along each axis, of one rad over the canvas and all slices."""
+    slices, rows, columns = phase.shape
+    y = jnp.broadcast_to(jnp.linspace(-0.5, 0.5, rows)[:, None], phase.shape)
+    x = jnp.broadcast_to(jnp.linspace(-0.5, 0.5, columns), phase.shape)
+    return jnp.stack([y, x]).astype(phase.dtype) / slices
 
 
 def best_gains(losses: Quadratic) -> Float[Array, "bands"]:
@@ -156,11 +167,40 @@ def best_gains(losses: Quadratic) -> Float[Array, "bands"]:
         between 0 and ``LARGEST``.
 
     Example:
-        >>> best_gains(Quadratic(jnp.array([400.0, 0.0]), jnp.diag(jnp.array([800.0, 0.0])))).round(2).tolist()
+        >>> slope, curvature = jnp.array([400.0, 0.0, 0.0, 0.0]), jnp.diag(jnp.array([800.0, 0.0, 9.0, 9.0]))
+        >>> best_gains(Quadratic(slope, curvature)).round(2).tolist()
         [0.5, 1.0]
     """
-    prior = jnp.eye(len(losses.slope)) / SPREAD**2
-    return jnp.clip(1 - jnp.linalg.solve(losses.curvature + prior, losses.slope), 0.0, LARGEST)
+    prior = jnp.eye(len(losses.slope)) / SPREAD**2  # 0.5 rad over the canvas leaves the ramps free
+    added = -jnp.linalg.solve(losses.curvature + prior, losses.slope)
+    return jnp.clip(1 + added[:-2], 0.0, LARGEST)
+
+
+def gains_of_mean(
+    gains: Float[Array, "bands"], halves: Float[Array, "2 slices channels Y X"], bands: Float[Array, "bands Y X"]
+) -> Float[Array, "bands"]:
+    """Gains of the mean of two estimates from those of each: larger, for the mean has less noise to be shrunk for.
+
+    A gain is ⟨estimate, truth⟩ / ⟨estimate, estimate⟩ in a band. The mean has the numerator of its halves and its own
+    power.
+
+    Args:
+        gains: of each half.
+        halves: both estimates.
+        bands: of :func:`frequency_bands`.
+
+    Returns:
+        the gains times the halves' power over that of their mean, of the phase summed over slices.
+
+    Example:
+        >>> bands, image = jnp.ones((1, 4, 4)), jnp.ones((2, 1, 1, 4, 4))
+        >>> gains_of_mean(jnp.ones(1), image * jnp.array([1.0, 0.0])[:, None, None, None, None], bands).tolist()
+        [2.0]
+    """
+    parts = jax.vmap(lambda half: in_bands(jnp.sum(half[:, 0], axis=0)[None], bands))(halves)
+    power = jnp.mean(jnp.sum(parts**2, axis=(2, 3, 4)), axis=0)
+    of_mean = jnp.sum(jnp.mean(parts, axis=0) ** 2, axis=(1, 2, 3))
+    return gains * jnp.where(of_mean > 0, power / jnp.where(of_mean > 0, of_mean, 1.0), 1.0)
 
 
 def with_gains(
