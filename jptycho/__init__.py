@@ -12,6 +12,7 @@ from jptycho.data.readers.door import open_dataset
 from jptycho.data.readers.jptycho_scan import write_scan
 from jptycho.data.results import Result, projected_phase, read_result, write_result
 from jptycho.devices import choose_cpu_devices
+from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import crossing, fourier_ring_correlation, information_limit
 from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.errors import CheckpointError, ConfigError, DivergenceError, FormatError
@@ -54,6 +55,7 @@ __all__ = [
     "GeneratedProbe",
     "GradientSolver",
     "Guess",
+    "HalfSets",
     "LSQMLSolver",
     "ModelSpec",
     "ObjectSpec",
@@ -81,6 +83,7 @@ __all__ = [
     "epoch",
     "fourier_ring_correlation",
     "from_arrays",
+    "half_set_filter",
     "halve",
     "information_limit",
     "init_state",
