@@ -67,7 +67,7 @@ def run(scan: Any, settings: dict[str, Any]) -> dict[str, Any]:
     from cases import per_epoch, scored
 
     rows = scored(scan, **settings)
-    later = [row for row in rows if row["stage"] != "pixels"] or rows
+    later = [row for row in rows if row["stage"] not in ("pixels", "half sets")] or rows
     chosen = min((row for row in rows if row["held_out"]), key=lambda row: row["held_out"])
     kept = {k: chosen[k] for k in ("epoch", "correlation", "high_pass", "ssim", "held_out")}
     return {**kept, "best_ssim": max(row["ssim"] for row in rows), "cpu_per_epoch": per_epoch(later, "cpu")}

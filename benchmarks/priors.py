@@ -33,7 +33,7 @@ DOSES = {
     "apoferritin": (30.0, 100.0, 500.0),
     "duck": (500.0, 5e4),
 }
-PLAIN_DOSES = {"gold": (1e4,), "duck": (5e4,)}
+PLAIN_DOSES = {"gold": (500.0, 1e4), "duck": (5e4,)}
 PLAIN_EPOCHS = 150
 MANY_SLICES = 3
 DEEP: dict[str, Any] = {"pixels": {"epochs": 30, "half_sets": False}, "stop": JUDGED}

@@ -62,6 +62,11 @@ def check_config(config: Config) -> None:
     """
     check_engine(config)
     check_constraints(config)
+    if config.method == "pixels" and config.pixels.half_sets is True and config.stop.held_out not in (AUTO, 0):
+        raise ConfigError(
+            f"pixels.half_sets: the halves judge each other, found stop.held_out = {config.stop.held_out:g} as well. "
+            "Remove one of them."
+        )
     dgp = config.dgp
     sources = {config.data.file, dgp.start_file or config.data.file}
     if config.data.file and Path(config.output.file).resolve() in {Path(source).resolve() for source in sources}:
@@ -96,7 +101,7 @@ def _check_dgp(config: Config) -> None:
         )
     if dgp.start == "pixels" and dgp.start_epochs == 0 and (dgp.start_file is None or dgp.split):
         raise ConfigError(
-            "dgp.start_epochs: 0, so there is no estimate to pre-train on. Use start_epochs = 6; with dgp.start_file, "
+            "dgp.start_epochs: 0, so there is no estimate to pre-train on. Use start_epochs = 12; with dgp.start_file, "
             "they estimate the object from halves of the electrons: dgp.split = false does without."
         )
 
@@ -162,7 +167,8 @@ def effective(config: Config, problem: Problem) -> Config:
     blind = config.method == "pixels" and not halved and problem.undivided and config.pixels.solver == GRADIENT
     judged = config.method == "dgp" or (blind and config.pixels.half_sets == AUTO)
     share = (HELD_OUT if judged else 0.0) if config.stop.held_out == AUTO else config.stop.held_out
-    update["half_sets"] = halved
+    if config.method == "pixels":  # the priors have dgp.split for that
+        update["half_sets"] = halved
     return config.model_copy(
         update={
             "loss": loss,
@@ -193,11 +199,6 @@ def _half_sets(config: Config, problem: Problem) -> bool:
         return False
     if wanted is True and problem.undivided:
         raise ConfigError(f"pixels.half_sets: electrons cannot be divided: {problem.undivided}. Set half_sets = false.")
-    if wanted is True and held_out:
-        raise ConfigError(
-            f"pixels.half_sets: the halves judge each other, found stop.held_out = {config.stop.held_out:g} as well. "
-            "Remove one of them."
-        )
     return wanted is True or not (problem.undivided or held_out or config.pixels.solver != GRADIENT)
 
 

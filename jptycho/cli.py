@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -133,7 +134,7 @@ def _reconstruct(settings: Config, output: Path, page: Path) -> None:
             write_report(page, {settings.method: result}, f"{Path(settings.data.file).name}: {settings.method}")
             console.print(f"wrote {page} and {page.with_suffix('')}/*.png")
     if result.attributes["status"] != "done":
-        judged = settings.method == "dgp" if settings.stop.held_out == "auto" else settings.stop.held_out
+        judged = math.isfinite(result.history["held_out"][-1])
         last = "the best epoch so far" if judged else "the last epoch"
         onward = f"to go on from {checkpoint}" if checkpoint.exists() else "to begin anew: there is no checkpoint yet"
         console.print(f"interrupted: the result is that of {last}; run with --overwrite {onward}")

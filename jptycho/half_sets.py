@@ -66,7 +66,7 @@ def estimate_halves(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
     config, mesh = run.config, pixel_mesh(run.config)
     members = 2 * len(run.halves)
     member = pixel_solver(config, run.halves[0][0], mesh, epochs)
-    solver = EnsembleSolver(member, members, together=1 if jax.default_backend() == "cpu" else members)
+    solver = EnsembleSolver(member, members, together=1 if jax.default_backend() == "cpu" else 2)
     started = [initialise(member.model, stream(run, HALVES, "weights", n), guess) for n in range(members)]
     start = (stacked([params for params, _ in started]), stacked([constants for _, constants in started]))
 
@@ -79,6 +79,7 @@ def estimate_halves(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
 
     alone = dataclasses.replace(run, held=None, show=filtered)  # the halves judge each other
     reached = optimise(alone, HALVES, solver, mesh, guess, start, epochs)
+    run.started, run.fallback = alone.started, alone.fallback  # a checkpoint may have changed them
     return reached.guess, reached.status
 
 
@@ -130,15 +131,21 @@ def confirm_bands(run: Run, guess: Guess) -> Guess:
         guess: an estimate that has not seen what is held out.
 
     Returns:
-        the estimate; its members as they were.
+        the estimate; its members with the same gains.
     """
     if run.held is None:
         return guess
+    guess = jax.device_put(guess, jax.devices()[0])
     (rows, columns), sampling = guess.coverage.shape, run.problem.setup.grid.sampling
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), guess.object.dtype)
     gains = best_gains(judge_bands(run.config.loss, guess, bands, run.held))
     run.say(f"held-out electrons confirm {_gains_in_words(gains)}")
-    return dataclasses.replace(guess, object=_admitted(run.config.object.kind, with_gains(guess.object, bands, gains)))
+
+    def strengthen(channels: Array) -> Array:
+        return _admitted(run.config.object.kind, with_gains(channels, bands, gains))
+
+    members = None if guess.members is None else jnp.stack([strengthen(member) for member in guess.members])
+    return dataclasses.replace(guess, object=strengthen(guess.object), members=members)
 
 
 def judge_bands(loss: str, guess: Guess, bands: Array, judge: Problem) -> Quadratic:

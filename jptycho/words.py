@@ -37,7 +37,7 @@ def objective_in_words(config: Config) -> list[str]:
     by_pixels = config.dgp.start == "pixels" and (config.dgp.start_file is None or config.dgp.split)
     if config.method == "pixels" or by_pixels:
         lines.append(f"pixels by {_solver_in_words(config)}")
-    if config.pixels.half_sets is True:
+    if config.method == "pixels" and config.pixels.half_sets is True:
         lines.append("two half sets of the electrons, filtered by what both have in common")
     if config.method == "dgp":
         lines += _priors_in_words(config.dgp)
@@ -80,7 +80,7 @@ PEDESTAL = 4.0
 
 
 def _priors_in_words(dgp: DGPConfig) -> list[str]:
-    start = f"{dgp.start_epochs} epochs of pixels"
+    start = f"{dgp.start_epochs} epochs of pixels" + (" by half sets, filtered" if dgp.split else "")
     if dgp.start_file:
         start = f"a result ({dgp.start_file})" + (f", the object by halves from {start}" if dgp.split else "")
     start = {"dpc": "differential phase contrast", "parallax": "parallax of the bright field"}.get(dgp.start, start)

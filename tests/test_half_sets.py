@@ -11,15 +11,30 @@ import pytest
 from scipy import ndimage
 
 import jptycho
+from jptycho.choices import effective, with_changes
 from jptycho.demo import score
 from jptycho.diagnostics.half_set_filter import RADIUS, align_halves, coverage_window, half_set_filter
 from jptycho.errors import ConfigError
 from jptycho.forward.model import Noise, predict_batch
+from jptycho.half_sets import confirm_bands
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import LOSSES
-from jptycho.parallel import make_mesh
+from jptycho.parallel import make_mesh, replicate
+from jptycho.preprocess.prepare import prepare
+from jptycho.preprocess.thin import hold_out
 from jptycho.representations.base import transmission
-from jptycho.solvers.band_gains import best_gains, frequency_bands, gains_of_mean, in_bands, loss_by_band, with_gains
+from jptycho.run import Run
+from jptycho.solvers.band_gains import (
+    SPREAD,
+    Quadratic,
+    _without_ramps,
+    best_gains,
+    frequency_bands,
+    gains_of_mean,
+    in_bands,
+    loss_by_band,
+    with_gains,
+)
 from jptycho.solvers.base import distribute
 
 from .problems import random_fields, setup_for
@@ -172,7 +187,7 @@ def small_problem(electrons, dtype=np.float32):
     return fields, channels, setup, counts
 
 
-def test_the_bands_loss_is_that_of_finite_differences(x64):
+def test_the_bands_loss_is_that_of_finite_differences(x64, monkeypatch):
     electrons, step = 400.0, 1e-3
     fields, channels, setup, counts = small_problem(electrons, np.float64)
     seen = np.random.default_rng(0).poisson(counts).astype(np.float64)
@@ -185,6 +200,8 @@ def test_the_bands_loss_is_that_of_finite_differences(x64):
         value = batch_loss(LOSSES["poisson"], scaled, setup, jnp.asarray(data), fields.positions, weight)[0]
         return float(value) * electrons
 
+    monkeypatch.setattr("jptycho.solvers.band_gains._without_ramps", lambda losses: losses)
+    loss_by_band.clear_cache()
     found = loss_by_band(mesh, "poisson", channels, fields, bands, distribute(seen, setup, mesh))
     ends = [[total(1 + sign * step * one, seen) for sign in (1, -1)] for one in np.eye(4)]
     np.testing.assert_allclose(found.slope[:4], [(a - b) / (2 * step) for a, b in ends], rtol=1e-4, atol=1e-3)
@@ -193,12 +210,42 @@ def test_the_bands_loss_is_that_of_finite_differences(x64):
     middle = total(np.ones(4), counts)
     ends = [sum(total(1 + sign * step * one, counts) for sign in (1, -1)) for one in np.eye(4)]
     np.testing.assert_allclose(np.diag(true.curvature)[:4], [(e - 2 * middle) / step**2 for e in ends], rtol=1e-3)
+    loss_by_band.clear_cache()
+
+
+def test_a_ramp_that_the_probe_shares_does_not_judge_the_bands():
+    """With the ramps left out, gains are as if they had been fitted: the solution of the whole system."""
+    draw = np.random.default_rng(2).normal(size=(8, 6))
+    whole = Quadratic(jnp.asarray(draw[0]), jnp.asarray(draw.T @ draw))
+    prior = np.diag([0, 0, 0, 0, 1, 1]) / SPREAD**2
+    expected = -np.linalg.solve(np.asarray(whole.curvature) + prior, draw[0])[:4]
+    reduced = _without_ramps(whole)
+    np.testing.assert_allclose(-np.linalg.solve(reduced.curvature, reduced.slope), expected, rtol=2e-3)
+
+
+def test_a_potential_keeps_its_vacuum_where_the_slowest_band_is_weak(noisy_scan):
+    settings = {"object": {"kind": "potential"}, "pixels": {"epochs": 6}}
+    result = jptycho.reconstruct(noisy_scan, **settings)
+    top, bottom, left, right = result.field_of_view
+    assert (result.phase[:, top:bottom, left:right] == 0).mean() < 0.15
+
+
+def test_bands_are_confirmed_wherever_the_estimate_lies(noisy_scan):
+    """The networks' estimate may lie on all devices."""
+    problem = prepare(noisy_scan)
+    seen, held, _ = hold_out(problem, 0.1, 0)
+    quiet = (lambda text: None, lambda record, channels: None, lambda what, done, total: None)
+    config = effective(with_changes(None, {"method": "dgp"}), problem)
+    run = Run(config, seen, problem, *quiet, lambda: False, None, 0.0, held)
+    everywhere = replicate(make_mesh(), seen.guess)
+    assert np.isfinite(confirm_bands(run, everywhere).object).all()
 
 
 def test_electrons_bring_a_band_back_to_its_strength():
     fields, channels, setup, counts = small_problem(1e5)
     bands = jnp.asarray(frequency_bands(channels.shape[-2:], (0.31, 0.47), 4), jnp.float32)
-    np.testing.assert_allclose(in_bands(channels[:, 0], bands).sum(axis=0), channels[:, 0], atol=1e-5)
+    free = channels[:, 0] - channels[:, 0].mean(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(in_bands(channels[:, 0], bands).sum(axis=0), free, atol=1e-5)
     wrong = jnp.array([1.0, 1.06, 0.95, 1.0])
     scaled, mesh = with_gains(channels, bands, wrong), make_mesh(jax.devices())
     fields = dataclasses.replace(fields, object=transmission(scaled))

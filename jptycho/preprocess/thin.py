@@ -101,7 +101,7 @@ def _with_counts(problem: Problem, electrons: Shaped[np.ndarray, "scan ky kx"]) 
     if dose == 0:
         raise ConfigError(
             "data.counts: no electron fell to one of the parts into which they are divided. "
-            "Set stop.held_out = 0 and dgp.split = false."
+            "Set stop.held_out = 0, and pixels.half_sets = false or dgp.split = false."
         )
     setup: Setup = problem.setup
     read_out = jnp.zeros(()) if setup.noise is None else setup.noise.read_out

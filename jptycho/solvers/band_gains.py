@@ -38,18 +38,15 @@ LARGEST = 1.2
 
 @pytree
 class Quadratic:
-    """The loss g · d + d · H d / 2 in nats, d being what is added: to the gain of each band, and of two phase ramps.
-
-    The ramps are there because no pattern tells a ramp of the object from one of the probe: without them the slowest
-    bands would be judged by the ramp that they contain.
+    """The loss about gains of one: g · (gains - 1) + (gains - 1) · H (gains - 1) / 2, in nats.
 
     Attributes:
-        slope: g, of the bands and then of the ramps.
+        slope: g of each band.
         curvature: H, the expected (Fisher) information.
     """
 
-    slope: Float[Array, "terms"]
-    curvature: Float[Array, "terms terms"]
+    slope: Float[Array, "bands"]
+    curvature: Float[Array, "bands bands"]
 
 
 def frequency_bands(
@@ -57,26 +54,30 @@ def frequency_bands(
 ) -> Float[np.ndarray, "bands Y X"]:
     """Overlapping triangles in the logarithm of the frequency, from one period of the canvas to Nyquist.
 
+    Zero frequency belongs to none: no electron determines a constant phase.
+
     Args:
         shape: of the canvas.
         sampling: Å a pixel.
         count: bands.
 
     Returns:
-        weights that add up to one at every frequency, zero frequency at [0, 0].
+        weights that add up to one at every other frequency, zero frequency at [0, 0].
 
     Example:
-        >>> bool(np.allclose(frequency_bands((8, 12), (0.3, 0.2), 4).sum(axis=0), 1))
-        True
+        >>> frequency_bands((4, 4), (0.3, 0.3), 4).sum(axis=0).round(6).min(axis=1).tolist()
+        [0.0, 1.0, 1.0, 1.0]
     """
     lowest, highest = 1 / min(n * s for n, s in zip(shape, sampling, strict=True)), 0.5 / max(sampling)
     frequency = np.clip(np.hypot(*host_frequencies(shape, sampling)), lowest, highest)
     place = np.log(frequency / lowest) / math.log(highest / lowest) * (count - 1)
-    return np.clip(1 - np.abs(place - np.arange(count)[:, None, None]), 0, 1)
+    bands = np.clip(1 - np.abs(place - np.arange(count)[:, None, None]), 0, 1)
+    bands[:, 0, 0] = 0
+    return bands
 
 
 def in_bands(image: Float[Array, "slices Y X"], bands: Float[Array, "bands Y X"]) -> Float[Array, "bands slices Y X"]:
-    """The parts of an image that lie in each band; they add up to it.
+    """The parts of an image that lie in each band; they add up to the image without its mean.
 
     Args:
         image: of each slice.
@@ -97,7 +98,10 @@ def loss_by_band(
     bands: Float[Array, "bands Y X"],
     judge: ScanData,
 ) -> Quadratic:
-    """How the loss of electrons changes with the gain of each band of the phase and with ramps: Gauss-Newton.
+    """How the loss of electrons changes with the gain of each band of the phase: Gauss-Newton about one.
+
+    No pattern tells a ramp of the object from one of the probe. So two ramps are fitted with the gains and left out:
+    otherwise the slowest bands would be judged by the ramp that they contain.
 
     Args:
         mesh: over scan positions (static).
@@ -124,7 +128,16 @@ def loss_by_band(
 
     tilts = jnp.broadcast_to(fields.tilt, fields.positions.shape)
     places = (split_scan(fields.positions, shards, local), split_scan(tilts, shards, local))
-    return sum_over_shards(mesh, local_sums)((channels, parts, fields, judge.setup), places, judge.counts, judge.weight)
+    shared = (channels, parts, fields, judge.setup)
+    return _without_ramps(sum_over_shards(mesh, local_sums)(shared, places, judge.counts, judge.weight))
+
+
+def _without_ramps(losses: Quadratic) -> Quadratic:
+    """The least loss over the last two terms, the ramps, as a function of the others."""
+    ramps = losses.curvature[-2:, -2:] + jnp.eye(2) / SPREAD**2  # 0.5 rad over the canvas leaves them free
+    mixed = jnp.linalg.solve(ramps, jnp.column_stack([losses.slope[-2:], losses.curvature[-2:, :-2]]))
+    coupling = losses.curvature[:-2, -2:]
+    return Quadratic(losses.slope[:-2] - coupling @ mixed[:, 0], losses.curvature[:-2, :-2] - coupling @ mixed[:, 1:])
 
 
 def _of_pattern(loss: str, shared: Any, pattern: Array, place: tuple[Array, Array], weight: Array) -> Quadratic:
@@ -167,13 +180,11 @@ def best_gains(losses: Quadratic) -> Float[Array, "bands"]:
         between 0 and ``LARGEST``.
 
     Example:
-        >>> slope, curvature = jnp.array([400.0, 0.0, 0.0, 0.0]), jnp.diag(jnp.array([800.0, 0.0, 9.0, 9.0]))
-        >>> best_gains(Quadratic(slope, curvature)).round(2).tolist()
+        >>> best_gains(Quadratic(jnp.array([400.0, 0.0]), jnp.diag(jnp.array([800.0, 0.0])))).round(2).tolist()
         [0.5, 1.0]
     """
-    prior = jnp.eye(len(losses.slope)) / SPREAD**2  # 0.5 rad over the canvas leaves the ramps free
-    added = -jnp.linalg.solve(losses.curvature + prior, losses.slope)
-    return jnp.clip(1 + added[:-2], 0.0, LARGEST)
+    prior = jnp.eye(len(losses.slope)) / SPREAD**2
+    return jnp.clip(1 - jnp.linalg.solve(losses.curvature + prior, losses.slope), 0.0, LARGEST)
 
 
 def gains_of_mean(
@@ -182,7 +193,7 @@ def gains_of_mean(
     """Gains of the mean of two estimates from those of each: larger, for the mean has less noise to be shrunk for.
 
     A gain is ⟨estimate, truth⟩ / ⟨estimate, estimate⟩ in a band. The mean has the numerator of its halves and its own
-    power.
+    power, which lies between half of theirs and all of it.
 
     Args:
         gains: of each half.
@@ -193,14 +204,15 @@ def gains_of_mean(
         the gains times the halves' power over that of their mean, of the phase summed over slices.
 
     Example:
-        >>> bands, image = jnp.ones((1, 4, 4)), jnp.ones((2, 1, 1, 4, 4))
-        >>> gains_of_mean(jnp.ones(1), image * jnp.array([1.0, 0.0])[:, None, None, None, None], bands).tolist()
+        >>> halves = jnp.zeros((2, 1, 1, 4, 4)).at[0, 0, 0, 1, 1].set(1.0)
+        >>> gains_of_mean(jnp.ones(1), halves, jnp.ones((1, 4, 4))).tolist()
         [2.0]
     """
     parts = jax.vmap(lambda half: in_bands(jnp.sum(half[:, 0], axis=0)[None], bands))(halves)
     power = jnp.mean(jnp.sum(parts**2, axis=(2, 3, 4)), axis=0)
     of_mean = jnp.sum(jnp.mean(parts, axis=0) ** 2, axis=(1, 2, 3))
-    return gains * jnp.where(of_mean > 0, power / jnp.where(of_mean > 0, of_mean, 1.0), 1.0)
+    ratio = jnp.where(of_mean > 0, power / jnp.where(of_mean > 0, of_mean, 1.0), 1.0)
+    return gains * jnp.clip(ratio, 1.0, 2.0)  # more is halves that differ in sign by chance
 
 
 def with_gains(
@@ -214,13 +226,13 @@ def with_gains(
         gains: of each.
 
     Returns:
-        the channels.
+        the channels; the mean of the phase stays.
 
     Example:
-        >>> bands = jnp.asarray(frequency_bands((4, 4), (0.5, 0.5), 3))
-        >>> with_gains(jnp.ones((1, 1, 4, 4)), bands, jnp.array([2.0, 1.0, 1.0]))[0, 0, 0, 0].item()
-        2.0
+        >>> bands, image = jnp.asarray(frequency_bands((4, 4), (0.5, 0.5), 3)), jnp.ones((1, 1, 4, 4))
+        >>> with_gains(image, bands, jnp.zeros(3))[0, 0, 0, 0].item()
+        1.0
     """
-    multiplier = jnp.tensordot(gains, bands, 1)
+    multiplier = 1 + jnp.tensordot(gains - 1, bands, 1)
     phase = jnp.real(jnp.fft.ifft2(jnp.fft.fft2(channels[:, 0]) * multiplier))
     return channels.at[:, 0].set(phase.astype(channels.dtype))
