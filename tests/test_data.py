@@ -318,7 +318,7 @@ def test_result_is_readable_with_plain_h5py(tmp_path, small_scan):
         assert file["object/phase"].shape == result.phase.shape
         assert file["object/absorption"][()].min() >= 0
         assert file["probe/modes"].shape == (2, 32, 32)
-        assert list(file["history/stage"].asstr()) == ["pixels", "pixels"]
+        assert list(file["history/stage"].asstr()) == ["half sets", "half sets"]
         assert "jax" in json.loads(file.attrs["versions"])
         assert "epochs = 2" in file.attrs["configuration"]
         assert file["positions"].shape == (256, 2)

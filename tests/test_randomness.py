@@ -77,7 +77,7 @@ def test_an_epoch_draws_batches_noise_and_half_from_streams_of_their_own(small_s
     nets |= {"start_epochs": 1, "probe": "network", "finish_epochs": 0}
     jptycho.reconstruct(small_scan, method="dgp", dgp=nets)
     assert len(set(streams)) == len(streams)
-    assert {("half sets", 0, half, "epochs") for half in (0, 1)} < set(streams)
+    assert {("half sets", "weights", half) for half in (0, 1)} < set(streams)
 
 
 def test_held_out_electrons_halves_and_members_are_drawn_apart(small_scan):
