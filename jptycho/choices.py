@@ -163,12 +163,10 @@ def effective(config: Config, problem: Problem) -> Config:
         "corner": chosen.corner if pixels.corner == AUTO else pixels.corner,
     }
     loss = _loss(config, problem)
-    halved = _half_sets(config, problem)
-    blind = config.method == "pixels" and not halved and problem.undivided and config.pixels.solver == GRADIENT
-    judged = config.method == "dgp" or (blind and config.pixels.half_sets == AUTO)
+    update["half_sets"] = _half_sets(config, problem)
+    instead = problem.undivided and pixels.half_sets == AUTO and pixels.solver == GRADIENT
+    judged = config.method == "dgp" or instead
     share = (HELD_OUT if judged else 0.0) if config.stop.held_out == AUTO else config.stop.held_out
-    if config.method == "pixels":  # the priors have dgp.split for that
-        update["half_sets"] = halved
     return config.model_copy(
         update={
             "loss": loss,
@@ -192,14 +190,19 @@ def _priors(config: Config, problem: Problem) -> DGPConfig:
     return dgp
 
 
-def _half_sets(config: Config, problem: Problem) -> bool:
-    """Whether pixels are reconstructed from half sets; refused where that is asked for and cannot be."""
-    wanted, held_out = config.pixels.half_sets, config.stop.held_out not in (AUTO, 0)
-    if config.method != "pixels" or wanted is False:
-        return False
+def _half_sets(config: Config, problem: Problem) -> bool | str:
+    """Whether pixels are reconstructed from half sets; refused where that is asked for and cannot be.
+
+    As given for the priors, which have ``dgp.split`` for that.
+    """
+    wanted = config.pixels.half_sets
+    if config.method != "pixels":
+        return wanted
     if wanted is True and problem.undivided:
         raise ConfigError(f"pixels.half_sets: electrons cannot be divided: {problem.undivided}. Set half_sets = false.")
-    return wanted is True or not (problem.undivided or held_out or config.pixels.solver != GRADIENT)
+    held_out = config.stop.held_out not in (AUTO, 0)
+    cannot = problem.undivided or held_out or config.pixels.solver != GRADIENT
+    return not cannot if wanted == AUTO else wanted
 
 
 def _check_levels(dgp: DGPConfig, problem: Problem) -> None:

@@ -30,8 +30,9 @@ from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.stages import optimise
 from jptycho.types import Array
 
-HALF_BIT = 1 / 7
-"""Ring correlation of halves where that of their mean with the truth is about a half."""
+GOLD_STANDARD = 1 / 7
+"""Ring correlation of halves where that of their mean with the truth is a half (Rosenthal & Henderson, J. Mol. Biol.
+333 (2003) 721)."""
 
 
 def run_half_sets(run: Run, guess: Guess, epochs: int) -> tuple[list[Guess], str]:
@@ -176,7 +177,7 @@ def _admitted(kind: str, channels: Array) -> Array:
 
 def _in_words(filtered: HalfSets, gains: Array) -> str:
     rings = RingCorrelation(*jax.device_get((filtered.frequency, filtered.correlation)))
-    limit = crossing(rings, HALF_BIT)
+    limit = crossing(rings, GOLD_STANDARD)
     detail = f"{1 / limit:.3g} Å" if limit else "no detail at all"
     return f"half sets agree to {detail} (ring correlation 1/7) and confirm {_gains_in_words(gains)}"
 

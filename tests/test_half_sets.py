@@ -62,6 +62,7 @@ def slow_filter(first, second, window):
     signal = np.maximum(ndimage.gaussian_filter(np.real(a * b.conj()), RADIUS, mode="wrap", truncate=8), 0)
     frequency = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, first.shape, SAMPLING), indexing="ij"))
     ring = np.round(frequency * min(n * s for n, s in zip(first.shape, SAMPLING, strict=True))).astype(int)
+    ring = np.minimum(ring, int(0.5 / max(SAMPLING) * min(n * s for n, s in zip(first.shape, SAMPLING, strict=True))))
     power = np.abs(a - b) ** 2 / 4
     noise = np.array([[power[np.abs(ring - r) <= 1].mean() for r in row] for row in ring])
     weight = signal / (signal + noise)

@@ -18,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.fft import dct
 
+from jptycho.diagnostics.resolution import ring_numbers
 from jptycho.errors import ConfigError
-from jptycho.optics.frequencies import host_frequencies
+from jptycho.forward.patches import shift_ramp
 from jptycho.representations.kinds import weighted_plane
 from jptycho.types import Array, Float, pytree
 
@@ -180,17 +181,16 @@ def align_halves(
     Returns:
         both, moved by half of their difference.
     """
-    slices, shape = halves.shape[1], halves.shape[-2:]
+    slices, shape = halves.shape[1], (halves.shape[-2], halves.shape[-1])
     mean, ramp = weighted_plane(jnp.sum(halves[0, :, 0] - halves[1, :, 0], axis=0), window)
     sign = jnp.array([-0.5, 0.5], halves.dtype)[:, None, None, None]
     halves = halves.at[:, :, 0].add(sign * (mean + ramp) / slices)
     spectra = _windowed_spectra(jnp.sum(halves[:, :, 0], axis=1), window)[0]
     cross = spectra[0] * jnp.conj(spectra[1])
-    grid = 2 * math.pi * np.stack(np.meshgrid(*[np.fft.fftfreq(n) for n in shape], indexing="ij"))
-    k = jnp.asarray(grid, halves.dtype)
+    k = 2 * math.pi * jnp.stack(jnp.meshgrid(*[jnp.fft.fftfreq(n) for n in shape], indexing="ij")).astype(halves.dtype)
 
     def improve(shift: Array, _: None) -> tuple[Array, None]:
-        turned = cross * jnp.exp(1j * jnp.tensordot(shift, k, 1))
+        turned = cross * jnp.conj(shift_ramp(shape, shift))
         slope = jnp.sum(k * turned.imag, axis=(1, 2))
         curvature = jnp.einsum("iyx,jyx,yx->ij", k, k, jnp.maximum(turned.real, 0.0))
         scale = jnp.trace(curvature) + TINY
@@ -198,8 +198,7 @@ def align_halves(
         return jnp.clip(shift + step, -LARGEST_SHIFT, LARGEST_SHIFT), None
 
     shift, _ = jax.lax.scan(improve, jnp.zeros(2, halves.dtype), None, NEWTON_STEPS)
-    turns = jnp.exp(0.5j * jnp.tensordot(shift, k, 1))
-    both = jnp.stack([turns, jnp.conj(turns)])[:, None, None]
+    both = jnp.stack([shift_ramp(shape, sign * shift / 2) for sign in (-1, 1)])[:, None, None]
     return jnp.real(jnp.fft.ifft2(jnp.fft.fft2(halves) * both)).astype(halves.dtype)
 
 
@@ -267,20 +266,13 @@ def _smooth(image: Float[Array, "Y X"], deviation: float) -> Float[Array, "Y X"]
     return jnp.real(jnp.fft.ifft2(jnp.fft.fft2(image) * jnp.asarray(gauss, image.dtype)))
 
 
-def _rings(shape: tuple[int, ...], sampling: tuple[float, float]) -> tuple[np.ndarray, float]:
-    """Number of each frequency's ring, and the rings' width in Å⁻¹."""
-    frequency = np.hypot(*host_frequencies(shape, sampling))
-    width = 1 / min(n * s for n, s in zip(shape, sampling, strict=True))
-    return np.round(frequency / width).astype(int), width
-
-
 def _ring_totals(values: Array, rings: np.ndarray) -> Array:
     return jnp.zeros(int(rings.max()) + 1, values.dtype).at[rings.ravel()].add(values.ravel())
 
 
 def _ring_mean(values: Float[Array, "Y X"], sampling: tuple[float, float]) -> Float[Array, "Y X"]:
     """At each frequency the mean over three rings."""
-    rings, _ = _rings(values.shape, sampling)
+    rings, _, _ = ring_numbers(values.shape, sampling)
     three = jnp.ones(3, values.dtype)
     total, count = (jnp.convolve(_ring_totals(v, rings), three, mode="same") for v in (values, jnp.ones_like(values)))
     return (total / count)[rings]
@@ -290,9 +282,8 @@ def _ring_correlation(
     pair: Float[Array, "2 Y X"], window: Array, sampling: tuple[float, float]
 ) -> tuple[Float[Array, "rings"], Float[Array, "rings"]]:
     """Frequencies of the rings up to Nyquist and the correlation of the images on each."""
-    rings, width = _rings(pair.shape[1:], sampling)
+    rings, width, last = ring_numbers(pair.shape[1:], sampling)
     (first, second), _ = _windowed_spectra(pair, window)
-    last = int(0.5 / max(sampling) / width) + 1
     cross = _ring_totals(jnp.real(first * jnp.conj(second)), rings)
     powers = [_ring_totals(jnp.abs(spectrum) ** 2, rings) for spectrum in (first, second)]
     correlation = cross / jnp.maximum(jnp.sqrt(powers[0] * powers[1]), TINY)

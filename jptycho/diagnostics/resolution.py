@@ -48,7 +48,7 @@ def fourier_ring_correlation(
         True
     """
     a, b = windowed_transform(first), windowed_transform(second)
-    ring, width, rings = _rings(first.shape, sampling)
+    ring, width, rings = ring_numbers(first.shape, sampling)
 
     def total(values: np.ndarray) -> np.ndarray:
         return np.bincount(ring.ravel(), values.ravel(), minlength=rings)[1:rings]
@@ -153,8 +153,21 @@ def windowed_transform(image: Float[np.ndarray, "Y X"]) -> np.ndarray:
     return np.fft.fft2((image - image.mean()) * window, norm="ortho")
 
 
-def _rings(shape: tuple[int, ...], sampling: tuple[float, float]) -> tuple[np.ndarray, float, int]:
-    """Number of each pixel's ring, the rings' width in Å⁻¹, and how many lie within Nyquist."""
+def ring_numbers(shape: tuple[int, ...], sampling: tuple[float, float]) -> tuple[np.ndarray, float, int]:
+    """Rings of equal spatial frequency, one period of the smaller side wide.
+
+    Args:
+        shape: of the image.
+        sampling: Å a pixel.
+
+    Returns:
+        number of each pixel's ring, the last one for all beyond Nyquist; the rings' width in Å⁻¹; how many lie within
+        Nyquist.
+
+    Example:
+        >>> ring_numbers((4, 4), (0.5, 0.5))[0][0].tolist()
+        [0, 1, 2, 1]
+    """
     frequency = np.hypot(*host_frequencies(shape, sampling))
     width = 1 / min(n * s for n, s in zip(shape, sampling, strict=True))
     rings = int(0.5 / max(sampling) / width)

@@ -63,7 +63,7 @@ class EnsembleSolver:
         def one(member: Any) -> tuple[State, Metrics]:
             params, opt, average, own, key, number = member
             counts = jnp.take(data.counts, number, axis=2, mode="clip")
-            keeps_mean = getattr(self.solver, "average", 0.0) > 0
+            keeps_mean = jax.eval_shape(self.solver.init, params, own)[1] is not None
             mine = State(params, opt, average if keeps_mean else None, key, state.epoch)
             after, metrics = self.solver.epoch(mesh, mine, own, dataclasses.replace(data, counts=counts))
             if self.solver.projections:
