@@ -8,6 +8,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jptycho.config import Config
+from jptycho.config_solvers import GRADIENT
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, crossing
 from jptycho.engines import pixel_mesh, pixel_solver
@@ -25,8 +27,10 @@ from jptycho.solvers.band_gains import (
     loss_by_band,
     with_gains,
 )
-from jptycho.solvers.base import State, distribute
+from jptycho.solvers.base import Solver, State, distribute
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
+from jptycho.solvers.half_sets import HalfSetSolver
+from jptycho.solvers.optimisers import LINE_SEARCH
 from jptycho.stages import optimise
 from jptycho.types import Array
 
@@ -67,7 +71,7 @@ def estimate_halves(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
     config, mesh = run.config, pixel_mesh(run.config)
     members = 2 * len(run.halves)
     member = pixel_solver(config, run.halves[0][0], mesh, epochs)
-    solver = EnsembleSolver(member, members, together=1 if jax.default_backend() == "cpu" else 2)
+    solver = _solver(config, member, members, epochs)
     started = [initialise(member.model, stream(run, HALVES, "weights", n), guess) for n in range(members)]
     start = (stacked([params for params, _ in started]), stacked([constants for _, constants in started]))
 
@@ -82,6 +86,15 @@ def estimate_halves(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
     reached = optimise(alone, HALVES, solver, mesh, guess, start, epochs)
     run.started, run.fallback = alone.started, alone.fallback  # a checkpoint may have changed them
     return reached.guess, reached.status
+
+
+def _solver(config: Config, member: Solver, members: int, epochs: int) -> EnsembleSolver:
+    """Of all halves: with one probe in the end, unless it is held anyway or a step may not be changed afterwards."""
+    together = 1 if jax.default_backend() == "cpu" else 2
+    line_search = config.pixels.solver == GRADIENT and config.pixels.optimiser in LINE_SEARCH
+    if config.probe.fixed or line_search:
+        return EnsembleSolver(member, members, together)
+    return HalfSetSolver(member, members, together, epochs)
 
 
 def combine_halves(run: Run, found: Guess, number: int) -> Guess:

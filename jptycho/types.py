@@ -10,9 +10,9 @@ import dataclasses
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
-from jaxtyping import Array, Complex, Float, Int, Shaped
+from jaxtyping import Array, Bool, Complex, Float, Int, Shaped
 
-__all__ = ["Array", "Complex", "Float", "Grid", "Int", "Shaped", "pytree", "static"]
+__all__ = ["Array", "Bool", "Complex", "Float", "Grid", "Int", "Shaped", "pytree", "static"]
 
 T = TypeVar("T")
 

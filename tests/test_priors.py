@@ -25,8 +25,9 @@ from jptycho.representations.generators import GeneratedObject, added_to_estimat
 from jptycho.representations.networks import DECODER, DEPTH, UNet, UNetSpec, initial_weights, parameter_count
 from jptycho.representations.pixels import PixelProbe, Preconditioner
 from jptycho.solvers.base import State, distribute, init_state
-from jptycho.solvers.ensemble import EnsembleSolver, align_modes, member_channels
+from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.gradient import GradientSolver
+from jptycho.solvers.probe_filter import align_modes
 
 from .tolerances import SINGLE
 

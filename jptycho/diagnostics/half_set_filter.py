@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.fft import dct
 
-from jptycho.diagnostics.resolution import ring_numbers
 from jptycho.errors import ConfigError
 from jptycho.forward.patches import shift_ramp
+from jptycho.optics.frequencies import ring_numbers
 from jptycho.representations.kinds import weighted_plane
 from jptycho.types import Array, Float, pytree
 

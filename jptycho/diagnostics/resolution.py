@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from scipy import ndimage
 
-from jptycho.optics.frequencies import host_frequencies
+from jptycho.optics.frequencies import host_frequencies, ring_numbers
 from jptycho.types import Float
 
 BAND = 12  # reflections of neighbouring frequency of which half must be seen
@@ -151,27 +151,6 @@ def windowed_transform(image: Float[np.ndarray, "Y X"]) -> np.ndarray:
     """
     window = np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1]))
     return np.fft.fft2((image - image.mean()) * window, norm="ortho")
-
-
-def ring_numbers(shape: tuple[int, ...], sampling: tuple[float, float]) -> tuple[np.ndarray, float, int]:
-    """Rings of equal spatial frequency, one period of the smaller side wide.
-
-    Args:
-        shape: of the image.
-        sampling: Å a pixel.
-
-    Returns:
-        number of each pixel's ring, the last one for all beyond Nyquist; the rings' width in Å⁻¹; how many lie within
-        Nyquist.
-
-    Example:
-        >>> ring_numbers((4, 4), (0.5, 0.5))[0][0].tolist()
-        [0, 1, 2, 1]
-    """
-    frequency = np.hypot(*host_frequencies(shape, sampling))
-    width = 1 / min(n * s for n, s in zip(shape, sampling, strict=True))
-    rings = int(0.5 / max(sampling) / width)
-    return np.minimum(np.round(frequency / width).astype(int), rings), width, rings
 
 
 def _surroundings(strength: np.ndarray) -> np.ndarray:

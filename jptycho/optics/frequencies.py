@@ -76,3 +76,24 @@ def scattering_angles(
     radius = jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
     ky, kx = jnp.broadcast_arrays(ky, kx)
     return wavelength * radius, jnp.arctan2(ky, jnp.where(zero, 1.0, kx))
+
+
+def ring_numbers(shape: tuple[int, ...], sampling: tuple[float, float]) -> tuple[np.ndarray, float, int]:
+    """Rings of equal spatial frequency, one period of the smaller side wide.
+
+    Args:
+        shape: of the image.
+        sampling: Å a pixel.
+
+    Returns:
+        number of each pixel's ring, the last one for all beyond Nyquist; the rings' width in Å⁻¹; how many lie within
+        Nyquist.
+
+    Example:
+        >>> ring_numbers((4, 4), (0.5, 0.5))[0][0].tolist()
+        [0, 1, 2, 1]
+    """
+    frequency = np.hypot(*host_frequencies(shape, sampling))
+    width = 1 / min(n * s for n, s in zip(shape, sampling, strict=True))
+    rings = int(0.5 / max(sampling) / width)
+    return np.minimum(np.round(frequency / width).astype(int), rings), width, rings

@@ -14,7 +14,8 @@ from jptycho.objective.projections import Projection
 from jptycho.optics.probe import probe_power
 from jptycho.representations.base import ModelSpec, transmission
 from jptycho.solvers.base import Metrics, ScanData, Solver, State, known_in, projected
-from jptycho.types import Array, Complex, Float
+from jptycho.solvers.probe_filter import align_modes
+from jptycho.types import Array, Float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,32 +98,6 @@ class EnsembleSolver:
 
     def _map(self, function: Any, members: Any) -> Any:
         return jax.lax.map(function, members, batch_size=min(self.together, self.members))
-
-
-def align_modes(
-    modes: Complex[Array, "modes y x"], reference: Complex[Array, "modes y x"]
-) -> Complex[Array, "modes y x"]:
-    """The unitary mixture of modes that is nearest to a reference: no pattern tells one mixture from another.
-
-    Args:
-        modes: of one estimate.
-        reference: of another.
-
-    Returns:
-        U modes with U = X Yᴴ from the singular value decomposition reference · modesᴴ = X S Yᴴ; of one mode, its phase
-        turned.
-
-    Source:
-        Schönemann, Psychometrika 31 (1966) 1 (orthogonal Procrustes problem).
-
-    Example:
-        >>> wave = jnp.ones((1, 2, 2), complex)
-        >>> align_modes(1j * wave, wave)[0, 0, 0].item()
-        (1+0j)
-    """
-    overlap = jnp.einsum("mij,nij->mn", reference, jnp.conj(modes))
-    left, _, right = jnp.linalg.svd(overlap)
-    return jnp.einsum("mn,nij->mij", left @ right, modes)
 
 
 LEAST_POWER = 1e-12
