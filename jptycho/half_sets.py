@@ -23,7 +23,6 @@ from jptycho.solvers.band_gains import (
     Quadratic,
     best_gains,
     frequency_bands,
-    gains_of_mean,
     loss_by_band,
     with_gains,
 )
@@ -125,10 +124,9 @@ def combine_halves(run: Run, found: Guess, number: int) -> Guess:
     gains = best_gains(jax.tree.map(jnp.add, *losses))
     run.say(_in_words(filtered, gains))
     admit = partial(_admitted, run.config.object.kind)
-    strength = gains_of_mean(gains, filtered.halves, bands)
     return dataclasses.replace(
         found,
-        object=admit(with_gains(jnp.mean(filtered.halves, axis=0), bands, strength)),
+        object=admit(with_gains(filtered.mean, bands, gains)),
         halves=jnp.stack([admit(with_gains(half, bands, gains)) for half in filtered.halves]),
         members=None,
         member_probes=None,

@@ -187,34 +187,6 @@ def best_gains(losses: Quadratic) -> Float[Array, "bands"]:
     return jnp.clip(1 - jnp.linalg.solve(losses.curvature + prior, losses.slope), 0.0, LARGEST)
 
 
-def gains_of_mean(
-    gains: Float[Array, "bands"], halves: Float[Array, "2 slices channels Y X"], bands: Float[Array, "bands Y X"]
-) -> Float[Array, "bands"]:
-    """Gains of the mean of two estimates from those of each: larger, for the mean has less noise to be shrunk for.
-
-    A gain is ⟨estimate, truth⟩ / ⟨estimate, estimate⟩ in a band. The mean has the numerator of its halves and its own
-    power, which lies between half of theirs and all of it.
-
-    Args:
-        gains: of each half.
-        halves: both estimates.
-        bands: of :func:`frequency_bands`.
-
-    Returns:
-        the gains times the halves' power over that of their mean, of the phase summed over slices.
-
-    Example:
-        >>> halves = jnp.zeros((2, 1, 1, 4, 4)).at[0, 0, 0, 1, 1].set(1.0)
-        >>> gains_of_mean(jnp.ones(1), halves, jnp.ones((1, 4, 4))).tolist()
-        [2.0]
-    """
-    parts = jax.vmap(lambda half: in_bands(jnp.sum(half[:, 0], axis=0)[None], bands))(halves)
-    power = jnp.mean(jnp.sum(parts**2, axis=(2, 3, 4)), axis=0)
-    of_mean = jnp.sum(jnp.mean(parts, axis=0) ** 2, axis=(1, 2, 3))
-    ratio = jnp.where(of_mean > 0, power / jnp.where(of_mean > 0, of_mean, 1.0), 1.0)
-    return gains * jnp.clip(ratio, 1.0, 2.0)  # more is halves that differ in sign by chance
-
-
 def with_gains(
     channels: Float[Array, "slices channels Y X"], bands: Float[Array, "bands Y X"], gains: Float[Array, "bands"]
 ) -> Float[Array, "slices channels Y X"]:

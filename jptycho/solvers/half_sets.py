@@ -55,7 +55,7 @@ class HalfSetSolver(EnsembleSolver):
         """That of the members, and the probe of the first."""
         (memory, averages), mean = super().init(params, constants)
         first = jax.tree.map(lambda leaf: leaf[0], (params["probe"], constants["probe"]))
-        probe = self.model.probe.apply(*first, None)
+        probe = self.model.probe.apply(first[0], first[1], None)
         return (memory, averages, SharedProbe(probe, jnp.array(True))), mean
 
     def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
