@@ -30,8 +30,10 @@ from jptycho.types import Array, Float, pytree
 
 BANDS = 12
 PARTS = 16  # patterns that are worked on together
-SPREAD = 0.5
-"""Standard deviation by which a gain is expected to differ from one."""
+SPREAD = 0.15
+"""Standard deviation by which a gain is expected to differ from one: that of gains that electrons determine well."""
+RAMP = 0.5
+"""The same of a ramp, in rad over the canvas: it is left free."""
 LARGEST = 1.2
 """Gain; noise imitates what the model lacks, such as thermal diffuse scattering, and likelihood would ask for more."""
 
@@ -134,7 +136,7 @@ def loss_by_band(
 
 def _without_ramps(losses: Quadratic) -> Quadratic:
     """The least loss over the last two terms, the ramps, as a function of the others."""
-    ramps = losses.curvature[-2:, -2:] + jnp.eye(2) / SPREAD**2  # 0.5 rad over the canvas leaves them free
+    ramps = losses.curvature[-2:, -2:] + jnp.eye(2) / RAMP**2
     mixed = jnp.linalg.solve(ramps, jnp.column_stack([losses.slope[-2:], losses.curvature[-2:, :-2]]))
     coupling = losses.curvature[:-2, -2:]
     return Quadratic(losses.slope[:-2] - coupling @ mixed[:, 0], losses.curvature[:-2, :-2] - coupling @ mixed[:, 1:])
