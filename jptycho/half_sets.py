@@ -18,7 +18,7 @@ from jptycho.forward.model import Fields
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import POTENTIAL, Guess, initialise, transmission
-from jptycho.run import HALVES, Run, stream
+from jptycho.run import HALVES, Reached, Run, stream
 from jptycho.solvers.band_gains import (
     Quadratic,
     best_gains,
@@ -29,7 +29,9 @@ from jptycho.solvers.band_gains import (
 from jptycho.solvers.base import Solver, State, distribute
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.half_sets import HalfSetSolver
+from jptycho.solvers.loop import DONE
 from jptycho.solvers.optimisers import LINE_SEARCH
+from jptycho.solvers.probe_filter import align_modes
 from jptycho.stages import optimise
 from jptycho.types import Array
 
@@ -84,7 +86,16 @@ def estimate_halves(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
     alone = dataclasses.replace(run, held=None, show=filtered)  # the halves judge each other
     reached = optimise(alone, HALVES, solver, mesh, guess, start, epochs)
     run.started, run.fallback = alone.started, alone.fallback  # a checkpoint may have changed them
+    if reached.status == DONE and not config.probe.fixed:
+        run.say(f"both half sets confirm that the probe differs from its start by {_change(reached):.1%} of it")
     return reached.guess, reached.status
+
+
+def _change(reached: Reached) -> float:
+    """How far a stage moved the probe, mixtures of modes aside, relative to where it was."""
+    before, after = (jax.device_put(guess.probe, jax.devices()[0]) for guess in (reached.start, reached.guess))
+    moved = align_modes(after, before) - before
+    return float(jnp.linalg.norm(moved) / jnp.linalg.norm(before))
 
 
 def _solver(config: Config, member: Solver, members: int, epochs: int) -> EnsembleSolver:

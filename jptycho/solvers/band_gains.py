@@ -1,9 +1,8 @@
 """How much of each band of an estimate the electrons that it was not made from confirm.
 
-A filter by the cross-spectrum of two halves takes for signal what both have in common. At low dose both have an error
-in common: slow structure that the likelihood exaggerates where there is noise, and fine structure that few epochs did
-not yet reach. The likelihood of the other half sees both, and a few numbers, one gain for each band of spatial
-frequency, mend them.
+A filter by the cross-spectrum of two halves takes for signal what both have in common, and that may be an error: fine
+structure that few epochs did not yet reach, slow structure that an imperfect probe exaggerates. The likelihood of the
+other half sees both, and a few numbers, one gain for each band of spatial frequency, mend them.
 """
 
 from __future__ import annotations
