@@ -77,10 +77,8 @@ def check_config(config: Config) -> None:
 
 def _check_dgp(config: Config) -> None:
     dgp = config.dgp
-    if dgp.object == "pixels" and dgp.probe in ("pixels", "held"):
-        raise ConfigError(
-            f'dgp.object, dgp.probe: "pixels" and "{dgp.probe}", so there is no network. Use method = "pixels".'
-        )
+    if (dgp.object, dgp.probe) == ("pixels", "pixels"):
+        raise ConfigError('dgp.object, dgp.probe: both "pixels", so there is no network. Use method = "pixels".')
     if dgp.object == "pixels" and config.probe.fixed:
         raise ConfigError(
             'dgp.object: "pixels", and probe.fixed keeps the probe, so there is no network. Remove one of them.'
@@ -184,7 +182,7 @@ def _priors(config: Config, problem: Problem) -> DGPConfig:
     dgp, used = config.dgp, config.method == "dgp"
     split = _splits(config, problem) if used else dgp.split
     noise = SPLIT_NOISE if split else choose_input_noise(problem)
-    probe = choose_probe(problem, config.probe.fixed, dgp.object, split) if dgp.probe == AUTO else dgp.probe
+    probe = choose_probe(problem, config.probe.fixed, dgp.object) if dgp.probe == AUTO else dgp.probe
     update = {"noise": noise if dgp.noise == AUTO else dgp.noise, "split": split, "probe": probe}
     dgp = dgp.model_copy(update=update)
     if used:

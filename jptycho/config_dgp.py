@@ -16,10 +16,8 @@ class DGPConfig(Section):
     """``[dgp]``: the deep generative priors."""
 
     object: Unknown = Field("network", description="what stands for the object")
-    probe: Unknown | Literal["held", "auto"] = Field(
-        AUTO,
-        description="what stands for the probe; held: it stays as the half sets confirm it; auto: held, pixels at high "
-        "dose, and a network where it is noisy and there are no half sets",
+    probe: Unknown | Literal["auto"] = Field(
+        AUTO, description="what stands for the probe; auto: a network where it is noisy, pixels at high dose"
     )
     epochs: int = Field(24, ge=1, description="times that every pattern is seen, unless it stops by itself before")
     start: Literal["pixels", "dpc", "parallax", "random"] = Field(

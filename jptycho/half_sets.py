@@ -28,7 +28,7 @@ from jptycho.solvers.band_gains import (
 )
 from jptycho.solvers.base import Solver, State, distribute
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
-from jptycho.solvers.half_sets import HalfSetSolver
+from jptycho.solvers.half_sets import HalfSetSolver, confirmed_probe
 from jptycho.solvers.loop import DONE
 from jptycho.solvers.optimisers import LINE_SEARCH
 from jptycho.solvers.probe_filter import align_modes
@@ -86,20 +86,22 @@ def estimate_halves(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
     alone = dataclasses.replace(run, held=None, show=filtered)  # the halves judge each other
     reached = optimise(alone, HALVES, solver, mesh, guess, start, epochs)
     run.started, run.fallback = alone.started, alone.fallback  # a checkpoint may have changed them
-    if reached.status == DONE and not config.probe.fixed:
-        run.say(f"both half sets confirm that the probe differs from its start by {_change(reached):.1%} of it")
-    return reached.guess, reached.status
+    return (_with_probe(run, reached) if isinstance(solver, HalfSetSolver) else reached.guess), reached.status
 
 
-def _change(reached: Reached) -> float:
-    """How far a stage moved the probe, mixtures of modes aside, relative to where it was."""
-    before, after = (jax.device_put(guess.probe, jax.devices()[0]) for guess in (reached.start, reached.guess))
-    moved = align_modes(after, before) - before
-    return float(jnp.linalg.norm(moved) / jnp.linalg.norm(before))
+def _with_probe(run: Run, reached: Reached) -> Guess:
+    """What a stage reached, with the probe that its halves confirm; they keep their own."""
+    found, before = jax.device_put((reached.guess, reached.start.probe), jax.devices()[0])
+    assert found.member_probes is not None
+    probe, _ = confirmed_probe(found.member_probes, before, run.problem.setup.grid.sampling)
+    if reached.status == DONE:
+        moved = jnp.linalg.norm(align_modes(probe, before) - before) / jnp.linalg.norm(before)
+        run.say(f"both half sets confirm that the probe differs from its start by {float(moved):.1%} of it")
+    return dataclasses.replace(found, probe=probe)
 
 
 def _solver(config: Config, member: Solver, members: int, epochs: int) -> EnsembleSolver:
-    """Of all halves: with one probe in the end, unless it is held anyway or a step may not be changed afterwards."""
+    """Of all halves: with a probe that they share, unless it is held anyway or no step may be changed afterwards."""
     together = 1 if jax.default_backend() == "cpu" else 2
     line_search = config.pixels.solver == GRADIENT and config.pixels.optimiser in LINE_SEARCH
     if config.probe.fixed or line_search:

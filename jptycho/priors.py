@@ -247,7 +247,7 @@ def prior_solver(config: Config, model: ModelSpec, patterns: int) -> GradientSol
         model,
         config.loss,
         object_rate=rates["object"],
-        probe_rate=0.0 if config.probe.fixed or settings.probe == "held" else rates["probe"],
+        probe_rate=0.0 if config.probe.fixed else rates["probe"],
         steps=steps,
         micro_batches=max(1, -(-patterns // steps // settings.micro_batch)),
         optimiser=Optimiser(warm_up=settings.warm_up),

@@ -89,9 +89,7 @@ def _priors_in_words(dgp: DGPConfig) -> list[str]:
     network = f"{dgp.architecture} of {dgp.levels} levels, {dgp.filters} filters, input noise {dgp.noise:.3g}"
     unknowns = {
         "object": network if dgp.object == "network" else "pixels",
-        "probe": {"network": f"unet of {dgp.probe_levels} levels", "held": "held as the half sets confirm it"}.get(
-            str(dgp.probe), "pixels"
-        ),
+        "probe": f"unet of {dgp.probe_levels} levels" if dgp.probe == "network" else "pixels",
     }
     judged = "each half of the electrons judges what is made of the other's estimate"
     if not dgp.split:

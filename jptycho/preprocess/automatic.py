@@ -147,26 +147,23 @@ def choose_batch(patterns: int) -> int:
     return min(max(16, min(256, 8 * round(patterns / STEPS / 8))), patterns)
 
 
-def choose_probe(problem: Problem, fixed: bool, object_by: str, split: bool) -> str:
-    """What stands for a DGP's probe: pixels where the dose determines it well; otherwise what half sets confirm, held.
+def choose_probe(problem: Problem, fixed: bool, object_by: str) -> str:
+    """A network for a DGP's probe where its estimate is noisy, pixels where the dose determines it well.
 
-    Without half sets a network takes the noise away, but reproduces no probe exactly: on specimens from 100 to 1e4 e/Å²
-    it gave the better object at 110 and 3,000 electrons a pattern, as good a one at 1,000 and a worse one at 14,000.
+    A network takes the noise away, but reproduces no probe exactly: on specimens from 100 to 1e4 e/Å² it gave the
+    better object at 110 and 3,000 electrons a pattern, as good a one at 1,000 and a worse one at 14,000.
 
     Args:
         problem: the scan.
         fixed: whether the probe is kept.
         object_by: what stands for the object; where that is pixels, the network is the probe's.
-        split: whether half sets of the electrons made the estimate.
 
     Returns:
-        ``"network"``, ``"pixels"`` or ``"held"``.
+        ``"network"`` or ``"pixels"``.
     """
     if object_by == "pixels":
         return "network"
-    if fixed or problem.electrons > PROBE_ELECTRONS:
-        return "pixels"
-    return "held" if split else "network"
+    return "pixels" if fixed or problem.electrons > PROBE_ELECTRONS else "network"
 
 
 def choose_input_noise(problem: Problem) -> float:

@@ -29,8 +29,8 @@ from jptycho.types import Array, Float, pytree
 
 BANDS = 12
 PARTS = 16  # patterns that are worked on together
-SPREAD = 0.15
-"""Standard deviation by which a gain is expected to differ from one: that of gains that electrons determine well."""
+SPREAD = 0.5
+"""Standard deviation by which a gain is expected to differ from one."""
 RAMP = 0.5
 """The same of a ramp, in rad over the canvas: it is left free."""
 LARGEST = 1.2

@@ -1,4 +1,4 @@
-"""Pixels by both halves of the electrons, with one probe: that of which both halves have the same to say."""
+"""Pixels by both halves of the electrons, with one probe most of the time: what both halves confirm of it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from jptycho.representations.base import Assignable
 from jptycho.solvers.base import Metrics, ScanData, State
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.probe_filter import filter_probes
-from jptycho.types import Array, Bool, Complex, pytree
+from jptycho.types import Array, Bool, Complex, Float, pytree
 
 ROUND = 4  # epochs after which the halves' probes are compared
-HELD = 8  # epochs at the end with the probe that both confirm
+HELD = 4  # epochs at least with the probe that both confirm
+LAST = 4  # epochs at the end, in which each half fits a probe of its own again
 LEAST_SHARE = 0.1
 """Of a probe's change over a round: what both halves confirm, if the probe is to move on."""
 
@@ -27,26 +28,27 @@ class SharedProbe:
 
     Attributes:
         modes: after the last round, before the first that of the guess.
-        free: whether it still moves.
+        moving: whether another round follows.
     """
 
     modes: Complex[Array, "modes y x"]
-    free: Bool[Array, ""]
+    moving: Bool[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True)
 class HalfSetSolver(EnsembleSolver):
-    """Pairs of members, each pair on both halves of the electrons; all have one probe in the end.
+    """Pairs of members, each pair on both halves of the electrons.
 
     Object and probe that are fitted to the same electrons fit their noise together: the probe takes up some of it, and
     slow structure of the object is exaggerated in return, in both halves alike. So the probe moves in rounds of
     ``ROUND`` epochs: then it becomes what both halves confirm of its change, and where that is too little it is held.
+    In the last epochs each half has its own probe again, so that the other half's electrons can judge both together.
 
     Attributes:
         solver: of each member; its probe is one of pixels.
         members: twice the number of pairs.
         together: members that are mapped at once.
-        epochs: that will be run; the probe is held for the last ``HELD``.
+        epochs: that will be run.
     """
 
     epochs: int = 0
@@ -61,7 +63,8 @@ class HalfSetSolver(EnsembleSolver):
     def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
         """An epoch of every member; after a round the probe that both halves confirm."""
         memory, averages, shared = state.optimiser
-        gates = constants | {"probe": jnp.broadcast_to(shared.free, self.members)}
+        free = shared.moving | (state.epoch >= self.epochs - LAST)
+        gates = constants | {"probe": jnp.broadcast_to(free, self.members)}
         before = dataclasses.replace(state, optimiser=(memory, averages))
         after, metrics = super().epoch(mesh, before, gates, data)
         shared, renewed = self._compared(after, gates, data, shared)
@@ -69,21 +72,35 @@ class HalfSetSolver(EnsembleSolver):
         assert isinstance(representation, Assignable)
         probes = after.params["probe"]
         held = jax.vmap(representation.assign, in_axes=(0, 0, None))(probes, gates["probe"], shared.modes)
-        probes = jax.tree.map(lambda new, old: jnp.where(renewed, new, old), held, probes)
+        probes = jax.tree.map(lambda new, old: jnp.where(renewed | ~free, new, old), held, probes)
         return dataclasses.replace(
             after, params=after.params | {"probe": probes}, optimiser=(*after.optimiser, shared)
         ), metrics
 
     def _compared(self, after: State, gates: Any, data: ScanData, shared: SharedProbe) -> tuple[SharedProbe, Array]:
-        """The shared probe after an epoch, and whether the members must take it."""
+        """The shared probe after an epoch, and whether a round has ended."""
         probes = jax.vmap(lambda own, gate: self.model.probe.apply(own, gate, None))(
             after.params["probe"], gates["probe"]
         )
-        sampling = data.setup.grid.sampling
-        every = [filter_probes(probes[n], probes[n + 1], shared.modes, sampling) for n in range(0, self.members, 2)]
-        confirmed = jnp.mean(jnp.stack([probe for probe, _ in every]), axis=0)
-        share = jnp.mean(jnp.stack([share for _, share in every]))
-        due = shared.free & (after.epoch % ROUND == 0)
-        another = (share >= LEAST_SHARE) & (after.epoch + ROUND + HELD <= self.epochs)
-        modes = jnp.where(due, confirmed, shared.modes)
-        return SharedProbe(modes, shared.free & (~due | another)), due | ~shared.free
+        modes, share = confirmed_probe(probes, shared.modes, data.setup.grid.sampling)
+        ended = shared.moving & (after.epoch % ROUND == 0) & (after.epoch <= self.epochs - LAST)
+        another = (share >= LEAST_SHARE) & (after.epoch + ROUND + HELD + LAST <= self.epochs)
+        return SharedProbe(jnp.where(ended, modes, shared.modes), shared.moving & (~ended | another)), ended
+
+
+def confirmed_probe(
+    probes: Complex[Array, "members modes y x"], reference: Complex[Array, "modes y x"], sampling: tuple[float, float]
+) -> tuple[Complex[Array, "modes y x"], Float[Array, ""]]:
+    """What pairs of half sets confirm of a probe.
+
+    Args:
+        probes: of each half, pair by pair.
+        reference: where they come from.
+        sampling: Å a pixel.
+
+    Returns:
+        means over the pairs of :func:`jptycho.solvers.probe_filter.filter_probes`.
+    """
+    every = [filter_probes(probes[n], probes[n + 1], reference, sampling) for n in range(0, len(probes), 2)]
+    modes, shares = (jnp.stack(part) for part in zip(*every, strict=True))
+    return jnp.mean(modes, axis=0), jnp.mean(shares)
