@@ -3,7 +3,8 @@
     python benchmarks/half_sets.py gold:100 gold:500 apoferritin:100 mof:30 [--epochs 6 12 20]
 
 Correlation / fine / SSIM with the truth of: all electrons, unfiltered; the mean of the halves; filtered with one weight
-a frequency; with weights that depend on the place too; and with the gains that the other half's electrons confirm.
+a frequency; with weights that depend on the place too; and with the gains that the other half's electrons confirm. The
+last two again where each half has a probe of its own all the time.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def main() -> None:
 def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
     """The scores of every step of the filter."""
     import time
+    from unittest import mock
 
     from acquire import CASES, recording
     from cases import numbers
@@ -44,25 +46,44 @@ def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
     import jptycho
     from jptycho.demo import score
     from jptycho.diagnostics.half_set_filter import half_set_filter
-    from jptycho.half_sets import combine_halves, estimate_halves
     from jptycho.preprocess.thin import halve
+    from jptycho.solvers.ensemble import EnsembleSolver
 
     case, scan = CASES[name, "small"], recording(name, "small", dose, seed)
     thick = {"slices": case.slices, "slice_thickness": case.slice_thickness} if case.slices > 1 else {}
     plain = jptycho.reconstruct(scan, object=thick, seed=seed, pixels={"epochs": epochs, "half_sets": False})
     run = run_of(scan, thick, seed)
     run = dataclasses.replace(run, halves=[halve(run.problem, seed)], started=time.perf_counter())
-    found, _ = estimate_halves(run, run.problem.guess, epochs)
+    found, weighted, gained = steps(run, epochs)
+    with mock.patch(
+        "jptycho.half_sets._solver", lambda config, member, members, epochs: EnsembleSolver(member, members)
+    ):
+        _, weighted_apart, gained_apart = steps(run, epochs)
     assert found.members is not None
-    arguments = (*found.members, found.coverage, run.problem.setup.grid.sampling)
     images = {
         "all electrons": plain.phase,
         "mean of halves": found.object[:, 0],
-        "global weights": half_set_filter(*arguments, local=False).mean[:, 0],
-        "local weights": half_set_filter(*arguments).mean[:, 0],
-        "local weights and gains": combine_halves(run, found, 0).object[:, 0],
+        "global weights": half_set_filter(*arguments(run, found), local=False).mean[:, 0],
+        "local weights": weighted,
+        "local weights and gains": gained,
+        "own probes, local weights": weighted_apart,
+        "own probes, local weights and gains": gained_apart,
     }
     return {label: numbers(score(plain, image, scan.truth)) for label, image in images.items()}
+
+
+def steps(run: Any, epochs: int) -> tuple[Any, Any, Any]:
+    """Both halves, what the filter makes of them, and that with the gains."""
+    from jptycho.diagnostics.half_set_filter import half_set_filter
+    from jptycho.half_sets import combine_halves, estimate_halves
+
+    found, _ = estimate_halves(run, run.problem.guess, epochs)
+    return found, half_set_filter(*arguments(run, found)).mean[:, 0], combine_halves(run, found, 0).object[:, 0]
+
+
+def arguments(run: Any, found: Any) -> tuple[Any, ...]:
+    """Of the filter."""
+    return (*found.members, found.coverage, run.problem.setup.grid.sampling)
 
 
 def run_of(scan: Any, thick: dict[str, Any], seed: int) -> Any:
