@@ -15,6 +15,7 @@ from jptycho.diagnostics.resolution import RingCorrelation, crossing
 from jptycho.engines import pixel_mesh, pixel_solver
 from jptycho.ensembles import stacked
 from jptycho.forward.model import Fields
+from jptycho.objective.projections import touched_by
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import POTENTIAL, Guess, initialise, transmission
@@ -101,10 +102,11 @@ def _with_probe(run: Run, reached: Reached) -> Guess:
 
 
 def _solver(config: Config, member: Solver, members: int, epochs: int) -> EnsembleSolver:
-    """Of all halves: with a probe that they share, unless it is held anyway or no step may be changed afterwards."""
+    """Of all halves: with a probe that they share, where it moves freely by steps that may be changed afterwards."""
     together = 1 if jax.default_backend() == "cpu" else 2
-    line_search = config.pixels.solver == GRADIENT and config.pixels.optimiser in LINE_SEARCH
-    if config.probe.fixed or line_search:
+    by_steps = config.pixels.solver == GRADIENT and config.pixels.optimiser not in LINE_SEARCH
+    bound = any("probe" in touched_by(projection.name) for projection in member.projections)
+    if config.probe.fixed or bound or not by_steps:
         return EnsembleSolver(member, members, together)
     return HalfSetSolver(member, members, together, epochs)
 

@@ -6,7 +6,6 @@ import dataclasses
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from jptycho.optics.frequencies import spatial_frequencies
@@ -184,8 +183,7 @@ def visibility(coverage: Float[Array, "Y X"]) -> Float[Array, "Y X"]:
 class PixelProbe:
     """A probe of pixels: real and imaginary part of each mode are the leaves.
 
-    The leaves are of order one whatever the window, so that one learning rate fits all. Where there is a constant, it
-    says whether they move.
+    The leaves are of order one whatever the window, so that one learning rate fits all.
     """
 
     def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
@@ -195,9 +193,7 @@ class PixelProbe:
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Complex[Array, "modes y x"]:
         """Complex modes."""
-        del key
-        if constants is not None:
-            params = jnp.where(constants, params, jax.lax.stop_gradient(params))
+        del constants, key
         return (params[0] + 1j * params[1]) / probe_scale(params.shape)
 
     def assign(self, params: Any, constants: Any, value: Complex[Array, "modes y x"]) -> Any:

@@ -24,6 +24,8 @@ from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, build
 from jptycho.types import Array
 
 ADAM = Optimiser()
+PROBE_MOVES = "probe moves"
+"""Constant of a run that says whether the probe moves now; it does where there is none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +115,7 @@ def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, dat
         if solver.optimiser.name in LINE_SEARCH:
             extra |= {"grad": gradient, "value_fn": _value_of(objective, batch)}
         updates, opt = transform.update(gradient, opt, params, **extra)
+        updates = _where_probe_moves(updates, constants)
         params = optax.apply_updates(params, updates)
         if solver.average:
             past = jnp.where(first, 0.0, solver.average)
@@ -122,6 +125,12 @@ def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, dat
     carry = (state.params, state.optimiser, state.average)
     (params, opt, average), (losses, errors) = jax.lax.scan(step, carry, ((*plan, noise_keys, halves), firsts))
     return State(params, opt, average, key, state.epoch + 1), summarised(losses, errors, data.weight)
+
+
+def _where_probe_moves(updates: Any, constants: Any) -> Any:
+    if PROBE_MOVES not in constants:
+        return updates
+    return updates | {"probe": jax.tree.map(lambda step: jnp.where(constants[PROBE_MOVES], step, 0), updates["probe"])}
 
 
 def _value_of(objective: Any, batch: Any) -> Any:

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jptycho.representations.base import Assignable
 from jptycho.solvers.base import Metrics, ScanData, State
 from jptycho.solvers.ensemble import EnsembleSolver
+from jptycho.solvers.gradient import PROBE_MOVES
 from jptycho.solvers.probe_filter import filter_probes
 from jptycho.types import Array, Bool, Complex, Float, pytree
 
@@ -41,11 +42,12 @@ class HalfSetSolver(EnsembleSolver):
 
     Object and probe that are fitted to the same electrons fit their noise together: the probe takes up some of it, and
     slow structure of the object is exaggerated in return, in both halves alike. So the probe moves in rounds of
-    ``ROUND`` epochs: then it becomes what both halves confirm of its change, and where that is too little it is held.
-    In the last epochs each half has its own probe again, so that the other half's electrons can judge both together.
+    ``ROUND`` epochs: then it becomes what both halves confirm of its change, and where that is too little, or ``HELD``
+    and ``LAST`` epochs remain, it is held. In the last epochs each half has its own probe again, so that the other
+    half's electrons can judge both together. In a run of fewer epochs than these three it moves all the time.
 
     Attributes:
-        solver: of each member; its probe is one of pixels.
+        solver: of each member: descent by gradients, its probe of pixels.
         members: twice the number of pairs.
         together: members that are mapped at once.
         epochs: that will be run.
@@ -64,28 +66,26 @@ class HalfSetSolver(EnsembleSolver):
         """An epoch of every member; after a round the probe that both halves confirm."""
         memory, averages, shared = state.optimiser
         free = shared.moving | (state.epoch >= self.epochs - LAST)
-        gates = constants | {"probe": jnp.broadcast_to(free, self.members)}
-        before = dataclasses.replace(state, optimiser=(memory, averages))
-        after, metrics = super().epoch(mesh, before, gates, data)
-        shared, renewed = self._compared(after, gates, data, shared)
+        own = constants | {PROBE_MOVES: jnp.broadcast_to(free, self.members)}
+        after, metrics = super().epoch(mesh, dataclasses.replace(state, optimiser=(memory, averages)), own, data)
+        due = shared.moving & (after.epoch % ROUND == 0) & (after.epoch + HELD + LAST <= self.epochs)
+        sampling = data.setup.grid.sampling
+
+        def compared(probes: Any) -> tuple[SharedProbe, Any]:
+            modes = jax.vmap(lambda one, kept: self.model.probe.apply(one, kept, None))(probes, constants["probe"])
+            confirmed, share = confirmed_probe(modes, shared.modes, sampling)
+            another = (share >= LEAST_SHARE) & (after.epoch + ROUND + HELD + LAST <= self.epochs)
+            return SharedProbe(confirmed, another), self._assigned(probes, constants["probe"], confirmed)
+
+        shared, probes = jax.lax.cond(due, compared, lambda probes: (shared, probes), after.params["probe"])
+        params = after.params | {"probe": probes}
+        return dataclasses.replace(after, params=params, optimiser=(*after.optimiser, shared)), metrics
+
+    def _assigned(self, probes: Any, constants: Any, modes: Complex[Array, "modes y x"]) -> Any:
+        """Parameters of the members that all give one probe."""
         representation = self.model.probe
         assert isinstance(representation, Assignable)
-        probes = after.params["probe"]
-        held = jax.vmap(representation.assign, in_axes=(0, 0, None))(probes, gates["probe"], shared.modes)
-        probes = jax.tree.map(lambda new, old: jnp.where(renewed | ~free, new, old), held, probes)
-        return dataclasses.replace(
-            after, params=after.params | {"probe": probes}, optimiser=(*after.optimiser, shared)
-        ), metrics
-
-    def _compared(self, after: State, gates: Any, data: ScanData, shared: SharedProbe) -> tuple[SharedProbe, Array]:
-        """The shared probe after an epoch, and whether a round has ended."""
-        probes = jax.vmap(lambda own, gate: self.model.probe.apply(own, gate, None))(
-            after.params["probe"], gates["probe"]
-        )
-        modes, share = confirmed_probe(probes, shared.modes, data.setup.grid.sampling)
-        ended = shared.moving & (after.epoch % ROUND == 0) & (after.epoch <= self.epochs - LAST)
-        another = (share >= LEAST_SHARE) & (after.epoch + ROUND + HELD + LAST <= self.epochs)
-        return SharedProbe(jnp.where(ended, modes, shared.modes), shared.moving & (~ended | another)), ended
+        return jax.vmap(representation.assign, in_axes=(0, 0, None))(probes, constants, modes)
 
 
 def confirmed_probe(
