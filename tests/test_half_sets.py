@@ -303,7 +303,7 @@ def test_electrons_bring_a_band_back_to_its_strength():
 
 
 def test_a_run_that_is_interrupted_ends_at_the_same_result(noisy_scan, tmp_path):
-    settings = {"pixels": {"epochs": 9}, "output": {"checkpoint_minutes": 0.0}}  # the probe is held in the fifth
+    settings = {"pixels": {"epochs": 12}, "output": {"checkpoint_minutes": 0.0}}  # the probe is held from the fifth
     whole = jptycho.reconstruct(noisy_scan, **settings)
 
     def interrupt(record, channels):
