@@ -20,7 +20,7 @@ from scipy.fft import dct
 
 from jptycho.errors import ConfigError
 from jptycho.forward.patches import shift_ramp
-from jptycho.optics.frequencies import ring_numbers
+from jptycho.optics.frequencies import ring_numbers, ring_totals
 from jptycho.representations.kinds import weighted_plane
 from jptycho.types import Array, Float, pytree
 
@@ -266,15 +266,11 @@ def _smooth(image: Float[Array, "Y X"], deviation: float) -> Float[Array, "Y X"]
     return jnp.real(jnp.fft.ifft2(jnp.fft.fft2(image) * jnp.asarray(gauss, image.dtype)))
 
 
-def _ring_totals(values: Array, rings: np.ndarray) -> Array:
-    return jnp.zeros(int(rings.max()) + 1, values.dtype).at[rings.ravel()].add(values.ravel())
-
-
 def _ring_mean(values: Float[Array, "Y X"], sampling: tuple[float, float]) -> Float[Array, "Y X"]:
     """At each frequency the mean over three rings."""
     rings, _, _ = ring_numbers(values.shape, sampling)
     three = jnp.ones(3, values.dtype)
-    total, count = (jnp.convolve(_ring_totals(v, rings), three, mode="same") for v in (values, jnp.ones_like(values)))
+    total, count = (jnp.convolve(ring_totals(v, rings), three, mode="same") for v in (values, jnp.ones_like(values)))
     return (total / count)[rings]
 
 
@@ -284,7 +280,7 @@ def _ring_correlation(
     """Frequencies of the rings up to Nyquist and the correlation of the images on each."""
     rings, width, last = ring_numbers(pair.shape[1:], sampling)
     (first, second), _ = _windowed_spectra(pair, window)
-    cross = _ring_totals(jnp.real(first * jnp.conj(second)), rings)
-    powers = [_ring_totals(jnp.abs(spectrum) ** 2, rings) for spectrum in (first, second)]
+    cross = ring_totals(jnp.real(first * jnp.conj(second)), rings)
+    powers = [ring_totals(jnp.abs(spectrum) ** 2, rings) for spectrum in (first, second)]
     correlation = cross / jnp.maximum(jnp.sqrt(powers[0] * powers[1]), TINY)
     return jnp.asarray(width * np.arange(1, last), pair.dtype), correlation[1:last]

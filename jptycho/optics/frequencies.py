@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from jptycho.types import Array, Float, Grid
+from jptycho.types import Array, Float, Grid, Int
 
 
 def spatial_frequencies(grid: Grid, half: bool = False) -> tuple[Float[Array, "y 1"], Float[Array, "1 k"]]:
@@ -97,3 +97,20 @@ def ring_numbers(shape: tuple[int, ...], sampling: tuple[float, float]) -> tuple
     width = 1 / min(n * s for n, s in zip(shape, sampling, strict=True))
     rings = int(0.5 / max(sampling) / width)
     return np.minimum(np.round(frequency / width).astype(int), rings), width, rings
+
+
+def ring_totals(values: Float[Array, "y x"], rings: Int[np.ndarray, "y x"]) -> Float[Array, "rings"]:
+    """Sums over rings.
+
+    Args:
+        values: of each pixel.
+        rings: of :func:`ring_numbers`.
+
+    Returns:
+        the sum of each ring.
+
+    Example:
+        >>> ring_totals(jnp.ones((4, 4)), ring_numbers((4, 4), (0.5, 0.5))[0]).tolist()
+        [1.0, 8.0, 7.0]
+    """
+    return jnp.zeros(int(rings.max()) + 1, values.dtype).at[rings.ravel()].add(values.ravel())

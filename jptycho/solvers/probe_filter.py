@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jptycho.optics.frequencies import ring_numbers
+from jptycho.forward.patches import shift_ramp
+from jptycho.optics.frequencies import ring_numbers, ring_totals
+from jptycho.optics.probe import probe_power
 from jptycho.optics.waves import intensity
 from jptycho.types import Array, Complex, Float
 
@@ -56,9 +58,9 @@ def filter_probes(
         (True, 0.0)
     """
     aperture = jnp.fft.fft2(reference, norm="ortho")
-    phase, power = _phase(aperture[0]), _power(reference)
+    phase, power = _phase(aperture[0]), probe_power(reference)
     both = jnp.stack([first, second])
-    powers = jax.vmap(_power)(both)
+    powers = jax.vmap(probe_power)(both)
     spectra, shifts = jax.vmap(_in_gauge, in_axes=(0, None))(both, reference)
     spectra = spectra * jnp.sqrt(power / jnp.maximum(powers, TINY))[:, None, None, None]
     changes = jax.vmap(lambda one: one - aperture * jnp.sum(jnp.conj(aperture) * one) / power)(spectra)
@@ -69,9 +71,9 @@ def filter_probes(
     slow = jnp.fft.fft2(refocused * _weights(refocused, ring_numbers(shape, extent)[0]), norm="ortho")
     left = changes - slow
     confirmed = jnp.mean(slow + left * _weights(left, ring_numbers(shape, sampling)[0]), axis=0)
-    share = _power(confirmed) / (_power(jnp.mean(changes, axis=0)) + ROUNDING * power)
-    probe = jnp.fft.ifft2((aperture + confirmed * phase) * _shifted(shape, -jnp.mean(shifts, axis=0)), norm="ortho")
-    probe = probe * jnp.sqrt(jnp.mean(powers) / jnp.maximum(_power(probe), TINY))
+    share = probe_power(confirmed) / (probe_power(jnp.mean(changes, axis=0)) + ROUNDING * power)
+    probe = jnp.fft.ifft2((aperture + confirmed * phase) * shift_ramp(shape, -jnp.mean(shifts, axis=0)), norm="ortho")
+    probe = probe * jnp.sqrt(jnp.mean(powers) / jnp.maximum(probe_power(probe), TINY))
     return probe.astype(reference.dtype), share
 
 
@@ -108,31 +110,20 @@ def _phase(wave: Complex[Array, "y x"]) -> Complex[Array, "y x"]:
     return jnp.where(bright, wave / jnp.where(bright, size, 1.0), 1.0)
 
 
-def _power(modes: Complex[Array, "modes y x"]) -> Float[Array, ""]:
-    return jnp.sum(intensity(modes))
-
-
-def _shifted(shape: tuple[int, int], shift: Float[Array, "2"]) -> Complex[Array, "y x"]:
-    """exp(-2πi k shift), of a shift in pixels."""
-    return jnp.exp(-1j * jnp.tensordot(shift, _frequencies(shape, shift.dtype), 1))
-
-
-def _frequencies(shape: tuple[int, ...], dtype: jnp.dtype) -> Float[Array, "2 y x"]:
-    return jnp.stack(jnp.meshgrid(*[2 * jnp.pi * jnp.fft.fftfreq(n) for n in shape], indexing="ij")).astype(dtype)
-
-
 def _in_gauge(modes: Complex[Array, "modes y x"], reference: Complex[Array, "modes y x"]) -> tuple[Array, Array]:
     """Modes in the aperture, mixed and shifted to be as near to a reference as they can; by which shift in pixels."""
     target = jnp.fft.fft2(reference, norm="ortho")
     shape = (modes.shape[-2], modes.shape[-1])
-    k = _frequencies(shape, target.real.dtype)
+    k = jnp.stack(jnp.meshgrid(*[2 * jnp.pi * jnp.fft.fftfreq(n) for n in shape], indexing="ij")).astype(
+        target.real.dtype
+    )
     curvature = jnp.einsum("iyx,jyx,myx->ij", k, k, intensity(target))
 
     def nearer(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
         spectra, shift = carry
         slope = jnp.einsum("iyx,myx->i", k, jnp.imag(spectra * jnp.conj(target)))
         step = jnp.linalg.solve(curvature + TINY * jnp.eye(2), slope)
-        spectra = spectra * _shifted(shape, step)
+        spectra = spectra * shift_ramp(shape, step)
         overlap = jnp.sum(spectra * jnp.conj(target))
         return (spectra * jnp.conj(_phase(overlap[None, None]))[0, 0], shift + step), None
 
@@ -142,12 +133,10 @@ def _in_gauge(modes: Complex[Array, "modes y x"], reference: Complex[Array, "mod
 
 def _weights(pair: Complex[Array, "2 modes y x"], rings: np.ndarray) -> Float[Array, "modes y x"]:
     """S / (S + N) of each mode on rings, each smoothed with its neighbours."""
-    count = int(rings.max()) + 1
     triangle = jnp.array([0.25, 0.5, 0.25], pair.real.dtype)
 
     def totals(values: Array) -> Array:
-        sums = jnp.zeros((len(values), count), values.dtype).at[:, rings.ravel()].add(values.reshape(len(values), -1))
-        return jax.vmap(lambda one: jnp.convolve(one, triangle, mode="same"))(sums)
+        return jax.vmap(lambda one: jnp.convolve(ring_totals(one, rings), triangle, mode="same"))(values)
 
     signal = jnp.maximum(totals(jnp.real(pair[0] * jnp.conj(pair[1]))), 0.0)
     noise = totals(intensity(pair[0] - pair[1])) / 4
