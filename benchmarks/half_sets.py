@@ -55,9 +55,7 @@ def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
     run = run_of(scan, thick, seed)
     run = dataclasses.replace(run, halves=[halve(run.problem, seed)], started=time.perf_counter())
     found, weighted, gained = steps(run, epochs)
-    with mock.patch(
-        "jptycho.half_sets._solver", lambda config, member, members, epochs: EnsembleSolver(member, members)
-    ):
+    with mock.patch("jptycho.half_sets._solver", lambda run, member, members, epochs: EnsembleSolver(member, members)):
         _, weighted_apart, gained_apart = steps(run, epochs)
     assert found.members is not None
     images = {

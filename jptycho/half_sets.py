@@ -8,7 +8,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jptycho.config import Config
 from jptycho.config_solvers import GRADIENT
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, crossing
@@ -29,7 +28,7 @@ from jptycho.solvers.band_gains import (
 )
 from jptycho.solvers.base import Solver, State, distribute
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
-from jptycho.solvers.half_sets import HalfSetSolver, confirmed_probe
+from jptycho.solvers.half_sets import HalfSetSolver
 from jptycho.solvers.loop import DONE
 from jptycho.solvers.optimisers import LINE_SEARCH
 from jptycho.solvers.probe_filter import align_modes
@@ -73,7 +72,7 @@ def estimate_halves(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
     config, mesh = run.config, pixel_mesh(run.config)
     members = 2 * len(run.halves)
     member = pixel_solver(config, run.halves[0][0], mesh, epochs)
-    solver = _solver(config, member, members, epochs)
+    solver = _solver(run, member, members, epochs)
     started = [initialise(member.model, stream(run, HALVES, "weights", n), guess) for n in range(members)]
     start = (stacked([params for params, _ in started]), stacked([constants for _, constants in started]))
 
@@ -87,28 +86,25 @@ def estimate_halves(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
     alone = dataclasses.replace(run, held=None, show=filtered)  # the halves judge each other
     reached = optimise(alone, HALVES, solver, mesh, guess, start, epochs)
     run.started, run.fallback = alone.started, alone.fallback  # a checkpoint may have changed them
-    return (_with_probe(run, reached) if isinstance(solver, HalfSetSolver) else reached.guess), reached.status
+    if reached.status == DONE and isinstance(solver, HalfSetSolver):
+        run.say(f"both half sets confirm that the probe differs from its start by {_change(reached):.1%} of it")
+    return reached.guess, reached.status
 
 
-def _with_probe(run: Run, reached: Reached) -> Guess:
-    """What a stage reached, with the probe that its halves confirm; they keep their own."""
-    found, before = jax.device_put((reached.guess, reached.start.probe), jax.devices()[0])
-    assert found.member_probes is not None
-    probe, _ = confirmed_probe(found.member_probes, before, run.problem.setup.grid.sampling)
-    if reached.status == DONE:
-        moved = jnp.linalg.norm(align_modes(probe, before) - before) / jnp.linalg.norm(before)
-        run.say(f"both half sets confirm that the probe differs from its start by {float(moved):.1%} of it")
-    return dataclasses.replace(found, probe=probe)
+def _change(reached: Reached) -> float:
+    """How far a stage moved the probe, mixtures of modes aside, relative to where it was."""
+    after, before = jax.device_put((reached.guess.probe, reached.start.probe), jax.devices()[0])
+    return float(jnp.linalg.norm(align_modes(after, before) - before) / jnp.linalg.norm(before))
 
 
-def _solver(config: Config, member: Solver, members: int, epochs: int) -> EnsembleSolver:
+def _solver(run: Run, member: Solver, members: int, epochs: int) -> EnsembleSolver:
     """Of all halves: with a probe that they share, where it moves freely by steps that may be changed afterwards."""
-    together = 1 if jax.default_backend() == "cpu" else 2
+    config, together = run.config, 1 if jax.default_backend() == "cpu" else 2
     by_steps = config.pixels.solver == GRADIENT and config.pixels.optimiser not in LINE_SEARCH
     bound = any("probe" in touched_by(projection.name) for projection in member.projections)
     if config.probe.fixed or bound or not by_steps:
         return EnsembleSolver(member, members, together)
-    return HalfSetSolver(member, members, together, epochs)
+    return HalfSetSolver(member, members, together, epochs, run.problem.setup.grid.sampling)
 
 
 def combine_halves(run: Run, found: Guess, number: int) -> Guess:

@@ -25,6 +25,7 @@ from jptycho.representations.base import Guess, Representation, transmission
 from jptycho.run import DGP, FINISH, HALVES, PIXELS, Reached, Run, folder_of, has_checkpoint, save, stream
 from jptycho.solvers.base import ScanData, Solver, State, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
+from jptycho.solvers.half_sets import HalfSetSolver
 from jptycho.solvers.loop import Judge, Record, Stage, run_epochs
 from jptycho.solvers.validation import judge_state, loss_of_fields
 from jptycho.types import Array
@@ -206,8 +207,9 @@ def estimate_of(guess: Guess, solver: Solver, state: State, constants: Any) -> G
     )
     if not isinstance(solver, EnsembleSolver):
         return found
-    every = _every(solver, state.params, constants)
-    return dataclasses.replace(found, members=member_channels(state), member_probes=every.probe)
+    probes = _every(solver, state.params, constants).probe
+    probe = _shared(solver, state, probes) if isinstance(solver, HalfSetSolver) else found.probe
+    return dataclasses.replace(found, probe=probe, members=member_channels(state), member_probes=probes)
 
 
 @dataclasses.dataclass
@@ -257,6 +259,12 @@ def _fields(solver: Solver, params: Any, constants: Any) -> Fields:
 def _every(solver: EnsembleSolver, params: Any, constants: Any) -> Fields:
     """What the physics sees of each member."""
     return solver.every(params, constants)
+
+
+@partial(jax.jit, static_argnames="solver")
+def _shared(solver: HalfSetSolver, state: State, probes: Array) -> Array:
+    """The probe that both half sets confirm."""
+    return solver.confirmed_probe(state, probes)
 
 
 @partial(jax.jit, static_argnames="representation")

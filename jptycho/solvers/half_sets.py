@@ -14,7 +14,7 @@ from jptycho.solvers.base import Metrics, ScanData, State
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import PROBE_MOVES
 from jptycho.solvers.probe_filter import filter_probes
-from jptycho.types import Array, Bool, Complex, Float, pytree
+from jptycho.types import Array, Bool, Complex, pytree
 
 ROUND = 4  # epochs after which the halves' probes are compared
 HELD = 4  # epochs at least with the probe that both confirm
@@ -51,9 +51,11 @@ class HalfSetSolver(EnsembleSolver):
         members: twice the number of pairs.
         together: members that are mapped at once.
         epochs: that will be run.
+        sampling: Å a pixel of the probe.
     """
 
     epochs: int = 0
+    sampling: tuple[float, float] = (1.0, 1.0)
 
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """That of the members, and the probe of the first."""
@@ -69,11 +71,10 @@ class HalfSetSolver(EnsembleSolver):
         own = constants | {PROBE_MOVES: jnp.broadcast_to(free, self.members)}
         after, metrics = super().epoch(mesh, dataclasses.replace(state, optimiser=(memory, averages)), own, data)
         due = shared.moving & (after.epoch % ROUND == 0) & (after.epoch + HELD + LAST <= self.epochs)
-        sampling = data.setup.grid.sampling
 
         def compared(probes: Any) -> tuple[SharedProbe, Any]:
             modes = jax.vmap(lambda one, kept: self.model.probe.apply(one, kept, None))(probes, constants["probe"])
-            confirmed, share = confirmed_probe(modes, shared.modes, sampling)
+            confirmed, share = self._common(modes, shared)
             another = (share >= LEAST_SHARE) & (after.epoch + ROUND + HELD + LAST <= self.epochs)
             return SharedProbe(confirmed, another), self._assigned(probes, constants["probe"], confirmed)
 
@@ -87,20 +88,13 @@ class HalfSetSolver(EnsembleSolver):
         assert isinstance(representation, Assignable)
         return jax.vmap(representation.assign, in_axes=(0, 0, None))(probes, constants, modes)
 
+    def confirmed_probe(self, state: State, probes: Complex[Array, "members modes y x"]) -> Complex[Array, "modes y x"]:
+        """What the halves confirm of their own probes' change from the one that they shared."""
+        return self._common(probes, state.optimiser[2])[0]
 
-def confirmed_probe(
-    probes: Complex[Array, "members modes y x"], reference: Complex[Array, "modes y x"], sampling: tuple[float, float]
-) -> tuple[Complex[Array, "modes y x"], Float[Array, ""]]:
-    """What pairs of half sets confirm of a probe.
-
-    Args:
-        probes: of each half, pair by pair.
-        reference: where they come from.
-        sampling: Å a pixel.
-
-    Returns:
-        means over the pairs of :func:`jptycho.solvers.probe_filter.filter_probes`.
-    """
-    every = [filter_probes(probes[n], probes[n + 1], reference, sampling) for n in range(0, len(probes), 2)]
-    modes, shares = (jnp.stack(part) for part in zip(*every, strict=True))
-    return jnp.mean(modes, axis=0), jnp.mean(shares)
+    def _common(self, probes: Complex[Array, "members modes y x"], shared: SharedProbe) -> tuple[Array, Array]:
+        """Means over the pairs of :func:`jptycho.solvers.probe_filter.filter_probes`."""
+        pairs = range(0, self.members, 2)
+        every = [filter_probes(probes[n], probes[n + 1], shared.modes, self.sampling) for n in pairs]
+        modes, shares = (jnp.stack(part) for part in zip(*every, strict=True))
+        return jnp.mean(modes, axis=0), jnp.mean(shares)

@@ -32,11 +32,11 @@ def filter_probes(
 ) -> tuple[Complex[Array, "modes y x"], Float[Array, ""]]:
     """A probe and what two independent estimates have in common of their difference from it.
 
-    Both are compared in the reference's gauge: mixture of modes, phase, shift and power. Their changes are filtered by
-    W = S / (S + N) twice, S the mean of Re(A B*) over a ring and N that of |A - B|² / 4: first as waves refocused by
-    the first mode of the reference, where aberrations that differ little lie close to the centre, then what that leaves
-    in the aperture, where the rest follows the edge. The result has the mean shift and power of both, for the objects
-    that belong to them have that shift too.
+    Both are compared in one gauge: mixture of modes, phase, shift and power. Their changes are filtered twice on rings:
+    first as waves refocused by the first mode of the reference, where aberrations that differ little lie close to the
+    centre, by W = S / (S + N) with S the mean of Re(A B*) and N that of |A - B|² / 4; then what that leaves is added as
+    far as it helps, in the aperture, where the rest follows the edge. The result has the mean shift and power of both,
+    for the objects that belong to them have that shift too.
 
     Args:
         first: modes by one half of the electrons, centre at [0, 0].
@@ -59,22 +59,50 @@ def filter_probes(
     """
     aperture = jnp.fft.fft2(reference, norm="ortho")
     phase, power = _phase(aperture[0]), probe_power(reference)
-    both = jnp.stack([first, second])
+    one = align_modes(first, reference)
+    other = align_modes(second, one)  # a change that the reference does not have must not get phases of its own
+    mixture = _mixture((one + other) / 2, reference)
+    both = jnp.einsum("mn,hnij->hmij", mixture, jnp.stack([one, other]))
     powers = jax.vmap(probe_power)(both)
-    spectra, shifts = jax.vmap(_in_gauge, in_axes=(0, None))(both, reference)
+    spectra, shifts = jax.vmap(_shifted_to, in_axes=(0, None))(both, aperture)
     spectra = spectra * jnp.sqrt(power / jnp.maximum(powers, TINY))[:, None, None, None]
-    changes = jax.vmap(lambda one: one - aperture * jnp.sum(jnp.conj(aperture) * one) / power)(spectra)
-    changes = changes * jnp.conj(phase)
-    shape = (reference.shape[-2], reference.shape[-1])
-    extent = (1 / (shape[0] * sampling[0]), 1 / (shape[1] * sampling[1]))
-    refocused = jnp.fft.ifft2(changes, norm="ortho")
-    slow = jnp.fft.fft2(refocused * _weights(refocused, ring_numbers(shape, extent)[0]), norm="ortho")
-    left = changes - slow
-    confirmed = jnp.mean(slow + left * _weights(left, ring_numbers(shape, sampling)[0]), axis=0)
+    along = jax.vmap(lambda half: jnp.sum(jnp.conj(aperture) * half) / power)(spectra)
+    changes = (spectra - along[:, None, None, None] * aperture) * jnp.conj(phase)
+    confirmed = _confirmed(changes, sampling)
     share = probe_power(confirmed) / (probe_power(jnp.mean(changes, axis=0)) + ROUNDING * power)
-    probe = jnp.fft.ifft2((aperture + confirmed * phase) * shift_ramp(shape, -jnp.mean(shifts, axis=0)), norm="ortho")
+    shape = (reference.shape[-2], reference.shape[-1])
+    found = jnp.mean(along.real) * aperture + confirmed * phase
+    probe = jnp.fft.ifft2(found * shift_ramp(shape, -jnp.mean(shifts, axis=0)), norm="ortho")
     probe = probe * jnp.sqrt(jnp.mean(powers) / jnp.maximum(probe_power(probe), TINY))
     return probe.astype(reference.dtype), share
+
+
+def _confirmed(changes: Complex[Array, "2 modes y x"], sampling: tuple[float, float]) -> Complex[Array, "modes y x"]:
+    """What both halves have in common of their changes in the aperture."""
+    shape = (changes.shape[-2], changes.shape[-1])
+    extent = (1 / (shape[0] * sampling[0]), 1 / (shape[1] * sampling[1]))
+    near, edge = (ring_numbers(shape, step)[0] for step in (extent, sampling))
+    refocused = jnp.fft.ifft2(changes, norm="ortho")
+    signal = jnp.maximum(_smooth_totals(_real_product(*refocused), near), 0.0)
+    noise = _smooth_totals(intensity(refocused[0] - refocused[1]), near) / 4
+    slow = jnp.fft.fft2(refocused * (signal / (signal + noise + TINY))[:, near], norm="ortho")
+    left = changes - slow
+    mean, rest = jnp.mean(slow, axis=0), jnp.mean(left, axis=0)
+    # The least-squares weight of the rest; each half's noise meets only the other's.
+    true = (_real_product(changes[0], left[1]) + _real_product(changes[1], left[0])) / 2
+    missing = _smooth_totals(true - _real_product(mean, rest), edge)
+    weight = jnp.clip(missing / (_smooth_totals(intensity(rest), edge) + TINY), 0.0, 1.0)
+    return mean + rest * weight[:, edge]
+
+
+def _real_product(a: Complex[Array, "modes y x"], b: Complex[Array, "modes y x"]) -> Float[Array, "modes y x"]:
+    return jnp.real(a * jnp.conj(b))
+
+
+def _smooth_totals(values: Float[Array, "modes y x"], rings: np.ndarray) -> Float[Array, "modes rings"]:
+    """Sums over rings, each with its neighbours."""
+    triangle = jnp.array([0.25, 0.5, 0.25], values.dtype)
+    return jax.vmap(lambda one: jnp.convolve(ring_totals(one, rings), triangle, mode="same"))(values)
 
 
 def align_modes(
@@ -98,9 +126,16 @@ def align_modes(
         >>> align_modes(1j * wave, wave)[0, 0, 0].item()
         (1+0j)
     """
+    return jnp.einsum("mn,nij->mij", _mixture(modes, reference), modes)
+
+
+def _mixture(
+    modes: Complex[Array, "modes y x"], reference: Complex[Array, "modes y x"]
+) -> Complex[Array, "modes modes"]:
+    """U of :func:`align_modes`."""
     overlap = jnp.einsum("mij,nij->mn", reference, jnp.conj(modes))
     left, _, right = jnp.linalg.svd(overlap)
-    return jnp.einsum("mn,nij->mij", left @ right, modes)
+    return left @ right
 
 
 def _phase(wave: Complex[Array, "y x"]) -> Complex[Array, "y x"]:
@@ -110,13 +145,11 @@ def _phase(wave: Complex[Array, "y x"]) -> Complex[Array, "y x"]:
     return jnp.where(bright, wave / jnp.where(bright, size, 1.0), 1.0)
 
 
-def _in_gauge(modes: Complex[Array, "modes y x"], reference: Complex[Array, "modes y x"]) -> tuple[Array, Array]:
-    """Modes in the aperture, mixed and shifted to be as near to a reference as they can; by which shift in pixels."""
-    target = jnp.fft.fft2(reference, norm="ortho")
+def _shifted_to(modes: Complex[Array, "modes y x"], target: Complex[Array, "modes y x"]) -> tuple[Array, Array]:
+    """Modes in the aperture, moved and turned to be as near to a target there as they can; by which shift in pixels."""
     shape = (modes.shape[-2], modes.shape[-1])
-    k = jnp.stack(jnp.meshgrid(*[2 * jnp.pi * jnp.fft.fftfreq(n) for n in shape], indexing="ij")).astype(
-        target.real.dtype
-    )
+    frequencies = jnp.meshgrid(*[2 * jnp.pi * jnp.fft.fftfreq(n) for n in shape], indexing="ij")
+    k = jnp.stack(frequencies).astype(target.real.dtype)
     curvature = jnp.einsum("iyx,jyx,myx->ij", k, k, intensity(target))
 
     def nearer(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
@@ -127,17 +160,4 @@ def _in_gauge(modes: Complex[Array, "modes y x"], reference: Complex[Array, "mod
         overlap = jnp.sum(spectra * jnp.conj(target))
         return (spectra * jnp.conj(_phase(overlap[None, None]))[0, 0], shift + step), None
 
-    start = (jnp.fft.fft2(align_modes(modes, reference), norm="ortho"), jnp.zeros(2, k.dtype))
-    return jax.lax.scan(nearer, start, None, NEWTON_STEPS)[0]
-
-
-def _weights(pair: Complex[Array, "2 modes y x"], rings: np.ndarray) -> Float[Array, "modes y x"]:
-    """S / (S + N) of each mode on rings, each smoothed with its neighbours."""
-    triangle = jnp.array([0.25, 0.5, 0.25], pair.real.dtype)
-
-    def totals(values: Array) -> Array:
-        return jax.vmap(lambda one: jnp.convolve(ring_totals(one, rings), triangle, mode="same"))(values)
-
-    signal = jnp.maximum(totals(jnp.real(pair[0] * jnp.conj(pair[1]))), 0.0)
-    noise = totals(intensity(pair[0] - pair[1])) / 4
-    return (signal / (signal + noise + TINY))[:, rings]
+    return jax.lax.scan(nearer, (jnp.fft.fft2(modes, norm="ortho"), jnp.zeros(2, k.dtype)), None, NEWTON_STEPS)[0]
