@@ -194,10 +194,10 @@ def detail(frequency: float) -> float | None:
 
 
 def store(name: str, size: str, key: str, row: dict[str, Any]) -> None:
-    """Add a row to the case's JSON."""
-    from record import load, save
+    """Add a row to the case's JSON, with the commit that made it: rows of one file may be of different ones."""
+    from record import load, made_by, save
 
-    save(file_of(name, size), {**load(file_of(name, size)), key: row})
+    save(file_of(name, size), {**load(file_of(name, size)), key: row | made_by()})
 
 
 def file_of(name: str, size: str) -> str:

@@ -38,16 +38,20 @@ class Clock:
 
 
 def machine() -> dict[str, Any]:
-    """Device, versions and commit."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    """Device, versions, commit and date."""
     model = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), "unknown")
     return {
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "processor": f"{model}, {os.cpu_count()} cores" if jax.default_backend() == "cpu" else platform.machine(),
         "versions": json.loads(versions()),
-        "commit": commit.stdout.strip() or "unknown",
-        "date": time.strftime("%Y-%m-%d"),
+        **made_by(),
     }
+
+
+def made_by() -> dict[str, str]:
+    """Commit and date."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {"commit": commit.stdout.strip() or "unknown", "date": time.strftime("%Y-%m-%d")}
 
 
 def _cpuinfo() -> list[str]:
