@@ -28,7 +28,8 @@ from jptycho.solvers.band_gains import (
 )
 from jptycho.solvers.base import Solver, State, distribute
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
-from jptycho.solvers.half_sets import HalfSetSolver
+from jptycho.solvers.gradient import GradientSolver
+from jptycho.solvers.half_sets import HELD, LAST, ROUND, HalfSetSolver
 from jptycho.solvers.loop import DONE
 from jptycho.solvers.optimisers import LINE_SEARCH
 from jptycho.solvers.probe_filter import align_modes
@@ -104,6 +105,12 @@ def _solver(run: Run, member: Solver, members: int, epochs: int) -> EnsembleSolv
     bound = any("probe" in touched_by(projection.name) for projection in member.projections)
     if config.probe.fixed or bound or not by_steps:
         return EnsembleSolver(member, members, together)
+    assert isinstance(member, GradientSolver)
+    if member.optimiser.decay_steps and epochs >= ROUND + HELD + LAST:
+        # Rates that have died down would leave each half with the probe that both share.
+        member = dataclasses.replace(
+            member, optimiser=dataclasses.replace(member.optimiser, last_steps=LAST * member.steps)
+        )
     return HalfSetSolver(member, members, together, epochs, run.problem.setup.grid.sampling)
 
 

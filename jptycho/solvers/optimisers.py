@@ -27,6 +27,7 @@ class Optimiser:
         options: its further arguments, pairs of name and value.
         warm_up: steps over which the rates rise from zero.
         decay_steps: steps over which the rates then fall on a cosine to a tenth; 0 keeps them.
+        last_steps: of these, at the end, before which the rates rise again and then fall on a cosine of their own.
         plateau: (factor, patience in epochs) by which the rates fall where the loss stays; None for never.
     """
 
@@ -34,6 +35,7 @@ class Optimiser:
     options: tuple[tuple[str, int | float | bool], ...] = ()
     warm_up: int = 0
     decay_steps: int = 0
+    last_steps: int = 0
     plateau: tuple[float, int] | None = None
 
 
@@ -100,8 +102,15 @@ def schedule_of(optimiser: Optimiser, peak: float) -> optax.Schedule:
         >>> schedule = schedule_of(Optimiser(warm_up=2, decay_steps=8), 1.0)
         >>> [round(float(schedule(step)), 2) for step in (0, 1, 2, 10)]
         [0.0, 0.5, 1.0, 0.1]
+        >>> schedule = schedule_of(Optimiser(decay_steps=8, last_steps=4), 1.0)
+        >>> [round(float(schedule(step)), 2) for step in (0, 3, 4, 8)]
+        [1.0, 0.23, 1.0, 0.1]
     """
     warm_up = optimiser.warm_up
+    if optimiser.last_steps:
+        first = dataclasses.replace(optimiser, decay_steps=optimiser.decay_steps - optimiser.last_steps, last_steps=0)
+        last = Optimiser(decay_steps=optimiser.last_steps)
+        return optax.join_schedules([schedule_of(first, peak), schedule_of(last, peak)], [warm_up + first.decay_steps])
     if optimiser.decay_steps:
         start, end = 0.0 if warm_up else peak, 0.1 * peak
         return optax.warmup_cosine_decay_schedule(start, peak, warm_up, warm_up + optimiser.decay_steps, end)
