@@ -205,7 +205,16 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
         through = filtered if settings.preconditioned else None
         residual = settings.residual is True
         blind = settings.random_input or settings.start == "random"  # a blank estimate would be a network's blank input
-        whole = GeneratedObject(kind, network, float(settings.noise), residual, through, blind, not config.probe.fixed)
+        whole = GeneratedObject(
+            kind,
+            network,
+            float(settings.noise),
+            residual,
+            through,
+            blind,
+            not config.probe.fixed,
+            settings.augment and not blind,  # what is moved in fixed noise is no longer known to the network
+        )
     probe: Representation = PixelProbe()
     if settings.probe == "network" and not config.probe.fixed:
         probe = GeneratedProbe(probe_network, settings.probe_noise)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from jptycho.optics.probe import probe_power
 from jptycho.randomness import named_key
+from jptycho.representations.augmentation import moved, moved_back, random_move
 from jptycho.representations.base import Guess
 from jptycho.representations.kinds import constrain, unconstrain
 from jptycho.representations.networks import DEPTH, UNet, UNetSpec, initial_weights
@@ -175,6 +176,8 @@ class GeneratedObject:
         preconditioner: through which the CNN's phase passes; None for none.
         random_input: whether the CNN sees fixed noise in place of the estimate.
         ramp_is_gauge: whether the probe is free, so that no pattern determines a phase ramp.
+        augmented: whether the CNN sees the estimate shifted, mirrored and transposed at random, and its output is
+            moved back.
     """
 
     kind: str
@@ -184,6 +187,7 @@ class GeneratedObject:
     preconditioner: Preconditioner | None = None
     random_input: bool = False
     ramp_is_gauge: bool = True
+    augmented: bool = False
 
     def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
         """Random weights; the constants hold the estimates as inputs and targets."""
@@ -211,7 +215,13 @@ class GeneratedObject:
     def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "n Y X channels"]:
         """The standardised output, which pre-training brings to the target."""
         inputs: Standardised = constants[0]
-        image = _run(self._network(inputs), self.noise, params, inputs, key)
+        network = self._network(inputs)
+        if key is not None and self.augmented:
+            move = random_move(named_key(key, "move"), 2**self.network.levels)
+            seen = dataclasses.replace(inputs, image=moved(inputs.image, move))
+            image = moved_back(_run(network, self.noise, params, seen, key), move)
+        else:
+            image = _run(network, self.noise, params, inputs, key)
         return image + inputs.kept * jnp.mean(inputs.image, axis=0)
 
     def at_half(self, constants: Any, half: Array) -> Any:
