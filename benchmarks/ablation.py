@@ -26,6 +26,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "complex probe network": {"probe": "network", "probe_complex": True},
     "object of pixels, probe network": {"object": "pixels", "probe": "network"},
     "residual": {"residual": True},
+    "shifted, mirrored, transposed": {"augment": True},
     "preconditioned output": {"preconditioned": True},
     "transposed upsampling": {"upsampling": "transposed"},
     "2 levels": {"levels": 2},

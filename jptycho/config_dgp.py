@@ -53,7 +53,7 @@ class DGPConfig(Section):
     )
     random_input: bool = Field(False, description="whether the object's network sees fixed noise for the estimate")
     augment: bool = Field(
-        True, description="whether the object's network sees its estimate shifted, mirrored and transposed at random"
+        False, description="whether the object's network sees its estimate shifted, mirrored and transposed at random"
     )
     preconditioned: bool = Field(False, description="whether the object passes through the pixels' preconditioner")
     probe_levels: int = Field(2, ge=1, le=5, description="poolings of the probe's U-Net")

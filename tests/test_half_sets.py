@@ -14,9 +14,10 @@ import jptycho
 from jptycho.choices import effective, prepare_from_config, with_changes
 from jptycho.demo import score
 from jptycho.diagnostics.half_set_filter import RADIUS, align_halves, coverage_window, half_set_filter
+from jptycho.engines import pixel_mesh, pixel_solver
 from jptycho.errors import ConfigError
 from jptycho.forward.model import Noise, predict_batch
-from jptycho.half_sets import confirm_bands, estimate_halves
+from jptycho.half_sets import _solver, confirm_bands, estimate_halves
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import LOSSES
 from jptycho.optics.probe import form_probe
@@ -36,7 +37,8 @@ from jptycho.solvers.band_gains import (
     with_gains,
 )
 from jptycho.solvers.base import distribute
-from jptycho.solvers.half_sets import LEAST_SHARE, ROUND
+from jptycho.solvers.half_sets import HELD, LAST, LEAST_SHARE, ROUND
+from jptycho.solvers.optimisers import schedule_of
 from jptycho.solvers.probe_filter import align_modes, filter_probes
 from jptycho.types import Grid
 
@@ -414,14 +416,20 @@ def test_what_cannot_be_divided_is_judged_by_held_out_pixels(noisy_scan):
         jptycho.reconstruct(noisy_scan, pixels={"half_sets": True}, stop={"held_out": 0.1})
 
 
-def halves_of(scan, epochs, until=None, **settings):
-    """The pixels of both half sets; interrupted after an epoch where one is given."""
+def run_of(scan, until=None, **settings):
+    """A run of both half sets in which nothing is done yet; interrupted after an epoch where one is given."""
     config, history = with_changes(None, settings), []
     problem = prepare_from_config(config, scan)
     quiet = (lambda text: None, lambda record, channels: None, lambda what, done, total: None)
     config = effective(config, problem)
     stop = lambda: until is not None and len(history) >= until  # noqa: E731
-    run = Run(config, problem, problem, *quiet, stop, None, 0.0, halves=[halve(problem, 0)], history=history)
+    return Run(config, problem, problem, *quiet, stop, None, 0.0, halves=[halve(problem, 0)], history=history)
+
+
+def halves_of(scan, epochs, until=None, **settings):
+    """The pixels of both half sets."""
+    run = run_of(scan, until, **settings)
+    problem = run.problem
     return jax.device_put((estimate_halves(run, problem.guess, epochs)[0], problem.guess.probe), jax.devices()[0])
 
 
@@ -442,3 +450,13 @@ def test_half_sets_share_a_probe_between_a_round_and_the_last_epochs(noisy_scan)
     for own in (first, last):
         assert np.abs(own.member_probes[0] - own.member_probes[1]).max() > 1e-3
     assert np.abs(shared.members[0] - shared.members[1]).max() > 1e-2  # the objects stay apart
+
+
+@pytest.mark.parametrize(("epochs", "again"), [(ROUND + HELD + LAST, True), (ROUND + HELD + LAST - 1, False)])
+def test_rates_rise_again_when_each_half_has_its_own_probe_back(noisy_scan, epochs, again):
+    run = run_of(noisy_scan)
+    member = _solver(run, pixel_solver(run.config, run.problem, pixel_mesh(run.config), epochs), 2, epochs).solver
+    rates = [float(schedule_of(member.optimiser, 1.0)(epoch * member.steps)) for epoch in range(epochs)]
+    assert rates[0] == 1
+    assert (rates[epochs - LAST] == 1) == again
+    assert rates[-1] < 0.4

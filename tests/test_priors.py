@@ -20,6 +20,7 @@ from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thin import halve
 from jptycho.pretrain import Pretraining, better_added, pretrain
 from jptycho.priors import generators_of, prior_model
+from jptycho.representations.augmentation import moved, moved_back, random_move
 from jptycho.representations.base import Guess, ModelSpec, initialise, judged_by, render
 from jptycho.representations.generators import GeneratedObject, added_to_estimate
 from jptycho.representations.networks import DECODER, DEPTH, UNet, UNetSpec, initial_weights, parameter_count
@@ -299,3 +300,41 @@ def test_combinations_run_and_end_no_worse_than_they_start(small_scan, dgp):
         assert value <= judged.min() + 1e-5
     else:
         assert best == pytest.approx(judged.min(), rel=1e-5)
+
+
+@pytest.mark.parametrize("canvas", [(8, 8), (6, 8)])
+def test_a_move_is_undone_and_every_orientation_occurs(canvas):
+    image = jnp.arange(2.0 * canvas[0] * canvas[1]).reshape(2, *canvas, 1)
+    seen = set()
+    for key in jax.random.split(jax.random.key(0), 200):
+        move = random_move(key, 4)
+        there = moved(image, move)
+        np.testing.assert_array_equal(moved_back(there, move), image)
+        assert int(jnp.max(move.shift)) < 4
+        # Where neighbours along y and x lie after the move says which way up the image is.
+        first, second, third = (np.argwhere(np.asarray(there[0, ..., 0]) == n)[0] for n in (27, 27 + canvas[1], 28))
+        size = np.array(canvas)
+        steps = [(other - first + size // 2) % size - size // 2 for other in (second, third)]
+        seen.add(tuple(np.concatenate(steps)))
+    assert len(seen) == (8 if canvas[0] == canvas[1] else 4)
+
+
+def test_a_network_that_treats_all_places_alike_is_not_changed_by_moves(monkeypatch):
+    """A blur commutes with every move, so its output must come back in place; a network's depends on the move."""
+    guess, _ = halved_guess(canvas=(16, 16))
+    plain = GeneratedObject("phase", SMALL, 0.0)
+    augmented = dataclasses.replace(plain, augmented=True)
+    params, constants = plain.init(jax.random.key(0), guess)
+    free = plain.at_half(constants, jnp.array(0))
+    outputs = [augmented.raw(params, free, jax.random.key(n)) for n in range(3)]
+    assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
+    np.testing.assert_array_equal(augmented.raw(params, free, None), plain.raw(params, free, None))
+
+    def blur(network, noise, params, inputs, key):
+        image = inputs.image[0]
+        return sum(jnp.roll(image, shift, axis) for shift in (-1, 1) for axis in (1, 2)) / 4
+
+    monkeypatch.setattr("jptycho.representations.generators._run", blur)
+    for n in range(6):
+        there_and_back = augmented.raw(params, free, jax.random.key(n))
+        np.testing.assert_allclose(there_and_back, plain.raw(params, free, None), atol=1e-6)
