@@ -83,9 +83,14 @@ def _check_dgp(config: Config) -> None:
         raise ConfigError(
             'dgp.object: "pixels", and probe.fixed keeps the probe, so there is no network. Remove one of them.'
         )
-    if dgp.residual is True and (dgp.random_input or dgp.start == "random"):
+    if dgp.random_input or dgp.start == "random":
         hides = "dgp.random_input" if dgp.random_input else 'dgp.start = "random"'
-        raise ConfigError(f"dgp.residual: adds to the estimate, which {hides} hides. Remove one of them.")
+        if dgp.residual is True:
+            raise ConfigError(f"dgp.residual: adds to the estimate, which {hides} hides. Remove one of them.")
+        if dgp.augment:
+            raise ConfigError(f"dgp.augment: moves the estimate, which {hides} hides. Remove one of them.")
+    if dgp.augment and dgp.object == "pixels":
+        raise ConfigError('dgp.augment: has no effect with dgp.object = "pixels". Remove it.')
     if dgp.members > 1 and not dgp.average:
         raise ConfigError("dgp.average: 0, but an ensemble's mean is that of running means. Use 0.9, or one member.")
     if dgp.architecture == "depth" and config.object.slices == 1:

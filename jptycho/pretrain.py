@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from jptycho.randomness import named_key
-from jptycho.representations.generators import LEAST_POWER, Standardised, noise_floor
+from jptycho.representations.standardised import LEAST_POWER, Standardised, noise_floor
 from jptycho.types import Array, Float, pytree
 
 

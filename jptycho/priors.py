@@ -213,7 +213,7 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
             through,
             blind,
             not config.probe.fixed,
-            settings.augment and not blind,  # what is moved in fixed noise is no longer known to the network
+            settings.augment,
         )
     probe: Representation = PixelProbe()
     if settings.probe == "network" and not config.probe.fixed:

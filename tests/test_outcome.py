@@ -14,7 +14,7 @@ from jptycho.data.dataset import from_arrays
 from jptycho.demo import score
 from jptycho.outcome import guess_from_result, held_out_alike
 from jptycho.preprocess.prepare import prepare
-from jptycho.representations.generators import standardise_modes
+from jptycho.representations.standardised import standardise_modes
 
 HELD = {"held_out": 0.1, "patience": 3}
 

@@ -226,6 +226,8 @@ def test_an_ensemble_too_large_for_memory_is_refused_with_what_fits(small_scan):
         ({"dgp": {"object": "pixels", "probe": "pixels"}}, "there is no network"),
         ({"dgp": {"object": "pixels", "probe": "network"}, "probe": {"fixed": True}}, "so there is no network"),
         ({"dgp": {"residual": True, "random_input": True}}, "dgp.residual"),
+        ({"dgp": {"augment": True, "start": "random"}}, "dgp.augment: moves the estimate"),
+        ({"dgp": {"augment": True, "object": "pixels"}}, "dgp.augment: has no effect"),
         ({"dgp": {"architecture": "depth"}}, "raise object.slices"),
         ({"dgp": {"start": "random", "start_file": "a.h5"}}, "dgp.start_file would have no effect"),
         ({"dgp": {"pretrain_steps": 0}}, "would forget the estimate"),
