@@ -83,6 +83,17 @@ def _check_dgp(config: Config) -> None:
         raise ConfigError(
             'dgp.object: "pixels", and probe.fixed keeps the probe, so there is no network. Remove one of them.'
         )
+    _check_input(config)
+    if dgp.members > 1 and not dgp.average:
+        raise ConfigError("dgp.average: 0, but an ensemble's mean is that of running means. Use 0.9, or one member.")
+    if dgp.architecture == "depth" and config.object.slices == 1:
+        raise ConfigError('dgp.architecture: "depth" needs slices to relate. Use "unet", or raise object.slices.')
+    _check_start(config)
+
+
+def _check_input(config: Config) -> None:
+    """Settings of what the object's network sees, that it does not see."""
+    dgp = config.dgp
     if dgp.random_input or dgp.start == "random":
         hides = "dgp.random_input" if dgp.random_input else 'dgp.start = "random"'
         if dgp.residual is True:
@@ -91,10 +102,11 @@ def _check_dgp(config: Config) -> None:
             raise ConfigError(f"dgp.augment: moves the estimate, which {hides} hides. Remove one of them.")
     if dgp.augment and dgp.object == "pixels":
         raise ConfigError('dgp.augment: has no effect with dgp.object = "pixels". Remove it.')
-    if dgp.members > 1 and not dgp.average:
-        raise ConfigError("dgp.average: 0, but an ensemble's mean is that of running means. Use 0.9, or one member.")
-    if dgp.architecture == "depth" and config.object.slices == 1:
-        raise ConfigError('dgp.architecture: "depth" needs slices to relate. Use "unet", or raise object.slices.')
+
+
+def _check_start(config: Config) -> None:
+    """Settings that leave no estimate to start from."""
+    dgp = config.dgp
     if dgp.start != "pixels" and dgp.start_file is not None:
         raise ConfigError(f'dgp.start: "{dgp.start}", so dgp.start_file would have no effect. Remove one of them.')
     if dgp.start == "random":
