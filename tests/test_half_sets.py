@@ -291,25 +291,27 @@ def test_a_white_change_is_weighed_once():
 
 
 def test_a_change_of_the_edge_is_found_in_the_aperture():
+    """Refocused it is spread: by those rings alone 0.68 of the error would be left."""
     before = form_probe(GRID, 0.02, 20.0, DEFOCUSED)[None]
     true = form_probe(GRID, 0.02, 20.8, DEFOCUSED)[None]
-    size = np.linalg.norm(before - true)
+    size = 2 * np.linalg.norm(before - true)
     errors = [
         relative_error(filter_probes(*noisy_probes(true, size, seed), before, GRID.sampling)[0], before, true)
         for seed in range(4)
     ]
-    assert np.mean(errors) < 0.35
+    assert np.mean(errors) < 0.5
 
 
 def test_a_weak_mode_that_is_replaced_keeps_no_phase_of_its_own():
-    """Neither half's new mode has an overlap with the old one: what mixes it into place must be the same for both."""
+    """The new mode overlaps with the old one by noise alone: what mixes it into place must be the same for both."""
     y, x = np.fft.fftfreq(48)[:, None], np.fft.fftfreq(48)[None]
     strong = np.asarray(form_probe(GRID, 0.02, 20.0, DEFOCUSED))
     spectrum, phase = np.fft.fft2(strong) * (np.hypot(y, x) > 0), np.angle(y * 1j + x)
     weak = [np.fft.ifft2(spectrum * np.exp(1j * order * phase)) for order in (2, 4)]
     before, true = (jnp.asarray(np.stack([strong, 0.3 * one / np.linalg.norm(one)]), jnp.complex64) for one in weak)
-    turned = jnp.stack([true[0], 1j * true[1]])
-    found, _ = filter_probes(true, turned, before, GRID.sampling)
+    noise = 0.02 * before[1]
+    halves = [jnp.stack([true[0], true[1] + sign * noise]) for sign in (1, -1)]
+    found, _ = filter_probes(*halves, before, GRID.sampling)
 
     def density(modes):
         flat = np.asarray(modes).reshape(len(modes), -1)

@@ -65,7 +65,6 @@ def filter_probes(
     both = jnp.einsum("mn,hnij->hmij", mixture, jnp.stack([one, other]))
     powers = jax.vmap(probe_power)(both)
     spectra, shifts = jax.vmap(_shifted_to, in_axes=(0, None))(both, aperture)
-    spectra = spectra * jnp.sqrt(power / jnp.maximum(powers, TINY))[:, None, None, None]
     along = jax.vmap(lambda half: jnp.sum(jnp.conj(aperture) * half) / power)(spectra)
     changes = (spectra - along[:, None, None, None] * aperture) * jnp.conj(phase)
     confirmed = _confirmed(changes, sampling)
