@@ -269,9 +269,10 @@ def _smooth(image: Float[Array, "Y X"], deviation: float) -> Float[Array, "Y X"]
 def _ring_mean(values: Float[Array, "Y X"], sampling: tuple[float, float]) -> Float[Array, "Y X"]:
     """At each frequency the mean over three rings."""
     rings, _, _ = ring_numbers(values.shape, sampling)
-    three = jnp.ones(3, values.dtype)
-    total, count = (jnp.convolve(ring_totals(v, rings), three, mode="same") for v in (values, jnp.ones_like(values)))
-    return (total / count)[rings]
+    three = np.ones(3)
+    count = np.convolve(np.bincount(rings.ravel()), three, mode="same")
+    total = jnp.convolve(ring_totals(values, rings), jnp.asarray(three, values.dtype), mode="same")
+    return (total / jnp.asarray(count, values.dtype))[rings]
 
 
 def _ring_correlation(
