@@ -168,7 +168,7 @@ def confirm_bands(run: Run, guess: Guess) -> Guess:
     guess = jax.device_put(guess, jax.devices()[0])
     (rows, columns), sampling = guess.coverage.shape, run.problem.setup.grid.sampling
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), guess.object.dtype)
-    gains = best_gains(judge_bands(run.config.loss, guess, bands, run.held))
+    gains = best_gains(judge_bands(run.config.loss, guess, bands, run.held), slow_grow=False)
     run.say(f"held-out electrons confirm {_gains_in_words(gains)}")
 
     def strengthen(channels: Array) -> Array:

@@ -33,6 +33,8 @@ SPREAD = 0.5
 """Standard deviation by which a gain is expected to differ from one."""
 RAMP = 0.5
 """The same of a ramp, in rad over the canvas: it is left free."""
+SLOWEST = 3
+"""Bands of fewer than three periods on the canvas: there an imperfect probe asks for more than there is."""
 LARGEST = 1.2
 """Gain; noise imitates what the model lacks, such as thermal diffuse scattering, and likelihood would ask for more."""
 
@@ -171,11 +173,12 @@ def _ramps(phase: Float[Array, "slices Y X"]) -> Float[Array, "2 slices Y X"]:
     return jnp.stack([y, x]).astype(phase.dtype) / slices
 
 
-def best_gains(losses: Quadratic) -> Float[Array, "bands"]:
+def best_gains(losses: Quadratic, slow_grow: bool = True) -> Float[Array, "bands"]:
     """The gains that electrons prefer, expected to be one within ``SPREAD``.
 
     Args:
         losses: of one judge, or the sum of several.
+        slow_grow: whether those of the ``SLOWEST`` bands may be above one.
 
     Returns:
         between 0 and ``LARGEST``.
@@ -183,9 +186,14 @@ def best_gains(losses: Quadratic) -> Float[Array, "bands"]:
     Example:
         >>> best_gains(Quadratic(jnp.array([400.0, 0.0]), jnp.diag(jnp.array([800.0, 0.0])))).round(2).tolist()
         [0.5, 1.0]
+        >>> wanted = Quadratic(jnp.full(5, -40.0), 800.0 * jnp.eye(5))
+        >>> (best_gains(wanted, slow_grow=False) > 1).tolist()
+        [False, False, False, True, True]
     """
-    prior = jnp.eye(len(losses.slope)) / SPREAD**2
-    return jnp.clip(1 - jnp.linalg.solve(losses.curvature + prior, losses.slope), 0.0, LARGEST)
+    bands = np.arange(len(losses.slope))
+    largest = jnp.where((bands < SLOWEST) & (not slow_grow), 1.0, LARGEST).astype(losses.slope.dtype)
+    prior = jnp.eye(len(bands)) / SPREAD**2
+    return jnp.clip(1 - jnp.linalg.solve(losses.curvature + prior, losses.slope), 0.0, largest)
 
 
 def with_gains(
