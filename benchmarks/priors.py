@@ -4,7 +4,7 @@
 
 Pixels and DGP: the defaults; pixels are reconstructed from half sets and filtered. Total variation: preconditioned
 pixels with the weight that held-out electrons prefer for the first seed, their best epoch kept; its seconds leave the
-search out. Plain: Adam without preconditioner, filter and regularisation, its best epoch kept. No choice uses the
+search out. Unfiltered: pixels by all electrons at once, as many epochs. Plain: Adam without preconditioner, filter and regularisation, its best epoch kept. No choice uses the
 truth; beside what was chosen stands the epoch that the truth would have chosen. Seconds count from the start of the
 reconstruction, compilation included.
 """
@@ -57,7 +57,9 @@ def main() -> None:
     parser.add_argument("--doses", nargs="*", type=float, help="e/Å²; by default the case's own")
     parser.add_argument("--seeds", type=int, default=3, help="noise realisations")
     parser.add_argument("--first", type=int, default=0, help="number of the first of them")
-    parser.add_argument("--methods", nargs="*", help="pixels, tv, dgp, plain; for wse2 by default all of THICK")
+    parser.add_argument(
+        "--methods", nargs="*", help="pixels, unfiltered, tv, dgp, plain; for wse2 by default all of THICK"
+    )
     parser.add_argument("--weight", type=float, default=TV, help="of total variation, from which the best is searched")
     options = parser.parse_args()
     use_cpu_cores(choose_cpu_devices(print))
@@ -104,6 +106,8 @@ def settings_of(method: str, weight: float) -> dict[str, Any]:
     """Configuration of a method."""
     if method in ("pixels", "dgp"):
         return {"method": method}
+    if method == "unfiltered":
+        return {"pixels": {"half_sets": False}}
     pixels = {**PLAIN, "epochs": PLAIN_EPOCHS} if method == "plain" else PIXELS
     patience = 30 if method == "plain" else JUDGED["patience"]
     return {"pixels": pixels, "stop": {**JUDGED, "patience": patience}, "penalties": {"tv_phase": weight}}

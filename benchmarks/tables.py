@@ -18,7 +18,7 @@ NAMES = {
     "duck": "duck of graphene",
     "wse2": "twisted WSe2, 16 slices",
 }
-METHODS = {"pixels": "pixels", "dgp": "DGP", "tv": "total variation", "plain": "plain Adam"}
+METHODS = {"pixels": "pixels", "unfiltered": "unfiltered", "dgp": "DGP", "tv": "total variation", "plain": "plain Adam"}
 HEAD = ("specimen, e/Å²", "", "seeds", "correlation", "fine", "SSIM", "bulk", "best epoch", "ring 1/2 (Å)", "CPU s")
 
 
