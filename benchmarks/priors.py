@@ -4,9 +4,9 @@
 
 Pixels and DGP: the defaults; pixels are reconstructed from half sets and filtered. Total variation: preconditioned
 pixels with the weight that held-out electrons prefer for the first seed, their best epoch kept; its seconds leave the
-search out. Unfiltered: pixels by all electrons at once, as many epochs. Plain: Adam without preconditioner, filter and regularisation, its best epoch kept. No choice uses the
-truth; beside what was chosen stands the epoch that the truth would have chosen. Seconds count from the start of the
-reconstruction, compilation included.
+search out. Unfiltered: pixels by all electrons at once, as many epochs. Plain: Adam without preconditioner, filter and
+regularisation, its best epoch kept. No choice uses the truth; beside what was chosen stands the epoch that the truth
+would have chosen. Seconds count from the start of the reconstruction, compilation included.
 """
 
 from __future__ import annotations
