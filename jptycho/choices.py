@@ -100,8 +100,9 @@ def _check_input(config: Config) -> None:
             raise ConfigError(f"dgp.residual: adds to the estimate, which {hides} hides. Remove one of them.")
         if dgp.augment:
             raise ConfigError(f"dgp.augment: moves the estimate, which {hides} hides. Remove one of them.")
-    if dgp.augment and dgp.object == "pixels":
-        raise ConfigError('dgp.augment: has no effect with dgp.object = "pixels". Remove it.')
+    if dgp.augment and (dgp.object == "pixels" or dgp.architecture == "decoder"):
+        blind = 'object = "pixels"' if dgp.object == "pixels" else 'architecture = "decoder"'
+        raise ConfigError(f"dgp.augment: moves what the network sees, and with dgp.{blind} it sees nothing. Remove it.")
 
 
 def _check_start(config: Config) -> None:

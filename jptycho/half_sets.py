@@ -107,7 +107,7 @@ def _solver(run: Run, member: Solver, members: int, epochs: int) -> EnsembleSolv
         return EnsembleSolver(member, members, together)
     assert isinstance(member, GradientSolver)
     if member.optimiser.decay_steps and epochs >= ROUND + HELD + LAST:
-        # Rates that have died down would leave each half with the probe that both share.
+        # Rates that have died down would leave each half with the probe that both share. A plateau's stay down.
         member = dataclasses.replace(
             member, optimiser=dataclasses.replace(member.optimiser, last_steps=LAST * member.steps)
         )
@@ -168,7 +168,7 @@ def confirm_bands(run: Run, guess: Guess) -> Guess:
     guess = jax.device_put(guess, jax.devices()[0])
     (rows, columns), sampling = guess.coverage.shape, run.problem.setup.grid.sampling
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), guess.object.dtype)
-    gains = best_gains(judge_bands(run.config.loss, guess, bands, run.held), slow_grow=False)
+    gains = best_gains(judge_bands(run.config.loss, guess, bands, run.held), largest_slow=1.0)
     run.say(f"held-out electrons confirm {_gains_in_words(gains)}")
 
     def strengthen(channels: Array) -> Array:

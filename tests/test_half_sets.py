@@ -27,6 +27,7 @@ from jptycho.preprocess.thin import halve, hold_out
 from jptycho.representations.base import transmission
 from jptycho.run import Run
 from jptycho.solvers.band_gains import (
+    BANDS,
     RAMP,
     Quadratic,
     _without_ramps,
@@ -245,6 +246,21 @@ def test_bands_are_confirmed_wherever_the_estimate_lies(noisy_scan):
     run = Run(config, seen, problem, *quiet, lambda: False, None, 0.0, held)
     everywhere = replicate(make_mesh(), seen.guess)
     assert np.isfinite(confirm_bands(run, everywhere).object).all()
+
+
+def test_held_out_electrons_may_weaken_the_slowest_bands_and_strengthen_the_others(noisy_scan, monkeypatch):
+    problem = prepare(noisy_scan)
+    seen, held, _ = hold_out(problem, 0.1, 0)
+    said = []
+    quiet = (said.append, lambda record, channels: None, lambda what, done, total: None)
+    run = Run(
+        effective(with_changes(None, {"method": "dgp"}), problem), seen, problem, *quiet, lambda: False, None, 0.0, held
+    )
+    asked = jnp.ones(BANDS).at[:6].set(jnp.array([1.5, 0.5, 1.1, 1.1, 1.5, 0.5]))
+    wanted = Quadratic(1e6 * (1 - asked), 1e6 * jnp.eye(BANDS))
+    monkeypatch.setattr("jptycho.half_sets.judge_bands", lambda *_: wanted)
+    confirm_bands(run, seen.guess)
+    assert "1.00 0.50 1.00 1.10 1.20 0.50" in said[0]
 
 
 GRID = Grid((48, 48), (0.4, 0.4))

@@ -34,7 +34,8 @@ SPREAD = 0.5
 RAMP = 0.5
 """The same of a ramp, in rad over the canvas: it is left free."""
 SLOWEST = 3
-"""Bands of fewer than three periods on the canvas: there an imperfect probe asks for more than there is."""
+"""Bands, of about one to three periods on the canvas's shorter side: there an imperfect probe asks for more than there
+is."""
 LARGEST = 1.2
 """Gain; noise imitates what the model lacks, such as thermal diffuse scattering, and likelihood would ask for more."""
 
@@ -173,12 +174,14 @@ def _ramps(phase: Float[Array, "slices Y X"]) -> Float[Array, "2 slices Y X"]:
     return jnp.stack([y, x]).astype(phase.dtype) / slices
 
 
-def best_gains(losses: Quadratic, slow_grow: bool = True) -> Float[Array, "bands"]:
+def best_gains(losses: Quadratic, largest_slow: float = LARGEST) -> Float[Array, "bands"]:
     """The gains that electrons prefer, expected to be one within ``SPREAD``.
+
+    What a band asks for beyond its bound is an error of the model, and is not passed on to its neighbours.
 
     Args:
         losses: of one judge, or the sum of several.
-        slow_grow: whether those of the ``SLOWEST`` bands may be above one.
+        largest_slow: gain of the ``SLOWEST`` bands.
 
     Returns:
         between 0 and ``LARGEST``.
@@ -187,12 +190,12 @@ def best_gains(losses: Quadratic, slow_grow: bool = True) -> Float[Array, "bands
         >>> best_gains(Quadratic(jnp.array([400.0, 0.0]), jnp.diag(jnp.array([800.0, 0.0])))).round(2).tolist()
         [0.5, 1.0]
         >>> wanted = Quadratic(jnp.full(5, -40.0), 800.0 * jnp.eye(5))
-        >>> (best_gains(wanted, slow_grow=False) > 1).tolist()
+        >>> (best_gains(wanted, largest_slow=1.0) > 1).tolist()
         [False, False, False, True, True]
     """
-    bands = np.arange(len(losses.slope))
-    largest = jnp.where((bands < SLOWEST) & (not slow_grow), 1.0, LARGEST).astype(losses.slope.dtype)
-    prior = jnp.eye(len(bands)) / SPREAD**2
+    count = len(losses.slope)
+    largest = jnp.where(np.arange(count) < SLOWEST, largest_slow, LARGEST).astype(losses.slope.dtype)
+    prior = jnp.eye(count) / SPREAD**2
     return jnp.clip(1 - jnp.linalg.solve(losses.curvature + prior, losses.slope), 0.0, largest)
 
 

@@ -16,7 +16,7 @@ from jptycho.optics.probe import probe_power
 from jptycho.optics.waves import intensity
 from jptycho.types import Array, Complex, Float
 
-NEWTON_STEPS = 3
+NEWTON_STEPS = 6
 DARK = 1e-6
 """Of the brightest amplitude, below which a reference has no phase."""
 ROUNDING = 1e-8
@@ -45,8 +45,8 @@ def filter_probes(
         sampling: Å a pixel along (y, x).
 
     Returns:
-        the reference changed by what is confirmed, and the power of that over the power of the mean change; gauges do
-        not count as change.
+        the reference changed by what is confirmed, and the power of that over the power of the mean change, which is
+        the square of the weight; gauges do not count as change.
 
     Source:
         Unser et al., Ultramicroscopy 23 (1987) 39, for the weights.
