@@ -9,24 +9,16 @@ import jax
 import jax.numpy as jnp
 
 from jptycho.config_solvers import GRADIENT
+from jptycho.confirmed import admitted, gains_in_words, judge_bands
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, crossing
 from jptycho.engines import pixel_mesh, pixel_solver
 from jptycho.ensembles import stacked
-from jptycho.forward.model import Fields
 from jptycho.objective.projections import touched_by
-from jptycho.parallel import make_mesh, replicate
-from jptycho.preprocess.prepare import Problem
-from jptycho.representations.base import POTENTIAL, Guess, initialise, transmission
+from jptycho.representations.base import Guess, initialise
 from jptycho.run import HALVES, Reached, Run, stream
-from jptycho.solvers.band_gains import (
-    Quadratic,
-    best_gains,
-    frequency_bands,
-    loss_by_band,
-    with_gains,
-)
-from jptycho.solvers.base import Solver, State, distribute
+from jptycho.solvers.band_gains import best_gains, frequency_bands, with_gains
+from jptycho.solvers.base import Solver, State
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.half_sets import HELD, LAST, ROUND, HalfSetSolver
@@ -141,7 +133,7 @@ def combine_halves(run: Run, found: Guess, number: int) -> Guess:
     ]
     gains = best_gains(jax.tree.map(jnp.add, *losses))
     run.say(_in_words(filtered, gains))
-    admit = partial(_admitted, run.config.object.kind)
+    admit = partial(admitted, run.config.object.kind)
     return dataclasses.replace(
         found,
         object=admit(with_gains(filtered.mean, bands, gains)),
@@ -151,65 +143,8 @@ def combine_halves(run: Run, found: Guess, number: int) -> Guess:
     )
 
 
-def confirm_bands(run: Run, guess: Guess) -> Guess:
-    """An estimate, each band of it as strong as the electrons confirm that are held out.
-
-    Slow structure weighs little in the likelihood of a step, and much in the image.
-
-    Args:
-        run: the run.
-        guess: an estimate that has not seen what is held out.
-
-    Returns:
-        the estimate; its members with the same gains.
-    """
-    if run.held is None:
-        return guess
-    guess = jax.device_put(guess, jax.devices()[0])
-    (rows, columns), sampling = guess.coverage.shape, run.problem.setup.grid.sampling
-    bands = jnp.asarray(frequency_bands((rows, columns), sampling), guess.object.dtype)
-    gains = best_gains(judge_bands(run.config.loss, guess, bands, run.held), largest_slow=1.0)
-    run.say(f"held-out electrons confirm {_gains_in_words(gains)}")
-
-    def strengthen(channels: Array) -> Array:
-        return _admitted(run.config.object.kind, with_gains(channels, bands, gains))
-
-    members = None if guess.members is None else jnp.stack([strengthen(member) for member in guess.members])
-    return dataclasses.replace(guess, object=strengthen(guess.object), members=members)
-
-
-def judge_bands(loss: str, guess: Guess, bands: Array, judge: Problem) -> Quadratic:
-    """How electrons that an estimate has not seen judge each band of it.
-
-    Args:
-        loss: one of ``LOSSES``.
-        guess: the estimate.
-        bands: of :func:`jptycho.solvers.band_gains.frequency_bands`.
-        judge: the scan by those electrons.
-
-    Returns:
-        the loss as a function of the bands' gains.
-    """
-    mesh = make_mesh()
-    fields = Fields(transmission(guess.object), guess.probe, guess.positions, guess.thickness, guess.tilt)
-    shared = replicate(mesh, (guess.object, fields, bands))
-    losses = loss_by_band(mesh, loss, *shared, distribute(judge.counts, judge.setup, mesh))
-    return jax.device_put(losses, jax.devices()[0])
-
-
-def _admitted(kind: str, channels: Array) -> Array:
-    """Channels that the object's kind admits: filters make no phase of a potential negative, nor any absorption."""
-    if kind == POTENTIAL:
-        return jnp.maximum(channels, 0.0)
-    return channels.at[:, 1:].set(jnp.maximum(channels[:, 1:], 0.0))
-
-
 def _in_words(filtered: HalfSets, gains: Array) -> str:
     rings = RingCorrelation(*jax.device_get((filtered.frequency, filtered.correlation)))
     limit = crossing(rings, GOLD_STANDARD)
     detail = f"{1 / limit:.3g} Å" if limit else "no detail at all"
-    return f"half sets agree to {detail} (ring correlation 1/7) and confirm {_gains_in_words(gains)}"
-
-
-def _gains_in_words(gains: Array) -> str:
-    return f"of {len(gains)} bands, from coarse to fine: " + " ".join(f"{gain:.2f}" for gain in gains)
+    return f"half sets agree to {detail} (ring correlation 1/7) and confirm {gains_in_words(gains)}"

@@ -13,12 +13,13 @@ import jax.numpy as jnp
 
 from jptycho.choices import check_config, effective, prepare_from_config, with_changes
 from jptycho.config import Config
+from jptycho.confirmed import keep_confirmed
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result, read_result
 from jptycho.engines import pixel_mesh
 from jptycho.errors import ConfigError
 from jptycho.finish import in_finish, run_finish
-from jptycho.half_sets import confirm_bands, run_half_sets
+from jptycho.half_sets import run_half_sets
 from jptycho.outcome import collect, guess_from_result, held_out_alike
 from jptycho.pixel_stages import run_last_pixels, run_pixels
 from jptycho.preprocess.guess import DIRECT
@@ -104,8 +105,8 @@ def run_priors(run: Run, guess: Guess) -> tuple[Guess, str]:
     if not (finish and in_finish(run)):
         guess, estimates, status = _estimated(run, guess)
         if status == DONE:
-            guess, status = run_generators(run, guess, estimates)
-            guess = confirm_bands(run, guess) if status == DONE else guess
+            candidates, status = run_generators(run, guess, estimates)
+            guess = keep_confirmed(run, candidates)
     return run_finish(run, guess) if finish and status == DONE else (guess, status)
 
 

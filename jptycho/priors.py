@@ -31,7 +31,7 @@ from jptycho.representations.base import POTENTIAL, Guess, ModelSpec, Representa
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe, added_to_estimate
 from jptycho.representations.networks import UNetSpec, parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe
-from jptycho.run import DGP, Run, has_checkpoint, stream
+from jptycho.run import DGP, Reached, Run, has_checkpoint, stream
 from jptycho.solvers.base import Solver, check_projections
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import GradientSolver
@@ -41,11 +41,13 @@ from jptycho.stages import judged, optimise
 
 COMPARISON = "comparison"
 """What the epochs of pixels are called with which a random start is compared."""
+NETWORKS, MIXED, START = "the networks", "the networks with the probe of the start", "the start"
+"""What may be kept of the stage."""
 PIXEL_PROBE = 10.0
 """Learning rate of a probe of pixels, in that of a network's."""
 
 
-def run_generators(run: Run, guess: Guess, estimates: list[Guess] | None = None) -> tuple[Guess, str]:
+def run_generators(run: Run, guess: Guess, estimates: list[Guess] | None = None) -> tuple[dict[str, Guess], str]:
     """Pre-train object and probe generators on an estimate, then optimise them jointly.
 
     Args:
@@ -54,7 +56,7 @@ def run_generators(run: Run, guess: Guess, estimates: list[Guess] | None = None)
         estimates: by the halves of each member's electrons, where pixels made them.
 
     Returns:
-        the estimate reached, and the status.
+        estimates of which one is to be kept, by their names, that of the networks' best epoch first; and the status.
     """
     settings = run.config.dgp
     # One device: convolutions use all cores of a CPU by themselves, and shards would each evaluate the whole network.
@@ -69,7 +71,7 @@ def run_generators(run: Run, guess: Guess, estimates: list[Guess] | None = None)
         halves = None if estimates is None else estimates[number].halves
         start = None if run.stop() else _start(run, model, dataclasses.replace(guess, halves=halves), number)
         if start is None:
-            return guess, INTERRUPTED
+            return {START: guess}, INTERRUPTED
         starts.append(start)
     if settings.members > 1:
         solver = EnsembleSolver(member, settings.members, members_at_once(run.config, run.problem))
@@ -77,7 +79,21 @@ def run_generators(run: Run, guess: Guess, estimates: list[Guess] | None = None)
     reached = optimise(run, DGP, solver, mesh, guess, start, settings.epochs)
     if settings.start == "random" and reached.status == DONE:
         _compare_with_pixels(run, mesh, guess, reached.guess)
-    return reached.guess, reached.status
+    return _candidates(run.config, reached), reached.status
+
+
+def _candidates(config: Config, reached: Reached) -> dict[str, Guess]:
+    """The networks' estimate and what may predict more.
+
+    A network reproduces no probe exactly, so its object is judged with the probe of the start as well. An earlier
+    result may have seen the electrons that are held out now: it is no candidate.
+    """
+    candidates = {NETWORKS: reached.guess}
+    if config.dgp.start_file is None:
+        if config.dgp.object == config.dgp.probe == "network":
+            candidates[MIXED] = dataclasses.replace(reached.guess, probe=reached.start.probe)
+        candidates[START] = reached.start
+    return candidates
 
 
 def _compare_with_pixels(run: Run, mesh: Mesh, guess: Guess, found: Guess) -> None:

@@ -22,7 +22,7 @@ from jptycho.parallel import replicate
 from jptycho.preprocess.knowledge import check_known, known_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Guess, Representation, transmission
-from jptycho.run import DGP, FINISH, HALVES, PIXELS, Reached, Run, folder_of, has_checkpoint, save, stream
+from jptycho.run import DGP, FINISH, HALVES, Reached, Run, folder_of, has_checkpoint, save, stream
 from jptycho.solvers.base import ScanData, Solver, State, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.half_sets import HalfSetSolver
@@ -111,25 +111,13 @@ def _unknowns(guess: Guess | None) -> dict[str, Array]:
 
 
 def _kept(run: Run, name: str, mesh: Mesh, best: Best, start: Guess, found: Guess) -> Guess:
-    """What predicts best what is held out, said in words: the best epoch, or where there are networks the start.
-
-    A network reproduces no probe exactly. So its object is judged with the probe of the start as well. An earlier
-    result may have seen the electrons that are held out now: it is no judge's case.
-    """
-    epoch = f"epoch {best.epoch} predicts what is held out best"
-    candidates = {f"{epoch}, {best.value:.6g}; it is kept": (best.value, found)}
-    dgp, held = run.config.dgp, run.held
-    if held is not None and name != PIXELS and (name == FINISH or dgp.start_file is None):
-        value = judged(held, run.config.loss, mesh, start)
-        none = f"no epoch predicts what is held out better than the start, {value:.6g}, which is kept"
-        candidates[none] = (value, start)
-        if name == DGP and dgp.object == dgp.probe == "network":
-            other = dataclasses.replace(found, probe=start.probe)
-            value = judged(held, run.config.loss, mesh, other)
-            candidates[f"{epoch}, {value:.6g} with the probe of the start; they are kept"] = (value, other)
-    words, (_, kept) = min(candidates.items(), key=lambda item: item[1][0])
-    run.say(f"{name}: {words}")
-    return kept
+    """The best epoch, or after a finish its start where that predicts better what is held out; said in words."""
+    value = judged(run.held, run.config.loss, mesh, start) if run.held is not None and name == FINISH else math.inf
+    if value < best.value:
+        run.say(f"{name}: no epoch predicts what is held out better than the start, {value:.6g}, which is kept")
+        return start
+    run.say(f"{name}: epoch {best.epoch} predicts what is held out best, {best.value:.6g}; it is kept")
+    return found
 
 
 def _distributed(run: Run, mesh: Mesh, name: str) -> ScanData:

@@ -2,19 +2,19 @@
 
 import dataclasses
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jptycho
-from jptycho import finish, stages
+from jptycho import confirmed, finish, priors
 from jptycho.choices import effective, with_changes
 from jptycho.demo import score
 from jptycho.finish import plain_pixels
-from jptycho.parallel import make_mesh
 from jptycho.preprocess.automatic import choose_object_rate, choose_probe_rate, pattern_contrast
 from jptycho.preprocess.prepare import prepare
-from jptycho.run import DGP, Run
+from jptycho.run import Reached, Run
+from jptycho.solvers.loop import DONE
 
 NETS = {"epochs": 3, "filters": 4, "levels": 1, "probe_levels": 1, "start_epochs": 2, "pretrain_steps": 5, "steps": 2}
 
@@ -124,20 +124,39 @@ def test_the_rate_follows_the_object_and_not_the_dose():
     assert choose_probe_rate(problems[500.0]) < choose_probe_rate(many) <= 3e-2
 
 
-@pytest.mark.parametrize(("alone", "mixed", "kept"), [(2.0, 1.0, "mixed"), (1.0, 2.0, "found"), (4.0, 5.0, "start")])
-def test_a_network_s_object_is_judged_with_the_probe_of_the_start_as_well(monkeypatch, small_scan, alone, mixed, kept):
+@pytest.mark.parametrize(("losses", "kept"), [((2.0, 1.0, 3.0), 1), ((1.0, 2.0, 3.0), 0), ((4.0, 5.0, 3.0), 2)])
+def test_candidates_are_judged_after_their_bands(monkeypatch, small_scan, losses, kept):
     problem = prepare(small_scan)
-    start = problem.guess
-    found = dataclasses.replace(start, object=start.object + 1, probe=1j * start.probe)
-    values = {id(start.object): 3.0, id(found.object): mixed}
-    monkeypatch.setattr(stages, "judged", lambda held, loss, mesh, guess: values[id(guess.object)])
+    candidates = {str(n): dataclasses.replace(problem.guess, object=problem.guess.object + n) for n in range(3)}
+    mark = 10.0  # what the gains do
+    monkeypatch.setattr(
+        confirmed,
+        "confirm_bands",
+        lambda run, guess, judge: (dataclasses.replace(guess, object=guess.object + mark), jnp.ones(2)),
+    )
+    values = {float(guess.object.max()) + mark: loss for guess, loss in zip(candidates.values(), losses, strict=True)}
+    monkeypatch.setattr(confirmed, "judged", lambda held, loss, mesh, guess: values[float(guess.object.max())])
     said = []
-    config = with_changes(None, {"method": "dgp", "dgp": {"probe": "network"}})
+    config = with_changes(None, {"method": "dgp"})
     run = Run(config, problem, problem, said.append, print, print, bool, None, 0.0, held=problem)
-    best = stages.Best.__new__(stages.Best)  # its state is not looked at
-    best.value, best.epoch = alone, 7
-    got = stages._kept(run, DGP, make_mesh(jax.devices()[:1]), best, start, found)
-    assert got.object is (start.object if kept == "start" else found.object)
-    assert got.probe is (found.probe if kept == "found" else start.probe)
-    assert said[0].startswith("dgp: " + ("no epoch" if kept == "start" else "epoch 7"))
-    assert ("with the probe of the start" in said[0]) == (kept == "mixed")
+    got = confirmed.keep_confirmed(run, candidates)
+    np.testing.assert_allclose(got.object, candidates[str(kept)].object + mark)
+    assert f"{kept} is kept" in said[0]
+    assert confirmed.keep_confirmed(dataclasses.replace(run, held=None), candidates) is candidates["0"]
+
+
+@pytest.mark.parametrize(("dgp", "names"), [
+    ({"probe": "network"}, [priors.NETWORKS, priors.MIXED, priors.START]),
+    ({"probe": "pixels"}, [priors.NETWORKS, priors.START]),
+    ({"start_file": "earlier.h5"}, [priors.NETWORKS]),
+])  # fmt: skip
+def test_what_may_be_kept_of_the_networks(small_scan, dgp, names):
+    start = prepare(small_scan).guess
+    found = dataclasses.replace(start, object=start.object + 1, probe=1j * start.probe)
+    config = with_changes(None, {"method": "dgp", "dgp": dgp})
+    candidates = priors._candidates(config, Reached(found, DONE, 7, start))
+    assert list(candidates) == names
+    if priors.MIXED in candidates:
+        mixed = candidates[priors.MIXED]
+        assert mixed.object is found.object
+        assert mixed.probe is start.probe

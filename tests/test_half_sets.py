@@ -12,12 +12,13 @@ from scipy import ndimage
 
 import jptycho
 from jptycho.choices import effective, prepare_from_config, with_changes
+from jptycho.confirmed import confirm_bands
 from jptycho.demo import score
 from jptycho.diagnostics.half_set_filter import RADIUS, align_halves, coverage_window, half_set_filter
 from jptycho.engines import pixel_mesh, pixel_solver
 from jptycho.errors import ConfigError
 from jptycho.forward.model import Noise, predict_batch
-from jptycho.half_sets import _solver, confirm_bands, estimate_halves
+from jptycho.half_sets import _solver, estimate_halves
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import LOSSES
 from jptycho.optics.probe import form_probe
@@ -245,7 +246,7 @@ def test_bands_are_confirmed_wherever_the_estimate_lies(noisy_scan):
     config = effective(with_changes(None, {"method": "dgp"}), problem)
     run = Run(config, seen, problem, *quiet, lambda: False, None, 0.0, held)
     everywhere = replicate(make_mesh(), seen.guess)
-    assert np.isfinite(confirm_bands(run, everywhere).object).all()
+    assert np.isfinite(confirm_bands(run, everywhere, held)[0].object).all()
 
 
 def test_held_out_electrons_may_weaken_the_slowest_bands_and_strengthen_the_others(noisy_scan, monkeypatch):
@@ -258,9 +259,9 @@ def test_held_out_electrons_may_weaken_the_slowest_bands_and_strengthen_the_othe
     )
     asked = jnp.ones(BANDS).at[:6].set(jnp.array([1.5, 0.5, 1.1, 1.1, 1.5, 0.5]))
     wanted = Quadratic(1e6 * (1 - asked), 1e6 * jnp.eye(BANDS))
-    monkeypatch.setattr("jptycho.half_sets.judge_bands", lambda *_: wanted)
-    confirm_bands(run, seen.guess)
-    assert "1.00 0.50 1.00 1.10 1.20 0.50" in said[0]
+    monkeypatch.setattr("jptycho.confirmed.judge_bands", lambda *_: wanted)
+    _, gains = confirm_bands(run, seen.guess, held)
+    np.testing.assert_allclose(gains[:6], [1.0, 0.5, 1.0, 1.1, 1.2, 0.5], atol=1e-3)
 
 
 GRID = Grid((48, 48), (0.4, 0.4))
