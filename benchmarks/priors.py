@@ -37,6 +37,14 @@ PLAIN_DOSES = {"gold": (500.0, 1e4), "duck": (5e4,)}
 PLAIN_EPOCHS = 150
 MANY_SLICES = 3
 DEEP: dict[str, Any] = {"pixels": {"epochs": 30, "half_sets": False}, "stop": JUDGED}
+SHOWN = {
+    "plain": "plain Adam",
+    "unfiltered": "pixels, unfiltered",
+    "tv": "pixels, total variation",
+    "pixels": "pixels, half sets",
+    "dgp": "DGP",
+}
+"""Methods in a picture, and what they are called there."""
 THICK: dict[str, dict[str, Any]] = {
     "pixels": {},
     "unfiltered": DEEP,
@@ -227,8 +235,10 @@ def picture(name: str, size: str, dose: float) -> None:
     assert truth is not None
     axes = [np.arange(v.start, v.stop) * truth.sampling[i] + problem.origin[i] for i, v in enumerate(view)]
     shown = {"truth": resample(truth.phase, truth.sampling, truth.origin, axes[0], axes[1])}
-    for path in sorted((CACHE / "phases").glob(f"{name}_{size}_{dose:g}_0_*.npy"), reverse=True):
-        shown[path.stem.split("_", 4)[-1]] = np.load(path).sum(axis=0)[view]
+    for method, label in SHOWN.items():
+        path = CACHE / "phases" / f"{name}_{size}_{dose:g}_0_{method}.npy"
+        if path.exists():
+            shown[label] = np.load(path).sum(axis=0)[view]
     figure, panels = plt.subplots(1, len(shown), figsize=(3.6 * len(shown), 3.9), squeeze=False)
     for axis, (label, phase) in zip(panels[0], shown.items(), strict=True):
         axis.imshow(phase, cmap="gray", vmin=np.quantile(phase, 0.002), vmax=np.quantile(phase, 0.998))
