@@ -60,8 +60,8 @@ def record() -> tuple[Any, Any]:
     problem = jptycho.prepare(blank, ObjectSpec("phase", SLICES, THICKNESS))
     truth = specimen(problem.guess.object.shape[-2:])
     g = problem.guess
-    fields = jptycho.Fields(jnp.exp(1j * truth), g.probe, g.positions, g.thickness, g.tilt)
-    clean = np.asarray(jptycho.predict_batch(fields, problem.setup, g.positions))
+    fields = jptycho.Fields(jnp.exp(1j * truth), g.probe, jptycho.ScanFields(g.positions), g.thickness, g.tilt)
+    clean = np.asarray(jptycho.predict_batch(fields, problem.setup, fields.scan))
     counts = rng.poisson(np.fft.fftshift(clean, axes=(-2, -1)) * DOSE).astype(np.uint32)
     return jptycho.from_arrays(counts.reshape(*scan, window, window), calibration, positions), truth
 

@@ -12,6 +12,7 @@ would have chosen. Seconds count from the start of the reconstruction, compilati
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import os
 from pathlib import Path
@@ -69,6 +70,7 @@ def main() -> None:
         "--methods", nargs="*", help="pixels, unfiltered, tv, dgp, plain; for wse2 by default all of THICK"
     )
     parser.add_argument("--weight", type=float, default=TV, help="of total variation, from which the best is searched")
+    parser.add_argument("--defocus-error", type=float, default=0.0, help="Å by which the stated defocus is wrong")
     options = parser.parse_args()
     use_cpu_cores(choose_cpu_devices(print))
     for name in options.cases:
@@ -86,7 +88,8 @@ def series(name: str, size: str, dose: float, options: argparse.Namespace) -> No
     thick = {"slices": case.slices, "slice_thickness": case.slice_thickness}
     specimen = {"object": thick if case.slices > 1 else {}}
     for seed in range(options.first, options.first + options.seeds):
-        scan = recording(name, size, dose, seed)
+        scan = misstated(recording(name, size, dose, seed), options.defocus_error)
+        wrong = f", defocus {options.defocus_error:+g} Å" if options.defocus_error else ""
         for method in options.methods or methods_of(name):
             if method == "plain" and (dose not in PLAIN_DOSES.get(name, ()) or seed > 0):
                 continue
@@ -94,15 +97,21 @@ def series(name: str, size: str, dose: float, options: argparse.Namespace) -> No
             if method == "tv" and weight is None and case.slices < MANY_SLICES:
                 weight = best_weight(scan, shared, options.weight)
             settings = THICK[method] if case.slices >= MANY_SLICES else settings_of(method, weight or 0.0)
-            row = evaluate(name, size, scan, {**shared, **settings}, f"{dose:g}_{seed}_{method}")
+            row = evaluate(name, size, scan, {**shared, **settings}, f"{dose:g}_{seed}_{method}{wrong}")
             if method == "tv":
                 row["tv_phase"] = weight
             row["compilation"] = "cached" if os.environ.get("JAX_COMPILATION_CACHE_DIR") else "included"
-            store(name, size, f"{dose:g} e/A^2, seed {seed}: {method}", row)
+            store(name, size, f"{dose:g} e/A^2, seed {seed}{wrong}: {method}", row)
             print(f"{name} {dose:8g} {seed} {method:7}", {k: v for k, v in row.items() if k != "epochs"}, flush=True)
     if case.slices >= MANY_SLICES:
         depth_profile.picture(size, dose, RESULTS / f"priors_{name}_depth.png", load(file_of(name, size)))
     picture(name, size, dose)
+
+
+def misstated(scan: Any, error: float) -> Any:
+    """The scan, its stated defocus wrong by so many Å."""
+    stated = scan.calibration
+    return dataclasses.replace(scan, calibration=dataclasses.replace(stated, defocus=stated.defocus + error))
 
 
 def methods_of(name: str) -> list[str]:

@@ -43,7 +43,7 @@ def scan(side: int, window: int):
     fields = jptycho.Fields(
         jnp.exp(1j * jnp.asarray(phase, jnp.float32))[None],
         beam_probe(grid, Beam(300e3, 21.4, (("C10", -100.0),)))[None],
-        problem.guess.positions,
+        jptycho.ScanFields(problem.guess.positions),
         problem.guess.thickness,
         problem.guess.tilt,
     )

@@ -1,16 +1,16 @@
-"""Print a table of the README from ``results``: pixels against priors.
+"""Print tables of ``benchmarks/README.md`` from ``results``: pixels against priors, judges, choices of the DGP.
 
-    python benchmarks/tables.py [--since 2026-11-26]
+    python benchmarks/tables.py [priors] [judges] [ablation] [--since 2026-11-26]
 
-A row is the mean over the noise seeds that there are, of the ring the median; rows made before a day are left out.
-Below: by how much the epoch that held-out electrons chose misses the best one, both before what is done to the image
-afterwards.
+A row of the first is the mean over the noise seeds that there are, of the ring the median; rows made before a day are
+left out.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -26,25 +26,57 @@ HEAD = ("specimen, e/Å²", "", "seeds", "correlation", "fine", "SSIM", "bulk", 
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", default=[], help="priors, judges, ablation; none: all")
     parser.add_argument("--since", default="", help="day, as 2026-11-26")
     options = parser.parse_args()
-    print("| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|")
-    for case, title in NAMES.items():
-        for dose, methods in sorted(groups(case, options.since).items()):
-            for number, method in enumerate(name for name in METHODS if name in methods):
-                cells = [f"{title}, {dose:,.0f}" if number == 0 else "", METHODS[method], *mean_row(methods[method])]
-                print("| " + " | ".join(cells) + " |")
-    losses = [
-        row["best by truth"]["ssim"] - row["epochs"][row["epoch"] - 1]["ssim"]
-        for case in NAMES
-        for methods in groups(case, options.since).values()
-        for row in methods.get("dgp", [])
+    for name in options.tables or ("priors", "judges", "ablation"):
+        head, rows = {"priors": lambda: priors(options.since), "judges": judges, "ablation": ablation}[name]()
+        print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
+        print("\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n")
+
+
+Table = tuple[Sequence[str], list[list[str]]]
+
+
+def priors(since: str) -> Table:
+    """Pixels against priors, means over seeds."""
+    return HEAD, [
+        [f"{title}, {dose:,.0f}" if number == 0 else "", METHODS[method], *mean_row(methods[method])]
+        for case, title in NAMES.items()
+        for dose, methods in sorted(groups(case, since).items())
+        for number, method in enumerate(name for name in METHODS if name in methods)
     ]
-    if losses:
-        mean, worst = sum(losses) / len(losses), max(losses)
-        print(f"\nThe DGP's chosen epoch below its best, SSIM: {mean:.4f}, at most {worst:.4f} ({len(losses)} runs)")
+
+
+def judges() -> Table:
+    """What each judge misses of the best epoch."""
+    from record import load
+
+    found = load("judges")
+    names = list(next(iter(found.values()))["missed"]) if found else []
+    rows = []
+    for judge in names:
+        missed = [row["missed"][judge] for row in found.values()]
+        rows.append([judge, *(f"{m:.3f}" for m in missed), f"{sum(missed) / len(missed):.4f}", f"{max(missed):.3f}"])
+    return ["judge", *(key.replace(" e/A^2, seed 0", "") for key in found), "mean", "most"], rows
+
+
+def ablation() -> Table:
+    """Correlation and SSIM of each choice, CPU seconds of all scans together."""
+    from record import load
+
+    found = load("ablation")
+    scans = list(dict.fromkeys(key.split(": ", 1)[0] for key in found))
+    rows = []
+    for label in dict.fromkeys(key.split(": ", 1)[1] for key in found):
+        here = [found.get(f"{scan}: {label}") for scan in scans]
+        cells = [f"{row['correlation']:.3f} / {row['ssim']:.3f}" if row else "" for row in here]
+        done = [row for row in here if row]
+        mean = f"{sum(row['ssim'] for row in done) / len(done):.3f}" if len(done) == len(scans) else ""
+        rows.append([label, *cells, mean, f"{sum(row['cpu'] for row in done) / len(done):.0f}"])
+    return ["", *scans, "mean SSIM", "CPU s"], rows
 
 
 def groups(case: str, since: str) -> dict[float, dict[str, list[dict[str, Any]]]]:
@@ -53,6 +85,8 @@ def groups(case: str, since: str) -> dict[float, dict[str, list[dict[str, Any]]]
 
     found: dict[float, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for key, row in load(f"priors_{case}").items():
+        if "defocus" in key:
+            continue
         dose, rest = key.split(" e/A^2, seed ")
         if row.get("truth moved by") == "Fourier series" and row.get("date", "") >= since:
             found[float(dose)][rest.split(": ", 1)[1]].append(row)

@@ -16,7 +16,11 @@ from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import crossing, fourier_ring_correlation, information_limit
 from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.errors import CheckpointError, ConfigError, DivergenceError, FormatError
-from jptycho.forward.model import Fields, Setup, predict, predict_batch
+from jptycho.extension import Extension
+from jptycho.forward.detector import detect
+from jptycho.forward.exit_waves import exit_waves
+from jptycho.forward.fields import Fields, ScanFields, Setup
+from jptycho.forward.model import predict, predict_batch
 from jptycho.objective.penalties import Penalty
 from jptycho.objective.projections import Projection
 from jptycho.parallel import make_mesh, replicate, use_cpu_cores
@@ -26,18 +30,18 @@ from jptycho.preprocess.knowledge import known_of
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
 from jptycho.preprocess.thin import halve
 from jptycho.pretrain import Pretraining, pretrain
-from jptycho.representations.base import Guess, ModelSpec, initialise, render
+from jptycho.representations.base import Guess, ModelSpec, Unknown, initialise, render
 from jptycho.representations.generators import GeneratedObject, GeneratedProbe
 from jptycho.representations.networks import PARITY, UNetSpec
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
 from jptycho.simulate.scan import simulate_gold
 from jptycho.solvers.base import Solver, State, distribute, epoch, init_state
+from jptycho.solvers.difference_map import DifferenceMapSolver, difference_map, raar
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.lsqml import LSQMLSolver
 from jptycho.solvers.optimisers import Optimiser
 from jptycho.solvers.pie import PIESolver
-from jptycho.solvers.sets import SetSolver, difference_map, raar
 
 __all__ = [
     "PARITY",
@@ -47,8 +51,10 @@ __all__ = [
     "Config",
     "ConfigError",
     "Dataset4D",
+    "DifferenceMapSolver",
     "DivergenceError",
     "EnsembleSolver",
+    "Extension",
     "Fields",
     "FormatError",
     "GeneratedObject",
@@ -69,18 +75,21 @@ __all__ = [
     "Problem",
     "Projection",
     "Result",
-    "SetSolver",
+    "ScanFields",
     "Setup",
     "Solver",
     "State",
     "UNetSpec",
+    "Unknown",
     "choose_cpu_devices",
     "choose_preconditioner",
     "compare_with_truth",
     "crossing",
+    "detect",
     "difference_map",
     "distribute",
     "epoch",
+    "exit_waves",
     "fourier_ring_correlation",
     "from_arrays",
     "half_set_filter",

@@ -7,10 +7,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jptycho.forward.model import Fields
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import Problem
-from jptycho.representations.base import POTENTIAL, Guess, transmission
+from jptycho.representations.base import POTENTIAL, Guess, fields_of
 from jptycho.run import Run
 from jptycho.solvers.band_gains import Quadratic, best_gains, frequency_bands, loss_by_band, with_gains
 from jptycho.solvers.base import distribute
@@ -83,8 +82,7 @@ def judge_bands(loss: str, guess: Guess, bands: Array, judge: Problem) -> Quadra
         the loss as a function of the bands' gains.
     """
     mesh = make_mesh()
-    fields = Fields(transmission(guess.object), guess.probe, guess.positions, guess.thickness, guess.tilt)
-    shared = replicate(mesh, (guess.object, fields, bands))
+    shared = replicate(mesh, (guess.object, fields_of(guess), bands))
     losses = loss_by_band(mesh, loss, *shared, distribute(judge.counts, judge.setup, mesh))
     return jax.device_put(losses, jax.devices()[0])
 

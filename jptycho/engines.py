@@ -14,16 +14,16 @@ from jptycho.errors import ConfigError
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.automatic import choose_micro_batches
 from jptycho.preprocess.prepare import Problem
-from jptycho.representations.base import ModelSpec, Representation
+from jptycho.representations.base import ModelSpec
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
 from jptycho.representations.positions import FreePositions, FreeTilt
 from jptycho.scan import steps_per_epoch
 from jptycho.solvers.base import Solver
+from jptycho.solvers.difference_map import difference_map, raar
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.lsqml import LSQMLSolver
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, check_optimiser
 from jptycho.solvers.pie import PIESolver
-from jptycho.solvers.sets import difference_map, raar
 
 PATIENCE = 3  # epochs without progress before a plateau halves the rates
 WHOLE_SCAN = frozenset({"dm", "raar"})
@@ -116,21 +116,37 @@ def _check_tables(config: Config) -> None:
                 )
 
 
-def refined(config: Config) -> dict[str, Representation]:
-    """Representations of positions and tilt, where they are refined.
+def refined(config: Config, problem: Problem) -> dict[str, Any]:
+    """Representations of positions and tilt, where they are refined, and of further unknowns.
 
     Args:
         config: of the run.
+        problem: the scan made ready.
 
     Returns:
         arguments of :class:`jptycho.representations.base.ModelSpec`.
     """
-    found: dict[str, Representation] = {}
+    found: dict[str, Any] = {}
     if config.refine.position_rate:
         found["positions"] = FreePositions()
     if config.refine.tilt != "none":
         found["tilt"] = FreeTilt(config.refine.tilt == "local")
-    return found
+    return found | {"extra": tuple((name, unknown.representation) for name, unknown in problem.unknowns.items())}
+
+
+def refined_rates(config: Config, problem: Problem) -> dict[str, Any]:
+    """Learning rates of what :func:`refined` gives.
+
+    Args:
+        config: of the run.
+        problem: the scan made ready.
+
+    Returns:
+        arguments of :class:`jptycho.solvers.gradient.GradientSolver`.
+    """
+    extra = tuple((name, unknown.rate) for name, unknown in problem.unknowns.items())
+    refine = config.refine
+    return {"position_rate": refine.position_rate, "tilt_rate": refine.tilt_rate, "extra_rates": extra}
 
 
 LEAST_PATTERNS = 4  # a step on each device
@@ -224,7 +240,7 @@ def _gradient(config: Config, problem: Problem, epochs: int, shared: dict[str, A
     model = ModelSpec(
         PixelObject(config.object.kind, preconditioner_of(config, problem), pixels.even, not config.probe.fixed),
         PixelProbe(),
-        **refined(config),
+        **refined(config, problem),
     )
     schedules = {
         "cosine": {"decay_steps": steps * epochs},
@@ -240,8 +256,7 @@ def _gradient(config: Config, problem: Problem, epochs: int, shared: dict[str, A
         object_rate=float(pixels.object_rate),
         probe_rate=0.0 if config.probe.fixed else float(pixels.probe_rate),
         optimiser=optimiser,
-        position_rate=config.refine.position_rate,
-        tilt_rate=config.refine.tilt_rate,
+        **refined_rates(config, problem),
         penalties=penalties_of(config.penalties),
         **shared,
     )

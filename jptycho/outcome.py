@@ -13,9 +13,10 @@ from jptycho.config import Config
 from jptycho.data.results import Result
 from jptycho.diagnostics.uncertainty import agreement
 from jptycho.errors import ConfigError
-from jptycho.forward.model import Fields, predict
+from jptycho.forward.fields import ScanFields
+from jptycho.forward.model import predict
 from jptycho.preprocess.prepare import Problem, field_of_view, per_electron
-from jptycho.representations.base import Guess, transmission
+from jptycho.representations.base import Guess, fields_of
 from jptycho.run import ALL, Run
 from jptycho.settings import to_toml
 from jptycho.solvers.loop import Record
@@ -50,6 +51,8 @@ def collect(run: Run, guess: Guess, status: str) -> Result:
         absorption=channels[:, 1] if channels.shape[1] == 2 else None,
         probe=np.fft.fftshift(np.asarray(guess.probe), axes=(-2, -1)),
         positions=np.asarray(guess.positions, np.float64) * sampling + problem.origin,
+        tilts=np.asarray(guess.tilt) if guess.tilt.ndim == 2 else None,
+        extra={name: np.asarray(rows) for name, rows in guess.extra.items()},
         history={
             field.name: np.array([getattr(record, field.name) for record in run.history])
             for field in dataclasses.fields(Record)
@@ -103,19 +106,15 @@ def _spread(
 
 
 def _mean_patterns(problem: Problem, guess: Guess) -> tuple[np.ndarray, np.ndarray]:
-    tilts = jnp.broadcast_to(guess.tilt, guess.positions.shape)
-    fields = Fields(transmission(guess.object), guess.probe, guess.positions, guess.thickness, tilts[0])
+    fields = fields_of(guess)
     chosen = np.linspace(0, len(problem.counts) - 1, min(REPORT_PATTERNS, len(problem.counts))).astype(int)
 
     @jax.jit
-    def mean_over(places: tuple[Array, Array]) -> Array:
-        def one(place: tuple[Array, Array]) -> Array:
-            return predict(dataclasses.replace(fields, tilt=place[1]), problem.setup, place[0])
-
-        return jnp.mean(jax.lax.map(one, places), axis=0)
+    def mean_over(rows: ScanFields) -> Array:
+        return jnp.mean(jax.lax.map(lambda row: predict(fields, problem.setup, row), rows), axis=0)
 
     unit = stored_per_count(problem)
-    modelled = np.asarray(mean_over((guess.positions[chosen], tilts[chosen]))) * float(problem.setup.dose) * unit
+    modelled = np.asarray(mean_over(fields.scan[chosen])) * float(problem.setup.dose) * unit
     measured = problem.counts[chosen].mean(axis=0, dtype=np.float64) * unit
     return np.fft.fftshift(measured).astype(np.float32), np.fft.fftshift(modelled).astype(np.float32)
 
@@ -166,8 +165,21 @@ def guess_from_result(problem: Problem, result: Result) -> Guess:
     probe = jnp.asarray(np.fft.ifftshift(result.probe, axes=(-2, -1)))
     sampling = np.asarray(problem.setup.grid.sampling)
     positions = jnp.asarray((result.positions - np.asarray(problem.origin)) / sampling, jnp.float32)
-    channels = jnp.asarray(stack, jnp.float32)
-    return dataclasses.replace(problem.guess, object=channels, probe=probe, positions=positions)
+    return dataclasses.replace(
+        problem.guess,
+        object=jnp.asarray(stack, jnp.float32),
+        probe=probe,
+        positions=positions,
+        tilt=_tilt_from(problem, result),
+        extra={name: jnp.asarray(rows) for name, rows in result.extra.items() if name in problem.unknowns},
+    )
+
+
+def _tilt_from(problem: Problem, result: Result) -> Array:
+    """The tilt that an earlier run found, unless this one states its own."""
+    if bool(jnp.any(problem.guess.tilt != 0)):
+        return problem.guess.tilt
+    return jnp.asarray(result.attributes["tilt"] if result.tilts is None else result.tilts, jnp.float32)
 
 
 def _check_centre(problem: Problem, result: Result) -> None:

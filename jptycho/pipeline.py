@@ -18,6 +18,7 @@ from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result, read_result
 from jptycho.engines import pixel_mesh
 from jptycho.errors import ConfigError
+from jptycho.extension import Extension, check_unknowns, extended
 from jptycho.finish import in_finish, run_finish
 from jptycho.half_sets import run_half_sets
 from jptycho.outcome import collect, guess_from_result, held_out_alike
@@ -32,6 +33,9 @@ from jptycho.solvers.loop import DONE, Announce, Record, interruptible
 from jptycho.types import Array
 from jptycho.words import counts_in_words, objective_in_words
 
+PLAIN = Extension()
+"""The model as it is."""
+
 
 def reconstruct(
     dataset: Dataset4D | None = None,
@@ -41,6 +45,7 @@ def reconstruct(
     say: Say | None = None,
     announce: Announce | None = None,
     checkpoint: Path | None = None,
+    extension: Extension = PLAIN,
     **changes: Any,
 ) -> Result:
     """Reconstruct object and probe of a scan.
@@ -53,6 +58,7 @@ def reconstruct(
         announce: told what is done while no epoch is reported, how much of it is done and of how much (0: unknown).
         checkpoint: folder for checkpoints; where it holds one of equal settings and data, the run goes on from there.
             It stays: remove it once the result is safe.
+        extension: of the model by unknowns and by effects of the detector of your own.
         **changes: settings that replace the configuration's, tables as dictionaries, such as ``method="dgp"`` or
             ``object={"slices": 2, "slice_thickness": 26.0}``.
 
@@ -69,9 +75,10 @@ def reconstruct(
         raise ConfigError("data: has no effect on a scan that is given. Give the options to open_dataset.")
     config = with_changes(config, changes)
     check_config(config)
+    check_unknowns(config, extension.unknowns)
     say, announce = say or _silent, announce or _unannounced
     announce("reading the scan", 0, 0)
-    whole = prepare_from_config(config, dataset)
+    whole = extended(prepare_from_config(config, dataset), extension)
     config = effective(config, whole)
     announce("dividing the electrons", 0, 0)
     problem, held, halves, judged = _divided(config, whole)

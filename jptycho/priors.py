@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jptycho.config import Config
 from jptycho.config_solvers import AUTO
 from jptycho.constraints import penalties_of, projections_of
-from jptycho.engines import preconditioner_of, refined
+from jptycho.engines import preconditioner_of, refined, refined_rates
 from jptycho.ensembles import members_together, stacked
 from jptycho.errors import DivergenceError
 from jptycho.parallel import make_mesh
@@ -41,7 +41,7 @@ from jptycho.stages import judged, optimise
 
 COMPARISON = "comparison"
 """What the epochs of pixels are called with which a random start is compared."""
-NETWORKS, MIXED, START = "the networks", "the networks with the probe of the start", "the start"
+NETWORKS, LAST, START = "the networks' best epoch", "their last", "the start"
 """What may be kept of the stage."""
 PIXEL_PROBE = 10.0
 """Learning rate of a probe of pixels, in that of a network's."""
@@ -62,7 +62,7 @@ def run_generators(run: Run, guess: Guess, estimates: list[Guess] | None = None)
     # One device: convolutions use all cores of a CPU by themselves, and shards would each evaluate the whole network.
     mesh = make_mesh(jax.devices()[:1]) if jax.default_backend() == "cpu" else make_mesh()
     model = prior_model(run.config, run.problem)
-    member = prior_solver(run.config, model, len(run.problem.counts))
+    member = prior_solver(run.config, model, run.problem)
     check_projections(model, member.projections)
     solver: Solver = member
     guess = jax.device_put(guess, mesh.devices[0])
@@ -79,21 +79,27 @@ def run_generators(run: Run, guess: Guess, estimates: list[Guess] | None = None)
     reached = optimise(run, DGP, solver, mesh, guess, start, settings.epochs)
     if settings.start == "random" and reached.status == DONE:
         _compare_with_pixels(run, mesh, guess, reached.guess)
-    return _candidates(run.config, reached), reached.status
+    return _candidates(run, mesh, reached), reached.status
 
 
-def _candidates(config: Config, reached: Reached) -> dict[str, Guess]:
-    """The networks' estimate and what may predict more.
+def _candidates(run: Run, mesh: Mesh, reached: Reached) -> dict[str, Guess]:
+    """Best and last epoch of the networks, and their start.
 
-    A network reproduces no probe exactly, so its object is judged with the probe of the start as well. An earlier
-    result may have seen the electrons that are held out now: it is no candidate.
+    The best was chosen before its bands were made as strong as what is held out confirms; then a later one may be
+    better. A network reproduces no probe exactly, so its objects get the probe of the start where that predicts more.
+    An earlier result may have seen the electrons that are held out now: it is no candidate.
     """
-    candidates = {NETWORKS: reached.guess}
-    if config.dgp.start_file is None:
-        if config.dgp.object == config.dgp.probe == "network":
-            candidates[MIXED] = dataclasses.replace(reached.guess, probe=reached.start.probe)
-        candidates[START] = reached.start
-    return candidates
+    dgp, held, loss = run.config.dgp, run.held, run.config.loss
+    candidates = {NETWORKS: reached.guess} | ({} if reached.last is reached.guess else {LAST: reached.last})
+    if held is None or dgp.start_file is not None:
+        return candidates
+    if dgp.object == dgp.probe == "network":
+        with_start = dataclasses.replace(reached.guess, probe=reached.start.probe)
+        if judged(held, loss, mesh, with_start) < judged(held, loss, mesh, reached.guess):
+            run.say("the probe of the start predicts more with the networks' object than theirs, and is kept")
+            probe = reached.start.probe
+            candidates = {name: dataclasses.replace(guess, probe=probe) for name, guess in candidates.items()}
+    return candidates | {START: reached.start}
 
 
 def _compare_with_pixels(run: Run, mesh: Mesh, guess: Guess, found: Guess) -> None:
@@ -234,7 +240,7 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
     probe: Representation = PixelProbe()
     if settings.probe == "network" and not config.probe.fixed:
         probe = GeneratedProbe(probe_network, settings.probe_noise)
-    return ModelSpec(whole, probe, **refined(config))
+    return ModelSpec(whole, probe, **refined(config, problem))
 
 
 def generators_of(model: ModelSpec) -> dict[str, Generator]:
@@ -250,18 +256,18 @@ def generators_of(model: ModelSpec) -> dict[str, Generator]:
     return {name: r for name, r in both.items() if isinstance(r, Generator)}
 
 
-def prior_solver(config: Config, model: ModelSpec, patterns: int) -> GradientSolver:
+def prior_solver(config: Config, model: ModelSpec, problem: Problem) -> GradientSolver:
     """Adam on the weights, the networks evaluated once a step.
 
     Args:
         config: without ``auto``.
         model: representations.
-        patterns: in the scan.
+        problem: the scan made ready.
 
     Returns:
         the solver.
     """
-    settings = config.dgp
+    settings, patterns = config.dgp, len(problem.counts)
     steps = min(settings.steps, patterns)
     generated = generators_of(model)
     rates = {
@@ -277,8 +283,7 @@ def prior_solver(config: Config, model: ModelSpec, patterns: int) -> GradientSol
         micro_batches=max(1, -(-patterns // steps // settings.micro_batch)),
         optimiser=Optimiser(warm_up=settings.warm_up),
         average=settings.average,
-        position_rate=config.refine.position_rate,
-        tilt_rate=config.refine.tilt_rate,
+        **refined_rates(config, problem),
         penalties=penalties_of(config.penalties),
         projections=projections_of(config.projections),
     )

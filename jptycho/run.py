@@ -87,12 +87,14 @@ class Reached:
         status: ``"done"`` or ``"interrupted"``.
         epoch: whose estimate it is; 0 where the start is kept.
         start: what it began with, from its checkpoint where there was one.
+        last: the estimate of the last epoch.
     """
 
     guess: Guess
     status: str
     epoch: int
     start: Guess
+    last: Guess
 
 
 def has_checkpoint(run: Run, stage: str) -> bool:
@@ -143,6 +145,8 @@ def _facts(run: Run) -> dict[str, Any]:
         () if problem.setup.centre is None else problem.setup.centre,
     ):
         digest.update(np.ascontiguousarray(array).tobytes())
+    more = (sorted((name, repr(unknown)) for name, unknown in problem.unknowns.items()), problem.setup.effects)
+    digest.update(repr(more).encode())
     settings = run.config.model_dump(exclude={"output": True, "data": {"file"}, "dgp": {"start_file"}}, mode="json")
     return {"configuration": settings, "data": digest.hexdigest()}
 

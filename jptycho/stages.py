@@ -16,12 +16,12 @@ from jax.sharding import Mesh
 from jptycho.config_solvers import AUTO
 from jptycho.constraints import penalties_of
 from jptycho.data.checkpoints import load_checkpoint, load_facts
-from jptycho.forward.model import Fields, Setup
+from jptycho.forward.fields import Fields, Setup
 from jptycho.objective.known import Known
 from jptycho.parallel import replicate
 from jptycho.preprocess.knowledge import check_known, known_of
 from jptycho.preprocess.prepare import Problem
-from jptycho.representations.base import Guess, Representation, transmission
+from jptycho.representations.base import Guess, Representation, fields_of
 from jptycho.run import DGP, FINISH, HALVES, Reached, Run, folder_of, has_checkpoint, save, stream
 from jptycho.solvers.base import ScanData, Solver, State, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
@@ -31,7 +31,7 @@ from jptycho.solvers.validation import judge_state, loss_of_fields
 from jptycho.types import Array
 from jptycho.words import advice
 
-UNKNOWNS = ("object", "probe", "positions", "tilt", "members")
+UNKNOWNS = ("object", "probe", "positions", "tilt", "extra", "members")
 """What a stage begins with and a checkpoint keeps of it."""
 
 
@@ -87,11 +87,12 @@ def optimise(
         return best is not None and len(judged) - int(np.argmin(judged or [0])) > run.config.stop.patience
 
     state, status = run_epochs(stage, state, observe, run.stop, enough)
-    found = estimate_of(guess, solver, best.state if best else state, constants)
+    last = estimate_of(guess, solver, state, constants)
     if best is None:
-        return Reached(found, status, int(state.epoch), guess)
+        return Reached(last, status, int(state.epoch), guess, last)
+    found = last if best.epoch == int(state.epoch) else estimate_of(guess, solver, best.state, constants)
     kept = _kept(run, name, mesh, best, guess, found)
-    return Reached(kept, status, 0 if kept is guess else best.epoch, guess)
+    return Reached(kept, status, 0 if kept is guess else best.epoch, guess, last)
 
 
 def _restored(run: Run, name: str, like: dict[str, Any]) -> tuple[State, Any, dict[str, Any], Best | None]:
@@ -107,7 +108,8 @@ def _restored(run: Run, name: str, like: dict[str, Any]) -> tuple[State, Any, di
 
 def _unknowns(guess: Guess | None) -> dict[str, Array]:
     """What a checkpoint keeps of an estimate."""
-    return {name: value for name in UNKNOWNS if (value := getattr(guess, name, None)) is not None}
+    found: dict[str, Any] = {name: getattr(guess, name, None) for name in UNKNOWNS}
+    return {name: value for name, value in found.items() if jax.tree.leaves(value)}
 
 
 def _kept(run: Run, name: str, mesh: Mesh, best: Best, start: Guess, found: Guess) -> Guess:
@@ -169,8 +171,7 @@ def judged(problem: Problem, loss: str, mesh: Mesh, guess: Guess) -> float:
         the mean loss over patterns.
     """
     held = distribute(problem.counts, problem.setup, mesh)
-    fields = Fields(transmission(guess.object), guess.probe, guess.positions, guess.thickness, guess.tilt)
-    return float(loss_of_fields(mesh, loss, replicate(mesh, fields), held))
+    return float(loss_of_fields(mesh, loss, replicate(mesh, fields_of(guess)), held))
 
 
 def estimate_of(guess: Guess, solver: Solver, state: State, constants: Any) -> Guess:
@@ -190,8 +191,9 @@ def estimate_of(guess: Guess, solver: Solver, state: State, constants: Any) -> G
         guess,
         object=object_channels(solver, state, constants),
         probe=fields.probe,
-        positions=fields.positions,
-        tilt=fields.tilt,
+        positions=fields.scan.position,
+        tilt=fields.tilt if fields.scan.tilt is None else fields.tilt + fields.scan.tilt,
+        extra=fields.scan.extra,
     )
     if not isinstance(solver, EnsembleSolver):
         return found

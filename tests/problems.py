@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jptycho.forward.model import Fields, Setup
+from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.types import Grid
 
 GRID = Grid((9, 14), (0.31, 0.47))
@@ -25,7 +25,7 @@ def random_fields(slices=3, modes=2, grid=GRID, canvas=(27, 33), positions=4, se
     return Fields(
         jnp.asarray(np.exp(1j * phase - absorption), jnp.result_type(dtype, 1j)),
         jnp.asarray(probe, jnp.result_type(dtype, 1j)),
-        jnp.asarray(where, dtype),
+        ScanFields(jnp.asarray(where, dtype)),
         jnp.asarray(7.3, dtype),
         jnp.asarray([3.0, -5.0], dtype),
     )

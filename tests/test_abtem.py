@@ -38,12 +38,12 @@ def test_far_field_equals_abtem():
     fields = jptycho.Fields(
         jnp.asarray(rolled, jnp.complex64),
         beam_probe(grid, Beam(200e3, 12.0, (("C10", -80.0),)))[None],
-        jnp.asarray(where, jnp.float32)[None],
+        jptycho.ScanFields(jnp.asarray(where, jnp.float32)[None]),
         jnp.asarray(5.431 / 4, jnp.float32),
         jnp.zeros(2),
     )
     setup = jptycho.Setup(jnp.ones(grid.shape), jnp.ones(()), grid, wavelength(200e3), 2 / 3)
-    found = np.asarray(jptycho.predict(fields, setup, fields.positions[0])) * passes
+    found = np.asarray(jptycho.predict(fields, setup, fields.scan[0])) * passes
     expected = expected * passes
     assert found.sum() == pytest.approx(1, abs=0.02)
     np.testing.assert_allclose(

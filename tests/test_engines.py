@@ -15,10 +15,10 @@ from jptycho.representations.base import Guess, ModelSpec, initialise, transmiss
 from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.scan import batch_plan, compact_plan
 from jptycho.solvers.base import Solver, distribute, epoch, init_state
+from jptycho.solvers.difference_map import difference_map, raar
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.lsqml import LSQMLSolver
 from jptycho.solvers.pie import PIESolver
-from jptycho.solvers.sets import difference_map, raar
 
 from .problems import GRID, WAVELENGTH, random_fields, setup_for
 from .reference import engines as slow
@@ -34,13 +34,13 @@ def _double(x64):
 
 def problem(solver, slices=1, modes=2, shards=1, kind="complex"):
     truth = random_fields(slices, modes, positions=PATTERNS)
-    patterns = np.asarray(predict_batch(truth, setup_for(), truth.positions)) * 1000
+    patterns = np.asarray(predict_batch(truth, setup_for(), truth.scan)) * 1000
     setup = setup_for(dose=patterns.sum() / PATTERNS)
     rng = np.random.default_rng(4)
     channels = jnp.asarray(rng.normal(size=(slices, 2 if kind == "complex" else 1, *truth.object.shape[1:])) * 0.1)
     # A start whose probe is off, so that both corrections matter.
     probe = truth.probe * (1 + 0.2 * jnp.asarray(rng.normal(size=truth.probe.shape)))
-    guess = Guess(channels, probe, truth.positions, truth.thickness, truth.tilt, jnp.ones(truth.object.shape[1:]))
+    guess = Guess(channels, probe, truth.scan.position, truth.thickness, truth.tilt, jnp.ones(truth.object.shape[1:]))
     solver = dataclasses.replace(solver, model=ModelSpec(ChannelObject(kind), PixelProbe()))
     mesh = make_mesh(jax.devices()[:shards])
     params, constants = initialise(solver.model, jax.random.key(0), guess)
@@ -48,7 +48,7 @@ def problem(solver, slices=1, modes=2, shards=1, kind="complex"):
     data = distribute(patterns, setup, mesh)
     kernel = np.asarray(fresnel_kernel(GRID, WAVELENGTH, truth.thickness, truth.tilt))
     start = (np.asarray(transmission(channels)), np.asarray(probe))
-    where = (np.asarray(truth.positions), patterns / float(setup.dose))
+    where = (np.asarray(truth.scan.position), patterns / float(setup.dose))
     return solver, mesh, state, replicate(mesh, constants), data, start, where, kernel
 
 

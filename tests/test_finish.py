@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from jptycho import confirmed, finish, priors
 from jptycho.choices import effective, with_changes
 from jptycho.demo import score
 from jptycho.finish import plain_pixels
+from jptycho.parallel import make_mesh
 from jptycho.preprocess.automatic import choose_object_rate, choose_probe_rate, pattern_contrast
 from jptycho.preprocess.prepare import prepare
 from jptycho.run import Reached, Run
@@ -145,18 +147,30 @@ def test_candidates_are_judged_after_their_bands(monkeypatch, small_scan, losses
     assert confirmed.keep_confirmed(dataclasses.replace(run, held=None), candidates) is candidates["0"]
 
 
-@pytest.mark.parametrize(("dgp", "names"), [
-    ({"probe": "network"}, [priors.NETWORKS, priors.MIXED, priors.START]),
-    ({"probe": "pixels"}, [priors.NETWORKS, priors.START]),
-    ({"start_file": "earlier.h5"}, [priors.NETWORKS]),
+BEST, LAST, START = priors.NETWORKS, priors.LAST, priors.START
+
+
+@pytest.mark.parametrize(("dgp", "same", "better", "names"), [
+    ({"probe": "network"}, False, True, [BEST, LAST, START]),
+    ({"probe": "network"}, False, False, [BEST, LAST, START]),
+    ({"probe": "network"}, True, True, [BEST, START]),
+    ({"probe": "pixels"}, False, True, [BEST, LAST, START]),
+    ({"start_file": "earlier.h5"}, False, True, [BEST, LAST]),
 ])  # fmt: skip
-def test_what_may_be_kept_of_the_networks(small_scan, dgp, names):
-    start = prepare(small_scan).guess
+def test_what_may_be_kept_of_the_networks(monkeypatch, small_scan, dgp, same, better, names):
+    problem = prepare(small_scan)
+    start = problem.guess
     found = dataclasses.replace(start, object=start.object + 1, probe=1j * start.probe)
+    last = found if same else dataclasses.replace(found, object=start.object + 2)
     config = with_changes(None, {"method": "dgp", "dgp": dgp})
-    candidates = priors._candidates(config, Reached(found, DONE, 7, start))
+    run = Run(config, problem, problem, print, print, print, bool, None, 0.0, held=problem)
+    losses = {id(start.probe): 1.0 if better else 3.0, id(found.probe): 2.0}
+    monkeypatch.setattr(priors, "judged", lambda held, loss, mesh, guess: losses[id(guess.probe)])
+    mesh = make_mesh(jax.devices()[:1])
+    candidates = priors._candidates(run, mesh, Reached(found, DONE, 7, start, last))
     assert list(candidates) == names
-    if priors.MIXED in candidates:
-        mixed = candidates[priors.MIXED]
-        assert mixed.object is found.object
-        assert mixed.probe is start.probe
+    assert candidates[BEST].object is found.object
+    expected = start.probe if better and dgp.get("probe") == "network" else found.probe
+    assert all(guess.probe is expected for name, guess in candidates.items() if name != START)
+    without = priors._candidates(dataclasses.replace(run, held=None), mesh, Reached(found, DONE, 7, start, last))
+    assert START not in without

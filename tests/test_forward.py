@@ -10,7 +10,8 @@ from jax.test_util import check_grads
 from scipy.special import jv
 
 from jptycho.forward.detector import far_field
-from jptycho.forward.model import Fields, predict, predict_batch
+from jptycho.forward.fields import Fields, ScanFields
+from jptycho.forward.model import predict, predict_batch
 from jptycho.forward.multislice import multislice, transmit
 from jptycho.forward.patches import crop, fourier_shift
 from jptycho.optics.propagation import fresnel_kernel
@@ -29,9 +30,9 @@ GRIDS = [GRID, Grid((10, 7), (0.4, 0.3)), Grid((8, 8), (0.5, 0.5))]
 def test_predict_equals_slow_numpy(grid, slices, modes, band_limit):
     fields, setup = random_fields(slices, modes, grid), setup_for(grid, band_limit=band_limit)
     kernel = physics.fresnel(grid.shape, grid.sampling, WAVELENGTH, 7.3, (3.0, -5.0), band_limit)
-    for position in np.asarray(fields.positions):
+    for position in np.asarray(fields.scan.position):
         expected = physics.pattern(np.asarray(fields.object), np.asarray(fields.probe), position, kernel)
-        found = predict(fields, setup, jnp.asarray(position))
+        found = predict(fields, setup, ScanFields(jnp.asarray(position)))
         np.testing.assert_allclose(found, expected, rtol=0, atol=DOUBLE * expected.max())
 
 
@@ -49,10 +50,8 @@ def test_fourier_shift_of_a_plane_wave_is_a_phase():
 
 def test_energy_is_conserved_without_absorption():
     fields = random_fields()
-    fields = Fields(
-        fields.object / jnp.abs(fields.object), fields.probe, fields.positions, fields.thickness, fields.tilt
-    )
-    totals = predict_batch(fields, setup_for(), fields.positions).sum(axis=(1, 2))
+    fields = Fields(fields.object / jnp.abs(fields.object), fields.probe, fields.scan, fields.thickness, fields.tilt)
+    totals = predict_batch(fields, setup_for(), fields.scan).sum(axis=(1, 2))
     np.testing.assert_allclose(totals, 1.0, atol=ENERGY)
 
 
@@ -77,11 +76,11 @@ def test_weak_phase_object_in_focus_gives_the_closed_form():
     fields = Fields(
         jnp.exp(1j * jnp.asarray(phase))[None],
         jnp.ones((1, 16, 16), complex) / 16,
-        jnp.array([[12.0, 16.0]]),
+        ScanFields(jnp.array([[12.0, 16.0]])),
         jnp.array(0.0),
         jnp.zeros(2),
     )
-    found = predict(fields, setup_for(grid), fields.positions[0])
+    found = predict(fields, setup_for(grid), fields.scan[0])
     for order in (0, 1, 2):
         # What aliases onto it is of order 6 and more: below 1e-8.
         assert float(found[0, 2 * order]) == pytest.approx(jv(order, amplitude) ** 2, abs=1e-8)
@@ -94,14 +93,14 @@ def test_gradients_with_respect_to_every_field(slices):
 
     def objective(*arguments):
         phase, re, im, position, thickness, tilt = (jnp.asarray(a) for a in arguments)
-        seen = Fields(jnp.exp(1j * phase), re + 1j * im, position[None], thickness, tilt)
-        return jnp.sum(weight * jnp.sqrt(predict(seen, setup, position) + 1e-3))
+        seen = Fields(jnp.exp(1j * phase), re + 1j * im, ScanFields(position[None]), thickness, tilt)
+        return jnp.sum(weight * jnp.sqrt(predict(seen, setup, ScanFields(position)) + 1e-3))
 
     arguments = (
         jnp.angle(fields.object),
         fields.probe.real,
         fields.probe.imag,
-        fields.positions[0],
+        fields.scan.position[0],
         fields.thickness,
         fields.tilt,
     )
@@ -130,11 +129,9 @@ def test_gradients_of_the_parts():
 
 def test_jit_and_vmap_change_nothing():
     fields, setup = random_fields(), setup_for()
-    one_by_one = jnp.stack([predict(fields, setup, p) for p in fields.positions])
-    np.testing.assert_allclose(predict_batch(fields, setup, fields.positions), one_by_one, rtol=DOUBLE, atol=1e-16)
-    np.testing.assert_allclose(
-        jax.jit(predict_batch)(fields, setup, fields.positions), one_by_one, rtol=1e-9, atol=1e-16
-    )
+    one_by_one = jnp.stack([predict(fields, setup, fields.scan[n]) for n in range(len(fields.scan))])
+    np.testing.assert_allclose(predict_batch(fields, setup, fields.scan), one_by_one, rtol=DOUBLE, atol=1e-16)
+    np.testing.assert_allclose(jax.jit(predict_batch)(fields, setup, fields.scan), one_by_one, rtol=1e-9, atol=1e-16)
 
 
 @pytest.mark.usefixtures("x64")
@@ -149,8 +146,8 @@ def test_a_window_that_would_leave_the_canvas_stays_at_its_edge(edge):
     position, cut = (jnp.array([17.0, 30.2]), 4) if edge == "low" else (jnp.array([43.0, 30.2]), 0)
     rows = slice(cut, None) if edge == "low" else slice(0, 56)
     small = dataclasses.replace(fields, object=fields.object[:, rows])
-    found = predict(small, setup, position - jnp.array([cut, 0.0]))
-    np.testing.assert_allclose(found, predict(fields, setup, position), atol=DOUBLE)
+    found = predict(small, setup, ScanFields(position - jnp.array([cut, 0.0])))
+    np.testing.assert_allclose(found, predict(fields, setup, ScanFields(position)), atol=DOUBLE)
 
 
 @pytest.mark.usefixtures("x64")
@@ -164,10 +161,10 @@ def test_a_detector_that_is_off_centre_moves_patterns_and_no_wave():
     y, x = (jnp.fft.fftfreq(n) for n in grid.shape)
     ramp = jnp.exp(2j * jnp.pi * (shift[0] * y[:, None] + shift[1] * x[None]))
     # Where the window ends the ramp does too: whole pixels only.
-    turned = dataclasses.replace(fields, probe=fields.probe * ramp, positions=jnp.round(fields.positions))
-    plain = dataclasses.replace(fields, positions=jnp.round(fields.positions))
+    turned = dataclasses.replace(fields, probe=fields.probe * ramp, scan=ScanFields(jnp.round(fields.scan.position)))
+    plain = dataclasses.replace(fields, scan=ScanFields(jnp.round(fields.scan.position)))
     centre = jnp.array([s / (n * d) for s, n, d in zip(shift, grid.shape, grid.sampling, strict=True)])
-    expected = jnp.roll(predict(plain, setup, plain.positions[0]), shift, axis=(0, 1))
-    found = predict(turned, dataclasses.replace(setup, centre=centre), turned.positions[0])
+    expected = jnp.roll(predict(plain, setup, plain.scan[0]), shift, axis=(0, 1))
+    found = predict(turned, dataclasses.replace(setup, centre=centre), turned.scan[0])
     np.testing.assert_allclose(found, expected, atol=DOUBLE)
-    assert float(jnp.abs(predict(turned, setup, turned.positions[0]) - expected).max()) > 1e-4
+    assert float(jnp.abs(predict(turned, setup, turned.scan[0]) - expected).max()) > 1e-4

@@ -17,7 +17,8 @@ from jptycho.demo import score
 from jptycho.diagnostics.half_set_filter import RADIUS, align_halves, coverage_window, half_set_filter
 from jptycho.engines import pixel_mesh, pixel_solver
 from jptycho.errors import ConfigError
-from jptycho.forward.model import Noise, predict_batch
+from jptycho.forward.fields import Noise
+from jptycho.forward.model import predict_batch
 from jptycho.half_sets import _solver, estimate_halves
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import LOSSES
@@ -191,7 +192,7 @@ def small_problem(electrons, dtype=np.float32):
     fields = dataclasses.replace(fields, object=transmission(channels), tilt=jnp.zeros(2, dtype))
     noise = Noise(jnp.asarray(electrons, dtype), jnp.zeros((), dtype))
     setup = setup_for(dose=electrons, dtype=dtype, noise=noise)
-    counts = np.asarray(predict_batch(fields, setup, fields.positions)) * electrons
+    counts = np.asarray(predict_batch(fields, setup, fields.scan)) * electrons
     return fields, channels, setup, counts
 
 
@@ -205,7 +206,7 @@ def test_the_bands_loss_is_that_of_finite_differences(x64, monkeypatch):
     def total(gains, data):
         scaled = dataclasses.replace(fields, object=transmission(with_gains(channels, bands, jnp.asarray(gains))))
         weight = jnp.ones(len(data))
-        value = batch_loss(LOSSES["poisson"], scaled, setup, jnp.asarray(data), fields.positions, weight)[0]
+        value = batch_loss(LOSSES["poisson"], scaled, setup, jnp.asarray(data), fields.scan, weight)[0]
         return float(value) * electrons
 
     monkeypatch.setattr("jptycho.solvers.band_gains._without_ramps", lambda losses: losses)

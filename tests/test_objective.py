@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import gammaln
 from scipy.stats import poisson
 
-from jptycho.forward.model import Noise
+from jptycho.forward.fields import Noise
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import FLOOR, LOSSES
 
@@ -114,7 +114,7 @@ def test_read_out_noise_does_not_brighten_dark_pixels(read_out, rate):
 def shared(name, counts, dose, weight, mask=None, electrons=40.0):
     fields = random_fields()
     setup = setup_for(dose=dose, noise=noise(electrons), mask=mask)
-    return batch_loss(LOSSES[name], fields, setup, jnp.asarray(counts), fields.positions, weight)
+    return batch_loss(LOSSES[name], fields, setup, jnp.asarray(counts), fields.scan, weight)
 
 
 @NAMES

@@ -147,3 +147,25 @@ def test_what_was_held_out_is_seen_in_the_end(small_scan):
     assert f"repeats these {best} epochs with all electrons, those included that were held out" in said
     alone = jptycho.reconstruct(small_scan, pixels={"epochs": 3}, stop={**HELD, "all_electrons": False})
     np.testing.assert_array_equal(alone.phase, phases["pixels", best])
+
+
+@pytest.mark.parametrize("tilt", ["global", "local"])
+def test_a_refined_tilt_is_written_and_a_later_run_starts_from_it(tmp_path, small_scan, tilt):
+    slices = {"slices": 2, "slice_thickness": 20.0}
+    refine = {"tilt": tilt, "tilt_rate": 0.3}
+    result = jptycho.reconstruct(small_scan, object=slices, refine=refine, pixels={"epochs": 2, "half_sets": False})
+    jptycho.write_result(tmp_path / "tilted.h5", result)
+    back = jptycho.read_result(tmp_path / "tilted.h5")
+    spec = jptycho.ObjectSpec("phase", 2, 20.0)
+    found = guess_from_result(prepare(small_scan, spec), back).tilt
+    if tilt == "local":
+        assert found.shape == (len(result.positions), 2)
+        assert float(jnp.abs(found - found.mean(axis=0)).max()) > 0.05
+        np.testing.assert_allclose(found, result.tilts)
+        np.testing.assert_allclose(back.attributes["tilt"], result.tilts.mean(axis=0), rtol=1e-5)
+    else:
+        assert back.tilts is None
+        assert np.abs(found).max() > 0.05
+        np.testing.assert_allclose(found, result.attributes["tilt"], rtol=1e-5)
+    stated = prepare(small_scan, dataclasses.replace(spec, tilt=(1.0, -2.0)))
+    np.testing.assert_allclose(guess_from_result(stated, back).tilt, [1.0, -2.0])

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jptycho.forward.model import Fields
+from jptycho.forward.fields import Fields, ScanFields
 from jptycho.objective.known import Known
 from jptycho.objective.penalties import PENALTIES, Penalty, total_penalty
 from jptycho.objective.roughness import SMOOTH
@@ -45,7 +45,11 @@ def unknowns(slices=3, canvas=CANVAS, seed=0):
     probe = jnp.asarray(rng.normal(size=(2, 6, 8)) + 1j * rng.normal(size=(2, 6, 8)))
     positions = known().positions + jnp.asarray(rng.normal(size=(12, 2)))
     fields = Fields(
-        jnp.exp(1j * channels[:, 0]), probe, positions, jnp.asarray(4.0), jnp.asarray(rng.normal(size=(12, 2)))
+        jnp.exp(1j * channels[:, 0]),
+        probe,
+        ScanFields(positions, jnp.asarray(rng.normal(size=(12, 2)))),
+        jnp.asarray(4.0),
+        jnp.zeros(2),
     )
     return fields, channels
 
@@ -128,12 +132,12 @@ def test_probe_and_scan_penalties_equal_their_formulas():
     assert float(PENALTIES["probe_support"](fields, channels, k)) == pytest.approx(real[outside].sum() / real.sum())
     outside = np.asarray(k.outside_aperture).astype(bool)
     assert float(PENALTIES["probe_aperture"](fields, channels, k)) == pytest.approx(far[outside].sum() / far.sum())
-    moved = np.asarray(fields.positions - k.positions).reshape(3, 4, 2)
-    tilts = np.asarray(fields.tilt).reshape(3, 4, 2)
+    moved = np.asarray(fields.scan.position - k.positions).reshape(3, 4, 2)
+    tilts = np.asarray(fields.scan.tilt).reshape(3, 4, 2)
     for name, grid in (("smooth_positions", moved), ("smooth_tilts", tilts)):
         steps = [((np.diff(grid, axis=axis)) ** 2).sum(-1).ravel() for axis in (0, 1)]
         assert float(PENALTIES[name](fields, channels, k)) == pytest.approx(np.concatenate(steps).mean(), rel=DOUBLE)
-    shared = dataclasses.replace(fields, tilt=jnp.zeros(2))
+    shared = dataclasses.replace(fields, scan=ScanFields(fields.scan.position))
     assert float(PENALTIES["smooth_tilts"](shared, channels, k)) == 0
 
 

@@ -12,7 +12,7 @@ import jptycho
 from jptycho.choices import check_config, effective, with_changes
 from jptycho.diagnostics.gauge import remove_plane
 from jptycho.ensembles import members_together, stacked
-from jptycho.forward.model import Fields
+from jptycho.forward.fields import Fields
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import LOSSES
 from jptycho.parallel import make_mesh

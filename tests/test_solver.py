@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from jptycho.errors import DivergenceError
-from jptycho.forward.model import Fields, predict_batch
+from jptycho.forward.fields import Fields
+from jptycho.forward.model import predict_batch
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import LOSSES
 from jptycho.parallel import make_mesh, replicate
@@ -29,7 +30,7 @@ PATTERNS = 11
 
 def problem(shards=1, micro=1, steps=3, loss="poisson", kind="phase", **settings):
     fields = random_fields(slices=2, modes=2, positions=PATTERNS, dtype=jnp.float32)
-    clean = np.asarray(predict_batch(fields, setup_for(dtype=jnp.float32), fields.positions))
+    clean = np.asarray(predict_batch(fields, setup_for(dtype=jnp.float32), fields.scan))
     counts = np.random.default_rng(0).poisson(clean * 3000).astype(np.uint16)
     dose = counts.sum() / PATTERNS
     setup = setup_for(dose=dose, dtype=jnp.float32)
@@ -37,7 +38,7 @@ def problem(shards=1, micro=1, steps=3, loss="poisson", kind="phase", **settings
     guess = Guess(
         jnp.zeros((2, 1 if kind != "complex" else 2, *canvas)),
         fields.probe,
-        fields.positions,
+        fields.scan.position,
         fields.thickness,
         fields.tilt,
         jnp.ones(canvas),
@@ -67,14 +68,15 @@ def test_gradient_is_that_of_the_plain_mean(loss, shards, micro):
 
     @jax.jit
     def mean_loss(f: Fields):
-        total, _ = batch_loss(LOSSES[loss], f, data.setup, jnp.asarray(counts), f.positions, jnp.ones(PATTERNS))
+        total, _ = batch_loss(LOSSES[loss], f, data.setup, jnp.asarray(counts), f.scan, jnp.ones(PATTERNS))
         return total / PATTERNS
 
     local = jax.device_put(fields, jax.devices()[0])
     data = dataclasses.replace(data, setup=jax.device_put(data.setup, jax.devices()[0]))
     expected = jax.jit(jax.grad(mean_loss))(local)
     assert float(sums) / PATTERNS == pytest.approx(float(mean_loss(local)), rel=1e-5)
-    for a, b in ((found.object, expected.object), (found.probe, expected.probe), (found.positions, expected.positions)):
+    unknowns = [(f.object, f.probe, f.scan.position) for f in (found, expected)]
+    for a, b in zip(*unknowns, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-4 * float(jnp.abs(b).max()))
 
 
@@ -137,7 +139,7 @@ def guess_from(constants, data):
     start, coverage = constants["object"]
     fields = random_fields(slices=2, modes=2, positions=PATTERNS, dtype=jnp.float32)
     del data
-    return Guess(start, fields.probe, fields.positions, fields.thickness, fields.tilt, coverage)
+    return Guess(start, fields.probe, fields.scan.position, fields.thickness, fields.tilt, coverage)
 
 
 def test_the_loss_falls_and_the_probe_can_be_held():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import poisson
 
-from jptycho.forward.model import Noise, predict_batch
+from jptycho.forward.fields import Noise
+from jptycho.forward.model import predict_batch
 from jptycho.objective.losses import FLOOR
 from jptycho.solvers.validation import noise_loss
 
@@ -41,7 +42,7 @@ def test_noise_alone_gives_what_quadrature_gives(name, read_out):
     setup = setup_for(dose=ELECTRONS, dtype=np.float32, noise=noise)
     compiled = jax.jit(noise_loss, static_argnums=0)
     found = [float(compiled(name, fields, setup, jax.random.key(seed))) for seed in range(6)]
-    patterns = np.asarray(predict_batch(fields, setup, fields.positions)) * ELECTRONS
+    patterns = np.asarray(predict_batch(fields, setup, fields.scan)) * ELECTRONS
     wanted = np.mean([expected(name, pattern, read_out) for pattern in patterns])
     assert np.mean(found) == pytest.approx(wanted, rel=0.02)
     assert np.std(found) < 0.05 * wanted

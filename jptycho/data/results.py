@@ -9,6 +9,8 @@ Schema ``jptycho-result``, version 1::
     /probe/modes         (modes, y, x) complex        centre of the window at [y // 2, x // 2]; expected counts of a
                                                       pattern sum to dose * sum |modes|²
     /positions           (scan, 2) Å                  of the probe, along the detector's (row, column)
+    /tilts               (scan, 2) mrad               of the specimen at each position, where each has its own
+    /extra/...           (scan, ...)                  further unknowns of a run by their names
     /history/...         (epochs,) stage, epoch, loss, error, seconds, held_out (loss of held-out electrons) and noise
                                                       (loss that noise alone would give); not a number where unknown
     /field_of_view       (4,) first and last row, first and last column that the scan spans (last excluded)
@@ -48,6 +50,8 @@ class Result:
         phase: (slices, Y, X) in rad.
         absorption: (slices, Y, X), or None.
         deviation: standard deviation of the phase over an ensemble's members in rad, or None.
+        tilts: of the specimen at each position in mrad (scan, 2); None where all share that of the attributes.
+        extra: further unknowns of the run by name (scan, ...).
         probe: modes (modes, y, x), centred.
         positions: (scan, 2) in Å.
         history: column names to one value an epoch: stage, epoch, loss, error, seconds, held_out, noise.
@@ -69,6 +73,8 @@ class Result:
     field_of_view: tuple[int, int, int, int]
     attributes: dict[str, Any]
     deviation: Float[np.ndarray, "slices Y X"] | None = None
+    tilts: Float[np.ndarray, "scan 2"] | None = None
+    extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def versions() -> str:
@@ -124,6 +130,10 @@ def write_result(path: str | Path, result: Result, overwrite: bool = False) -> N
             group.create_dataset("deviation", data=result.deviation)
         file.create_dataset("probe/modes", data=result.probe)
         file.create_dataset("positions", data=result.positions).attrs["unit"] = result.attributes["length_unit"]
+        if result.tilts is not None:
+            file.create_dataset("tilts", data=result.tilts).attrs["unit"] = "mrad"
+        for name, rows in result.extra.items():
+            file.create_dataset(f"extra/{name}", data=rows)
         file.create_dataset("field_of_view", data=np.asarray(result.field_of_view))
         for name, column in result.history.items():
             text = column.dtype.kind in "UO"
@@ -170,6 +180,8 @@ def read_result(path: str | Path, name: str = "result") -> Result:
             deviation=file["object/deviation"][()] if "object/deviation" in file else None,
             probe=file["probe/modes"][()],
             positions=file["positions"][()],
+            tilts=file["tilts"][()] if "tilts" in file else None,
+            extra={name: rows[()] for name, rows in file["extra"].items()} if "extra" in file else {},
             history=history,
             measured=file["patterns/measured"][()],
             modelled=file["patterns/modelled"][()],

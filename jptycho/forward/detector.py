@@ -1,11 +1,29 @@
-"""From exit waves to the intensity on the detector."""
+"""From exit waves to what a detector records of them."""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 
+from jptycho.forward.fields import ScanFields, Setup
 from jptycho.optics.waves import intensity
 from jptycho.types import Array, Complex, Float
+
+
+def detect(exit_waves: Complex[Array, "modes y x"], setup: Setup, row: ScanFields) -> Float[Array, "ky kx"]:
+    """What the detector records of exit waves: their far field, changed by each of its effects in turn.
+
+    Args:
+        exit_waves: one exit wave a probe mode (modes, y, x).
+        setup: constants of the run.
+        row: of the scan.
+
+    Returns:
+        intensity (ky, kx), zero frequency at [0, 0]; times ``setup.dose`` it is the expected counts.
+    """
+    seen = far_field(exit_waves)
+    for effect in setup.effects:
+        seen = effect(seen, row)
+    return seen
 
 
 def far_field(exit_waves: Complex[Array, "modes y x"]) -> Float[Array, "ky kx"]:
@@ -25,3 +43,41 @@ def far_field(exit_waves: Complex[Array, "modes y x"]) -> Float[Array, "ky kx"]:
         16.0
     """
     return jnp.sum(intensity(jnp.fft.fft2(exit_waves, norm="ortho")), axis=0)
+
+
+TINY = 1e-20
+"""Predicted intensity below which a detector pixel counts as dark."""
+
+
+def modulus_constraint(
+    exit_waves: Complex[Array, "modes y x"], measured: Float[Array, "ky kx"], setup: Setup, row: ScanFields
+) -> Complex[Array, "modes y x"]:
+    """The nearest exit waves that give a pattern: Ψ' = Ψ √(y / I) where the detector sees.
+
+    Where the detector changes the intensity, I is what it records; then Ψ' gives the pattern only once Ψ = Ψ'.
+
+    Args:
+        exit_waves: ψ of each mode.
+        measured: y, as a fraction of the average pattern.
+        setup: constants of the run; where its mask is zero Ψ stays.
+        row: of the scan.
+
+    Returns:
+        ψ' of each mode.
+
+    Source:
+        Maiden & Rodenburg, Ultramicroscopy 109 (2009) 1256, eq. 4; Thibault & Menzel, Nature 494 (2013) 68, for modes;
+        Clark et al., Nat. Commun. 3 (2012) 993, for a blurred intensity.
+
+    Example:
+        >>> from jptycho.types import Grid
+        >>> setup = Setup(jnp.ones((2, 2)), jnp.array(1.0), Grid((2, 2), (0.5, 0.5)), 0.02)
+        >>> row = ScanFields(jnp.zeros(2))
+        >>> waves = modulus_constraint(jnp.ones((1, 2, 2), complex), jnp.full((2, 2), 9.0).at[0, 1:].set(0), setup, row)
+        >>> far_field(waves).round(5).tolist()
+        [[9.0, 0.0], [0.0, 0.0]]
+    """
+    predicted = detect(exit_waves, setup, row)
+    ratio = jnp.sqrt(jnp.maximum(measured, 0.0) / jnp.maximum(predicted, TINY))
+    waves = jnp.fft.fft2(exit_waves, norm="ortho")
+    return jnp.fft.ifft2(waves * (1 + setup.mask * (ratio - 1)), norm="ortho")

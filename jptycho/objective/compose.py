@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 
-from jptycho.forward.model import Fields, Noise, Setup, predict
+from jptycho.forward.fields import Fields, Noise, ScanFields, Setup
+from jptycho.forward.model import predict
 from jptycho.objective.losses import Loss, squared_error
 from jptycho.types import Array, Float, Shaped
 
@@ -54,9 +53,8 @@ def batch_loss(
     fields: Fields,
     setup: Setup,
     counts: Shaped[Array, "batch ky kx"],
-    positions: Float[Array, "batch 2"],
+    rows: ScanFields,
     weight: Float[Array, "batch"],
-    tilts: Float[Array, "batch 2"] | None = None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Weighted sums over a batch of the loss and of the squared amplitude error.
 
@@ -65,21 +63,19 @@ def batch_loss(
         fields: the unknowns.
         setup: constants of the run.
         counts: as stored; read as fractions of the average pattern.
-        positions: of the patterns on the canvas, pixels.
+        rows: of the scan, one for each pattern.
         weight: of each pattern; zero for padding.
-        tilts: of the specimen at each pattern in mrad; None where all share that of the fields.
 
     Returns:
         Σ weight · loss, and Σ weight · amplitude error² (for the report; no gradient).
     """
     noise = noise_of(setup)
 
-    def one(pattern: Array, position: Array, tilt: Array | None) -> tuple[Array, Array]:
+    def one(pattern: Array, row: ScanFields) -> tuple[Array, Array]:
         measured = as_fractions(pattern, setup)
-        here = fields if tilt is None else dataclasses.replace(fields, tilt=tilt)
-        predicted = predict(here, setup, position)
+        predicted = predict(fields, setup, row)
         residual = squared_error(jax.lax.stop_gradient(predicted), measured)
         return jnp.sum(setup.mask * loss(predicted, measured, noise)), jnp.sum(setup.mask * residual)
 
-    losses, residuals = jax.vmap(one, in_axes=(0, 0, None if tilts is None else 0))(counts, positions, tilts)
+    losses, residuals = jax.vmap(one)(counts, rows)
     return jnp.sum(weight * losses), jnp.sum(weight * residuals)

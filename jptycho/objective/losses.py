@@ -13,7 +13,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax.scipy.special import xlogy
 
-from jptycho.forward.model import Noise
+from jptycho.forward.fields import Noise
 from jptycho.types import Array, Float
 
 Loss = Callable[[Array, Array, Noise], Array]

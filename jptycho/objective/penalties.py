@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from jptycho.forward.model import Fields
+from jptycho.forward.fields import Fields
 from jptycho.objective.known import Channels, Known, illuminated_mean
 from jptycho.objective.roughness import (
     depth_tikhonov,
@@ -149,7 +149,7 @@ def smooth_positions(fields: Fields, channels: Channels, known: Known) -> Float[
         the penalty.
     """
     del channels
-    return _roughness(fields.positions - known.positions, known.neighbours)
+    return _roughness(fields.scan.position - known.positions, known.neighbours)
 
 
 def smooth_tilts(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
@@ -164,7 +164,7 @@ def smooth_tilts(fields: Fields, channels: Channels, known: Known) -> Float[Arra
         the penalty; 0 for a tilt that all positions share.
     """
     del channels
-    return _roughness(fields.tilt, known.neighbours) if fields.tilt.ndim == 2 else jnp.zeros(())
+    return jnp.zeros(()) if fields.scan.tilt is None else _roughness(fields.scan.tilt, known.neighbours)
 
 
 def _roughness(values: Array, neighbours: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from functools import partial
 
 import jax
@@ -11,12 +12,12 @@ import numpy as np
 
 from jptycho.data.dataset import Dataset4D, load_counts, sampling_of, wavelength_of
 from jptycho.errors import ConfigError, FormatError
-from jptycho.forward.model import Noise, Setup
+from jptycho.forward.fields import Noise, Setup
 from jptycho.forward.patches import shift_ramp
 from jptycho.optics.probe import form_probe, incoherent_modes
 from jptycho.preprocess.calibrate import beam_centre, check_calibration, check_mask
 from jptycho.preprocess.gain import CountUnit, check_unit, unit_of, whole_electrons
-from jptycho.representations.base import OBJECT_KINDS, Guess
+from jptycho.representations.base import OBJECT_KINDS, Guess, Unknown
 from jptycho.representations.kinds import channels_of
 from jptycho.scan import orient, place_on_canvas, raster_positions
 from jptycho.types import Array, Complex, Float, Grid, Shaped
@@ -58,6 +59,7 @@ class Problem:
         dataset: where it came from.
         unit: counts of the file that one electron leaves.
         undivided: why ``counts`` are no electrons, so that they cannot be divided; empty where they are.
+        unknowns: further ones of the run, by name.
     """
 
     counts: Shaped[np.ndarray, "scan ky kx"]
@@ -68,6 +70,7 @@ class Problem:
     dataset: Dataset4D
     unit: CountUnit
     undivided: str
+    unknowns: Mapping[str, Unknown] = dataclasses.field(default_factory=dict)
 
 
 def per_electron(problem: Problem) -> float:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jptycho.errors import ConfigError
-from jptycho.forward.model import Noise, Setup
+from jptycho.forward.fields import Noise, Setup
 from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_seed
 from jptycho.types import Shaped

@@ -55,6 +55,23 @@ def run_table(results: dict[str, Result]) -> Table:
     return Table("Runs", ["run", "status", "epochs", "seconds", "loss", "amplitude error"], rows)
 
 
+def unknowns_table(results: dict[str, Result]) -> Table:
+    """What else each run found: further unknowns, their mean over the patterns and how far it varies.
+
+    Args:
+        results: by name.
+
+    Returns:
+        the table; without rows where there is nothing else.
+    """
+    rows = [
+        [name, unknown, f"{values.mean():.4g}", f"{values.std():.2g}"]
+        for name, result in results.items()
+        for unknown, values in result.extra.items()
+    ]
+    return Table("Further unknowns", ["run", "unknown", "mean", "standard deviation over patterns"], rows)
+
+
 def figures_of(results: dict[str, Result]) -> dict[str, tuple[str, str, Figure]]:
     """Every figure of a report.
 
@@ -123,7 +140,7 @@ def write_report(path: Path, results: dict[str, Result], title: str, tables: lis
     objectives = {name: str(result.attributes["objective"]).splitlines() for name, result in results.items()}
     page = template.render(
         title=title,
-        tables=[*(tables or []), run_table(results)],
+        tables=[table for table in (*(tables or []), run_table(results), unknowns_table(results)) if table.rows],
         objectives=objectives,
         figures=entries,
         configurations=configurations,

@@ -7,9 +7,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
-from jptycho.forward.model import Fields
+from jptycho.forward.fields import Fields, ScanFields
 from jptycho.randomness import named_key
-from jptycho.types import Array, Complex, Float, pytree
+from jptycho.types import Array, Complex, Float, Shaped, pytree
 
 PHASE, POTENTIAL, COMPLEX = "phase", "potential", "complex"
 OBJECT_KINDS = (PHASE, POTENTIAL, COMPLEX)
@@ -30,6 +30,7 @@ class Guess:
         halves: the object as each half of the electrons alone gives it; None where they were not divided.
         members: the object as each member of an ensemble has it; None where there is one estimate.
         member_probes: the probe likewise.
+        extra: further unknowns by name, a row for each pattern (scan, ...).
     """
 
     object: Float[Array, "slices channels Y X"]
@@ -41,6 +42,7 @@ class Guess:
     halves: Float[Array, "2 slices channels Y X"] | None = None
     members: Float[Array, "members slices channels Y X"] | None = None
     member_probes: Complex[Array, "members modes y x"] | None = None
+    extra: dict[str, Shaped[Array, "scan ..."]] = dataclasses.field(default_factory=dict)
 
 
 @runtime_checkable
@@ -83,12 +85,27 @@ class ModelSpec:
         probe: gives complex modes (modes, y, x).
         positions: gives canvas pixels (scan, 2); None keeps the guess.
         tilt: gives mrad, (2,) or (scan, 2); None keeps the guess.
+        extra: pairs of a name and what gives a row for each pattern (scan, ...), for the detector's effects to read.
     """
 
     object: Representation
     probe: Representation
     positions: Representation | None = None
     tilt: Representation | None = None
+    extra: tuple[tuple[str, Representation], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Unknown:
+    """A further unknown of a run, which the detector's effects read from the rows of the scan by its name.
+
+    Attributes:
+        representation: gives a row for each pattern (scan, ...); starts from ``guess.extra`` where that has the name.
+        rate: learning rate of its parameters.
+    """
+
+    representation: Representation
+    rate: float
 
 
 def unknowns_of(spec: ModelSpec) -> dict[str, Representation]:
@@ -100,7 +117,8 @@ def unknowns_of(spec: ModelSpec) -> dict[str, Representation]:
     Returns:
         ``object``, ``probe`` and whatever else is refined.
     """
-    return {f.name: r for f in dataclasses.fields(spec) if (r := getattr(spec, f.name)) is not None}
+    named = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name != "extra"}
+    return {name: r for name, r in named.items() if r is not None} | dict(spec.extra)
 
 
 def transmission(channels: Float[Array, "slices channels Y X"]) -> Complex[Array, "slices Y X"]:
@@ -132,7 +150,8 @@ def initialise(spec: ModelSpec, key: Array, guess: Guess) -> tuple[Any, Any]:
         params and constants by the name of the unknown; the constants also hold what is ``"fixed"``.
     """
     started = {name: r.init(named_key(key, name), guess) for name, r in unknowns_of(spec).items()}
-    fixed = {name: getattr(guess, name) for name in ("positions", "thickness", "tilt") if name not in started}
+    fixed: dict[str, Any] = {n: getattr(guess, n) for n in ("positions", "thickness", "tilt") if n not in started}
+    fixed["extra"] = {name: rows for name, rows in guess.extra.items() if name not in started}
     params = {name: pair[0] for name, pair in started.items()}
     return params, {**{name: pair[1] for name, pair in started.items()}, "fixed": fixed}
 
@@ -170,8 +189,29 @@ def render_channels(
         name: r.apply(params[name], constants[name], None if key is None else named_key(key, name))
         for name, r in unknowns_of(spec).items()
     }
-    channels = values.pop("object")
-    return Fields(object=transmission(channels), **values, **constants["fixed"]), channels
+    channels, fixed = values.pop("object"), constants["fixed"]
+    extra = fixed["extra"] | {name: values.pop(name) for name, _ in spec.extra}
+    return _fields(channels, **(fixed | values | {"extra": extra})), channels
+
+
+def _fields(
+    channels: Array, probe: Array, positions: Array, thickness: Array, tilt: Array, extra: dict[str, Array]
+) -> Fields:
+    """Everything the physics sees; a tilt of every position lies in its row."""
+    shared, own = (tilt, None) if tilt.ndim == 1 else (jnp.zeros_like(tilt[0]), tilt)
+    return Fields(transmission(channels), probe, ScanFields(positions, own, extra), thickness, shared)
+
+
+def fields_of(guess: Guess) -> Fields:
+    """Everything the physics sees of an estimate.
+
+    Args:
+        guess: the estimate.
+
+    Returns:
+        the fields.
+    """
+    return _fields(guess.object, guess.probe, guess.positions, guess.thickness, guess.tilt, guess.extra)
 
 
 def render(spec: ModelSpec, params: Any, constants: Any, key: Array | None = None) -> Fields:

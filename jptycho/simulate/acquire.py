@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jptycho.forward.model import Fields, Setup, predict_batch
+from jptycho.forward.fields import Fields, ScanFields, Setup
+from jptycho.forward.model import predict_batch
 from jptycho.optics import electron
 from jptycho.optics.probe import Beam, beam_probe
 from jptycho.scan import place_on_canvas, raster_positions
@@ -105,13 +106,13 @@ def diffraction_patterns(fields: Fields, setup: Setup, detector: tuple[int, int]
     start = [fine[i] // 2 - detector[i] // 2 for i in range(2)]
 
     @jax.jit
-    def record(positions: Array) -> Array:
-        patterns = jnp.fft.fftshift(predict_batch(fields, setup, positions), axes=(-2, -1))
+    def record(rows: ScanFields) -> Array:
+        patterns = jnp.fft.fftshift(predict_batch(fields, setup, rows), axes=(-2, -1))
         return patterns[:, start[0] : start[0] + detector[0], start[1] : start[1] + detector[1]]
 
-    scan = fields.positions.shape[0]
-    padded = np.resize(np.asarray(fields.positions), (BATCH * math.ceil(scan / BATCH), 2))
-    chunks = [np.asarray(record(jnp.asarray(p))) for p in padded.reshape(-1, BATCH, 2)]
+    scan = len(fields.scan)
+    padded = np.arange(BATCH * math.ceil(scan / BATCH)) % scan
+    chunks = [np.asarray(record(fields.scan[which])) for which in padded.reshape(-1, BATCH)]
     return np.concatenate(chunks)[:scan]
 
 
@@ -165,7 +166,7 @@ def record_gold(
     fields = Fields(
         object=jnp.exp(1j * jnp.asarray(slices)),
         probe=beam_probe(window, acquisition.beam)[None],
-        positions=jnp.asarray(pixels, jnp.float32),
+        scan=ScanFields(jnp.asarray(pixels, jnp.float32)),
         thickness=jnp.asarray(slice_thickness, jnp.float32),
         tilt=jnp.zeros(2),
     )

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 
-from jptycho.forward.model import Fields, Setup, predict_batch
+from jptycho.forward.fields import Fields, ScanFields, Setup
+from jptycho.forward.model import predict_batch
 from jptycho.parallel import make_mesh
 from jptycho.representations.base import Guess, ModelSpec, initialise
 from jptycho.representations.pixels import ChannelObject, PixelProbe
@@ -140,9 +141,9 @@ def _recorded(
 ) -> tuple[Fields, Setup, Float[np.ndarray, "scan ky kx"]]:
     grid = Grid((WINDOW, WINDOW), (1.0, 1.0))
     probe = jnp.asarray(spot(), jnp.complex64)[None]
-    fields = Fields(transmission, probe, positions, jnp.zeros(()), jnp.zeros(2))
+    fields = Fields(transmission, probe, ScanFields(positions), jnp.zeros(()), jnp.zeros(2))
     setup = Setup(jnp.ones(grid.shape), jnp.ones(()), grid, 1.0)
-    return fields, setup, np.asarray(predict_batch(fields, setup, positions))
+    return fields, setup, np.asarray(predict_batch(fields, setup, fields.scan))
 
 
 def overlap_curve(step: int, iterations: int = 40, seed: int = 42) -> Float[np.ndarray, "iterations_and_start"]:
@@ -160,7 +161,7 @@ def overlap_curve(step: int, iterations: int = 40, seed: int = 42) -> Float[np.n
     model = ModelSpec(ChannelObject("complex"), PixelProbe())
     solver = PIESolver(model, steps=len(patterns), probe_step=0.0)
     flat = jnp.zeros((1, 2, OBJECT, OBJECT))
-    guess = Guess(flat, fields.probe, fields.positions, fields.thickness, fields.tilt, jnp.ones(flat.shape[-2:]))
+    guess = Guess(flat, fields.probe, fields.scan.position, fields.thickness, fields.tilt, jnp.ones(flat.shape[-2:]))
     mesh = make_mesh(jax.devices()[:1])
     params, constants = initialise(model, jax.random.key(0), guess)
     state = init_state(solver, mesh, params, constants, jax.random.key(seed))
@@ -173,5 +174,5 @@ def overlap_curve(step: int, iterations: int = 40, seed: int = 42) -> Float[np.n
 
 
 def _amplitude_error(fields: Fields, setup: Setup, patterns: Float[np.ndarray, "scan ky kx"]) -> float:
-    model = np.asarray(predict_batch(fields, setup, fields.positions))
+    model = np.asarray(predict_batch(fields, setup, fields.scan))
     return float(np.sqrt(np.sum((np.sqrt(model) - np.sqrt(patterns)) ** 2) / patterns.sum()))

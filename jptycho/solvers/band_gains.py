@@ -17,14 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jptycho.forward.model import Fields, predict
+from jptycho.forward.fields import Fields, ScanFields
+from jptycho.forward.model import predict
 from jptycho.objective.compose import as_fractions, noise_of
 from jptycho.objective.losses import LOSSES
 from jptycho.optics.frequencies import host_frequencies
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import transmission
 from jptycho.solvers.base import ScanData, split_scan
-from jptycho.solvers.waves import in_parts
+from jptycho.solvers.exit_wave_updates import in_parts
 from jptycho.types import Array, Float, pytree
 
 BANDS = 12
@@ -121,19 +122,18 @@ def loss_by_band(
     shards, local = judge.weight.shape
     parts = jnp.concatenate([in_bands(channels[:, 0], bands), _ramps(channels[:, 0])])
 
-    def local_sums(shared: Any, places: Any, counts: Array, weight: Array) -> Quadratic:
+    def local_sums(shared: Any, rows: ScanFields, counts: Array, weight: Array) -> Quadratic:
         def add(total: Quadratic, part: Any) -> Quadratic:
-            (patterns, here), weights = part
-            found = jax.vmap(partial(_of_pattern, loss, shared))(patterns, here, weights)
+            (patterns, own), weights = part
+            found = jax.vmap(partial(_of_pattern, loss, shared))(patterns, own, weights)
             return jax.tree.map(lambda t, f: t + jnp.sum(f, axis=0), total, found)
 
         start = Quadratic(jnp.zeros(len(parts), parts.dtype), jnp.zeros((len(parts), len(parts)), parts.dtype))
-        return in_parts(add, start, (counts, places), weight, -(-local // PARTS))
+        return in_parts(add, start, (counts, rows), weight, -(-local // PARTS))
 
-    tilts = jnp.broadcast_to(fields.tilt, fields.positions.shape)
-    places = (split_scan(fields.positions, shards, local), split_scan(tilts, shards, local))
+    rows = split_scan(fields.scan, shards, local)
     shared = (channels, parts, fields, judge.setup)
-    return _without_ramps(sum_over_shards(mesh, local_sums)(shared, places, judge.counts, judge.weight))
+    return _without_ramps(sum_over_shards(mesh, local_sums)(shared, rows, judge.counts, judge.weight))
 
 
 def _without_ramps(losses: Quadratic) -> Quadratic:
@@ -144,14 +144,14 @@ def _without_ramps(losses: Quadratic) -> Quadratic:
     return Quadratic(losses.slope[:-2] - coupling @ mixed[:, 0], losses.curvature[:-2, :-2] - coupling @ mixed[:, 1:])
 
 
-def _of_pattern(loss: str, shared: Any, pattern: Array, place: tuple[Array, Array], weight: Array) -> Quadratic:
+def _of_pattern(loss: str, shared: Any, pattern: Array, row: ScanFields, weight: Array) -> Quadratic:
     """Slope and curvature by one pattern: Jᵀ l' and Jᵀ l'' J, with l'' where the pattern is as predicted."""
     channels, parts, fields, setup = shared
     noise, measured = noise_of(setup), as_fractions(pattern, setup)
 
     def predicted(added: Array) -> tuple[Array, Array]:
         scaled = transmission(channels.at[:, 0].add(jnp.tensordot(added, parts, 1)))
-        intensity = predict(dataclasses.replace(fields, object=scaled, tilt=place[1]), setup, place[0])
+        intensity = predict(dataclasses.replace(fields, object=scaled), setup, row)
         return intensity, intensity
 
     def slope_at(intensity: Array, seen: Array) -> Array:

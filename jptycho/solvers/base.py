@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jptycho.errors import ConfigError
-from jptycho.forward.model import Fields, Setup
+from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.objective.known import Known
 from jptycho.objective.projections import SOFT_EQUIVALENT, Projection, project, touched_by
 from jptycho.parallel import replicate, shard
@@ -232,7 +232,7 @@ def summarised(losses: Array, errors: Array, weight: Array) -> Metrics:
         the metrics; whether all is finite is found by :func:`epoch`.
     """
     total = jnp.sum(weight)
-    return Metrics(jnp.sum(losses) / total, jnp.sqrt(jnp.sum(errors) / total), jnp.array(True))
+    return Metrics(jnp.sum(losses) / total, jnp.sqrt(jnp.maximum(jnp.sum(errors), 0.0) / total), jnp.array(True))
 
 
 def rendered(solver: Solver, params: Any, constants: Any) -> Fields:
@@ -276,19 +276,20 @@ def distribute(
     )
 
 
-def split_scan(values: Float[Array, "scan 2"], shards: int, local: int) -> Float[Array, "shards local 2"]:
-    """Positions or tilts laid out as :func:`distribute` lays out the patterns.
+def split_scan(rows: ScanFields, shards: int, local: int) -> ScanFields:
+    """Rows of the scan laid out as :func:`distribute` lays out the patterns.
 
     Args:
-        values: of each pattern (scan, 2).
+        rows: one for each pattern (scan, ...).
         shards: parts of the scan.
         local: patterns of a part.
 
     Returns:
-        (shards, local, 2); what pads repeats them in turn.
+        (shards, local, ...); what pads repeats them in turn.
 
     Example:
-        >>> split_scan(jnp.arange(6.0).reshape(3, 2), 2, 2).shape
+        >>> split_scan(ScanFields(jnp.arange(6.0).reshape(3, 2)), 2, 2).position.shape
         (2, 2, 2)
     """
-    return values[jnp.arange(shards * local) % values.shape[0]].reshape(shards, local, 2)
+    padded = rows[jnp.arange(shards * local) % len(rows)]
+    return jax.tree.map(lambda leaf: leaf.reshape(shards, local, *leaf.shape[1:]), padded)

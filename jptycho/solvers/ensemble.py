@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jptycho.forward.model import Fields
+from jptycho.forward.fields import Fields
 from jptycho.objective.projections import Projection
 from jptycho.optics.probe import probe_power
 from jptycho.representations.base import ModelSpec, transmission

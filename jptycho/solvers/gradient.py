@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from jptycho.forward.model import Fields
+from jptycho.forward.fields import Fields, ScanFields
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import LOSSES
 from jptycho.objective.penalties import Penalty, total_penalty
@@ -43,6 +43,7 @@ class GradientSolver:
         average: weight of the past in the running mean of the object over steps; 0 keeps none.
         position_rate: learning rate of the positions in pixels, where they are refined.
         tilt_rate: learning rate of the tilt in mrad, likewise.
+        extra_rates: pairs of name and learning rate of the further unknowns.
         penalties: beside the loss.
         projections: after each epoch.
     """
@@ -57,6 +58,7 @@ class GradientSolver:
     average: float = 0.0
     position_rate: float = 0.0
     tilt_rate: float = 0.0
+    extra_rates: tuple[tuple[str, float], ...] = ()
     penalties: tuple[Penalty, ...] = ()
     projections: tuple[Projection, ...] = ()
 
@@ -92,6 +94,7 @@ def transformation(solver: GradientSolver, params: Any) -> optax.GradientTransfo
         "probe": solver.probe_rate,
         "positions": solver.position_rate,
         "tilt": solver.tilt_rate,
+        **dict(solver.extra_rates),
     }
     return build(solver.optimiser, {name: rates[name] for name in params}, solver.steps)
 
@@ -179,19 +182,16 @@ def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Any
     shards, local = data.weight.shape
     halved = in_halves(data)
 
-    def local_sums(shared: Any, places: Any, counts: Array, index: Array, weight: Array) -> Any:
+    def local_sums(shared: Any, rows: ScanFields, counts: Array, index: Array, weight: Array) -> Any:
         fields, setup, half = shared
-        positions, tilts = places
-        here = None if tilts is None else tilts[index]
         seen = counts[index, half] if halved else counts[index]
-        return batch_loss(loss, fields, setup, seen, positions[index], weight, here)
+        return batch_loss(loss, fields, setup, seen, rows[index], weight)
 
     sums = sum_over_shards(mesh, local_sums)
 
     def objective(fields: Fields, index: Array, weight: Array, half: Array) -> tuple[Array, Array]:
-        tilts = split_scan(fields.tilt, shards, local) if fields.tilt.ndim == 2 else None
-        places = (split_scan(fields.positions, shards, local), tilts)
-        return sums((fields, data.setup, half), places, data.counts, index, weight)
+        rows = split_scan(fields.scan, shards, local)
+        return sums((fields, data.setup, half), rows, data.counts, index, weight)
 
     gradient = jax.value_and_grad(objective, has_aux=True)
 

@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jptycho.forward.model import Fields, Setup, kernel_of
+from jptycho.forward.detector import modulus_constraint
+from jptycho.forward.exit_waves import Window
+from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.multislice import multislice
 from jptycho.forward.patches import crop, fourier_shift
 from jptycho.objective.compose import as_fractions
@@ -19,16 +21,15 @@ from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec
 from jptycho.scan import batch_plan, compact_plan
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarised
-from jptycho.solvers.waves import (
-    Sight,
+from jptycho.solvers.exit_wave_updates import (
+    ExitWaves,
     add_windows,
     changed,
-    corrected,
     in_parts,
     kind_of,
-    look,
-    misfit,
     of_kind,
+    pattern_loss,
+    propagate_exit_waves,
     with_probe,
 )
 from jptycho.types import Array, Complex, Float
@@ -84,9 +85,9 @@ class LSQMLSolver:
 def _epoch(solver: LSQMLSolver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
     key, key_plan = jax.random.split(state.key)
     start = rendered(solver, state.params, constants)
-    places = split_scan(start.positions, *data.weight.shape)
+    rows = split_scan(start.scan, *data.weight.shape)
     if solver.compact:
-        plan = compact_plan(key_plan, data.weight, places, solver.steps)
+        plan = compact_plan(key_plan, data.weight, rows.position, solver.steps)
     else:
         plan = batch_plan(key_plan, data.weight, solver.steps)
     directions = sum_over_shards(mesh, _directions(solver))
@@ -97,7 +98,7 @@ def _epoch(solver: LSQMLSolver, mesh: Mesh, state: State, constants: Any, data: 
         transmission, probe = carry
         index, weight = batch
         fields = with_probe(start, transmission, probe)
-        scan = (places, data.counts, index, weight)
+        scan = (rows, data.counts, index, weight)
         to_object, seen, to_probe, through, count, metrics = directions((fields, data.setup), *scan)
         damped = seen + solver.damping * jnp.max(seen, axis=(1, 2), keepdims=True) + 1e-30
         to_object = to_object / damped
@@ -115,27 +116,28 @@ def _epoch(solver: LSQMLSolver, mesh: Mesh, state: State, constants: Any, data: 
     return State(params, None, None, key, state.epoch + 1), summarised(losses, errors, data.weight)
 
 
-def _correction(sight: Sight, measured: Array, setup: Setup) -> Array:
-    return corrected(sight.exit, measured, setup.mask) - sight.exit
+def _correction(waves: ExitWaves, measured: Array, setup: Setup, row: ScanFields) -> Array:
+    return modulus_constraint(waves.exit, measured, setup, row) - waves.exit
 
 
 def _directions(solver: LSQMLSolver) -> Any:
     """Σ P* χ, Σ |P|², Σ O* χ, Σ |O|², Σ weight and (Σ loss, Σ error) over a shard's batch."""
 
-    def local_sums(shared: Any, positions: Array, counts: Array, index: Array, weight: Array) -> Any:
+    def local_sums(shared: Any, rows: ScanFields, counts: Array, index: Array, weight: Array) -> Any:
         fields, setup = shared
 
         def one(item: Any, w: Array) -> Any:
-            pattern, position = item
+            pattern, row = item
             measured = as_fractions(pattern, setup)
-            sight = look(fields, setup, position)
-            to_waves, to_patches = sight.back(_correction(sight, measured, setup))
-            seen = jnp.sum(intensity(sight.before), axis=1)
-            back = jnp.round(-sight.shift).astype(int)
-            through = jnp.roll(jnp.prod(intensity(sight.patches), axis=0), back, axis=(0, 1))
-            to_probe = fourier_shift(to_waves, -sight.shift)
-            sums = (to_patches, seen, to_probe, through, misfit(sight, measured, setup))
-            return jax.tree.map(lambda x: w * x, sums), sight.corner
+            waves = propagate_exit_waves(fields, setup, row)
+            window = waves.window
+            to_waves, to_patches = waves.adjoint(_correction(waves, measured, setup, row))
+            seen = jnp.sum(intensity(waves.before), axis=1)
+            back = jnp.round(-window.shift).astype(int)
+            through = jnp.roll(jnp.prod(intensity(window.patches), axis=0), back, axis=(0, 1))
+            to_probe = fourier_shift(to_waves, -window.shift)
+            sums = (to_patches, seen, to_probe, through, pattern_loss(waves.exit, measured, setup, row))
+            return jax.tree.map(lambda x: w * x, sums), window.corner
 
         def gather(total: Any, part: Any) -> Any:
             (to_patches, seen, *others), corners = jax.vmap(one)(*part)
@@ -145,7 +147,7 @@ def _directions(solver: LSQMLSolver) -> Any:
 
         zero, window = jnp.zeros(()), jnp.zeros(fields.probe.shape[1:])
         start = [fields.object * 0, jnp.zeros(fields.object.shape), fields.probe * 0, window, (zero, zero)]
-        items = (counts[index], positions[index])
+        items = (counts[index], rows[index])
         *sums, metrics = in_parts(gather, start, items, weight, solver.micro_batches)
         return *sums, jnp.sum(weight), metrics
 
@@ -155,37 +157,36 @@ def _directions(solver: LSQMLSolver) -> Any:
 def _steps(solver: LSQMLSolver) -> Any:
     """Σ α_O |P|² on the canvas and Σ α_P over a shard's batch."""
 
-    def local_sums(shared: Any, positions: Array, counts: Array, index: Array, weight: Array) -> Any:
+    def local_sums(shared: Any, rows: ScanFields, counts: Array, index: Array, weight: Array) -> Any:
         fields, setup, to_object, to_probe, sizes = shared
 
         def one(item: Any, w: Array) -> Any:
-            pattern, position = item
+            pattern, row = item
             measured = as_fractions(pattern, setup)
-            sight = look(fields, setup, position)
-            u, v = _effects(fields, setup, sight, to_object, to_probe)
+            waves = propagate_exit_waves(fields, setup, row)
+            u, v = _effects(waves.window, to_object, to_probe)
             v = jnp.zeros_like(v) if solver.hold_probe else v
-            alpha = w * least_squares_steps(_correction(sight, measured, setup), (u, v), sizes)
-            return alpha[0] * jnp.sum(intensity(sight.before), axis=1), alpha[1], sight.corner
+            alpha = w * least_squares_steps(_correction(waves, measured, setup, row), (u, v), sizes)
+            return alpha[0] * jnp.sum(intensity(waves.before), axis=1), alpha[1], waves.window.corner
 
         def gather(total: Any, part: Any) -> Any:
             weighted, alpha, corners = jax.vmap(one)(*part)
             return add_windows(total[0], weighted, corners), total[1] + jnp.sum(alpha)
 
         start = (jnp.zeros(fields.object.shape), jnp.zeros(()))
-        return in_parts(gather, start, (counts[index], positions[index]), weight, solver.micro_batches)
+        return in_parts(gather, start, (counts[index], rows[index]), weight, solver.micro_batches)
 
     return local_sums
 
 
-def _effects(fields: Fields, setup: Setup, sight: Sight, to_object: Array, to_probe: Array) -> tuple[Array, Array]:
+def _effects(window: Window, to_object: Array, to_probe: Array) -> tuple[Array, Array]:
     """Derivatives of the exit waves along the object's and the probe's direction."""
-    kernel = kernel_of(fields, setup)
-    waves = sight.before[0]
-    patches = crop(to_object, sight.corner, setup.grid.shape)
-    _, along = jax.linearize(lambda w, o: multislice(w, o, kernel), waves, sight.patches)
+    rows, columns = window.kernel.shape
+    patches = crop(to_object, window.corner, (rows, columns))
+    _, along = jax.linearize(lambda w, o: multislice(w, o, window.kernel), window.waves, window.patches)
     return (
-        along(jnp.zeros_like(waves), patches),
-        along(fourier_shift(to_probe, sight.shift), jnp.zeros_like(sight.patches)),
+        along(jnp.zeros_like(window.waves), patches),
+        along(fourier_shift(to_probe, window.shift), jnp.zeros_like(window.patches)),
     )
 
 

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jptycho.forward.model import Fields, Setup
+from jptycho.forward.detector import modulus_constraint
+from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.patches import fourier_shift
 from jptycho.objective.compose import as_fractions
 from jptycho.objective.projections import Projection
@@ -18,16 +19,15 @@ from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec
 from jptycho.scan import batch_plan
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarised
-from jptycho.solvers.waves import (
-    Sight,
+from jptycho.solvers.exit_wave_updates import (
+    ExitWaves,
     add_windows,
     changed,
-    corrected,
     in_parts,
     kind_of,
-    look,
-    misfit,
     of_kind,
+    pattern_loss,
+    propagate_exit_waves,
     with_probe,
 )
 from jptycho.types import Array
@@ -122,7 +122,7 @@ def _one_pattern(solver: PIESolver, start: Fields, data: ScanData) -> Any:
     def advance(unknowns: tuple[Array, Array], index: Array, weight: Array) -> Any:
         transmission, probe = unknowns
         which = index[0, 0]
-        item = (data.counts[0, which], start.positions[which])
+        item = (data.counts[0, which], start.scan[which])
         (to_patches, seen, update, metrics), corner = _correction(
             solver, with_probe(start, transmission, probe), data.setup, item, weight[0, 0]
         )
@@ -161,23 +161,23 @@ def _accelerate(solver: PIESolver, unknowns: Any, memory: Any, number: Array) ->
     return jax.lax.cond(number % solver.period == 0, push, lambda memory: (unknowns, memory), memory)
 
 
-def _correction(solver: PIESolver, fields: Fields, setup: Setup, item: tuple[Array, Array], w: Array) -> Any:
+def _correction(solver: PIESolver, fields: Fields, setup: Setup, item: tuple[Array, ScanFields], w: Array) -> Any:
     """Of one pattern: (Σ_m P* χ, |P|², probe update, (loss, error)), all times its weight, and its corner."""
-    pattern, position = item
+    pattern, row = item
     measured = as_fractions(pattern, setup)
-    sight = look(fields, setup, position)
-    to_waves, to_patches = sight.back(corrected(sight.exit, measured, setup.mask) - sight.exit)
-    seen = jnp.sum(intensity(sight.before), axis=1)
-    update = _probe_update(solver, sight, to_waves)
-    sums = (to_patches, seen, update, misfit(sight, measured, setup))
-    return jax.tree.map(lambda x: w * x, sums), sight.corner
+    waves = propagate_exit_waves(fields, setup, row)
+    to_waves, to_patches = waves.adjoint(modulus_constraint(waves.exit, measured, setup, row) - waves.exit)
+    seen = jnp.sum(intensity(waves.before), axis=1)
+    update = _probe_update(solver, waves, to_waves)
+    sums = (to_patches, seen, update, pattern_loss(waves.exit, measured, setup, row))
+    return jax.tree.map(lambda x: w * x, sums), waves.window.corner
 
 
 def _sharded_corrections(solver: PIESolver, mesh: Mesh, data: ScanData) -> Any:
     """(fields, index, weight) -> Σ P* χ and Σ |P|² on the canvas, Σ probe update, Σ weight, (Σ loss, Σ error)."""
     shards, local = data.weight.shape
 
-    def local_sums(shared: Any, positions: Array, counts: Array, index: Array, weight: Array) -> Any:
+    def local_sums(shared: Any, rows: ScanFields, counts: Array, index: Array, weight: Array) -> Any:
         fields, setup = shared
 
         def one(item: Any, w: Array) -> Any:
@@ -191,20 +191,20 @@ def _sharded_corrections(solver: PIESolver, mesh: Mesh, data: ScanData) -> Any:
 
         zero = jnp.zeros(())
         start = [fields.object * 0, jnp.zeros(fields.object.shape), fields.probe * 0, (zero, zero)]
-        items = (counts[index], positions[index])
+        items = (counts[index], rows[index])
         numerator, denominator, update, metrics = in_parts(gather, start, items, weight, solver.micro_batches)
         return numerator, denominator, update, jnp.sum(weight), metrics
 
     sums = sum_over_shards(mesh, local_sums)
 
     def correct(fields: Fields, index: Array, weight: Array) -> Any:
-        return sums((fields, data.setup), split_scan(fields.positions, shards, local), data.counts, index, weight)
+        return sums((fields, data.setup), split_scan(fields.scan, shards, local), data.counts, index, weight)
 
     return correct
 
 
-def _probe_update(solver: PIESolver, sight: Sight, to_waves: Array) -> Array:
+def _probe_update(solver: PIESolver, waves: ExitWaves, to_waves: Array) -> Array:
     """O* χ / ((1 - α) |O|² + α max |O|²), with O the product of the slices, moved back to the probe's own frame."""
-    through = jnp.prod(intensity(sight.patches), axis=0)
+    through = jnp.prod(intensity(waves.window.patches), axis=0)
     alpha = solver.probe_alpha
-    return fourier_shift(to_waves / ((1 - alpha) * through + alpha * jnp.max(through)), -sight.shift)
+    return fourier_shift(to_waves / ((1 - alpha) * through + alpha * jnp.max(through)), -waves.window.shift)

@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jptycho.forward.model import Fields, Setup, predict
+from jptycho.forward.fields import Fields, ScanFields, Setup
+from jptycho.forward.model import predict
 from jptycho.objective.compose import batch_loss, noise_of
 from jptycho.objective.losses import LOSSES
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import transmission
 from jptycho.solvers.base import ScanData, Solver, State, split_scan
-from jptycho.solvers.waves import in_parts
+from jptycho.solvers.exit_wave_updates import in_parts
 from jptycho.types import Array, Float
 
 PARTS = 16  # patterns that are worked on together
@@ -63,20 +64,19 @@ def noise_loss(loss: str, fields: Fields, setup: Setup, key: Array) -> Float[Arr
     Returns:
         the mean over some of the patterns.
     """
-    noise, count = noise_of(setup), len(fields.positions)
+    noise, count = noise_of(setup), len(fields.scan)
     some = jnp.asarray(np.linspace(0, count - 1, min(NOISY, count)).astype(int))
-    tilts = jnp.broadcast_to(fields.tilt, fields.positions.shape)
 
-    def one(place: tuple[Array, Array, Array]) -> Array:
-        position, tilt, own = place
+    def one(place: tuple[ScanFields, Array]) -> Array:
+        row, own = place
         key_shot, key_read = jax.random.split(own)
-        predicted = predict(dataclasses.replace(fields, tilt=tilt), setup, position)
+        predicted = predict(fields, setup, row)
         shot = jax.random.poisson(key_shot, predicted * noise.electrons).astype(predicted.dtype)
         read = noise.read_out * jax.random.normal(key_read, predicted.shape, predicted.dtype)
         return jnp.sum(setup.mask * LOSSES[loss](predicted, (shot + read) / noise.electrons, noise))
 
     keys = jax.random.split(key, len(some))
-    return jnp.mean(jax.lax.map(one, (fields.positions[some], tilts[some], keys)))
+    return jnp.mean(jax.lax.map(one, (fields.scan[some], keys)))
 
 
 @partial(jax.jit, static_argnames=("mesh", "loss"))
@@ -94,16 +94,15 @@ def loss_of_fields(mesh: Mesh, loss: str, fields: Fields, held: ScanData) -> Flo
     """
     shards, local = held.weight.shape
 
-    def local_sums(shared: Any, places: Any, counts: Array, weight: Array) -> Array:
+    def local_sums(shared: Any, rows: ScanFields, counts: Array, weight: Array) -> Array:
         now, setup = shared
 
         def add(total: Array, part: Any) -> Array:
-            (patterns, (positions, tilts)), w = part
-            return total + batch_loss(LOSSES[loss], now, setup, patterns, positions, w, tilts)[0]
+            (patterns, own), w = part
+            return total + batch_loss(LOSSES[loss], now, setup, patterns, own, w)[0]
 
-        return in_parts(add, jnp.zeros(()), (counts, places), weight, -(-local // PARTS))
+        return in_parts(add, jnp.zeros(()), (counts, rows), weight, -(-local // PARTS))
 
-    tilts = split_scan(fields.tilt, shards, local) if fields.tilt.ndim == 2 else None
-    places = (split_scan(fields.positions, shards, local), tilts)
-    total = sum_over_shards(mesh, local_sums)((fields, held.setup), places, held.counts, held.weight)
+    rows = split_scan(fields.scan, shards, local)
+    total = sum_over_shards(mesh, local_sums)((fields, held.setup), rows, held.counts, held.weight)
     return total / jnp.sum(held.weight)

@@ -16,7 +16,8 @@ from scipy import ndimage
 import jptycho
 from jptycho.data.dataset import from_arrays
 from jptycho.demo import score
-from jptycho.forward.model import Fields, predict_batch
+from jptycho.forward.fields import Fields, ScanFields
+from jptycho.forward.model import predict_batch
 from jptycho.preprocess.prepare import prepare
 
 from ..tolerances import SCALED_RUNS
@@ -142,8 +143,8 @@ def test_gradient_through_predict(small_scan):
     def misfit(defocus):
         probe = form_probe(setup.grid, wavelength(300e3), 20.0, {"C10": -defocus})[None]
         flat = jnp.ones((1, *guess.object.shape[-2:]), jnp.complex64)
-        fields = jptycho.Fields(flat, probe, guess.positions, guess.thickness, guess.tilt)
-        predicted = jptycho.predict_batch(fields, setup, guess.positions[::8])
+        fields = jptycho.Fields(flat, probe, jptycho.ScanFields(guess.positions), guess.thickness, guess.tilt)
+        predicted = jptycho.predict_batch(fields, setup, fields.scan[::8])
         return jnp.sum((jnp.sqrt(predicted + 1e-6) - jnp.sqrt(measured + 1e-6)) ** 2)
 
     slope = jax.grad(misfit)(100.0)
@@ -320,8 +321,9 @@ def test_a_wedge_fits_as_well_as_a_flat_specimen(small_scan, fixed):
     losses = []
     for slope in (0.0, 0.1):  # rad/Å
         phase = 0.3 * texture / texture.std() + slope * x
-        fields = Fields(jnp.exp(1j * phase)[None], guess.probe, guess.positions, guess.thickness, guess.tilt)
-        expected = np.asarray(predict_batch(fields, problem.setup, guess.positions)) * 3e3
+        rows = ScanFields(guess.positions)
+        fields = Fields(jnp.exp(1j * phase)[None], guess.probe, rows, guess.thickness, guess.tilt)
+        expected = np.asarray(predict_batch(fields, problem.setup, rows)) * 3e3
         counts = np.fft.fftshift(np.random.default_rng(1).poisson(expected), axes=(-2, -1)).astype(np.uint16)
         scan = from_arrays(counts.reshape(small_scan.shape), small_scan.calibration, small_scan.positions)
         result = jptycho.reconstruct(scan, pixels={"epochs": 25}, probe={"fixed": fixed})

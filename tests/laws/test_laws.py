@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jptycho
-from jptycho.forward.model import Fields, predict
+from jptycho.forward.fields import Fields, ScanFields
+from jptycho.forward.model import predict
 from jptycho.types import Grid
 
 from ..problems import random_fields, setup_for
@@ -36,7 +37,9 @@ LAYERS = [
         "constraints",
         "engines",
         "ensembles",
+        "extension",
         "finish",
+        "confirmed",
         "half_sets",
         "pixel_stages",
         "priors",
@@ -104,12 +107,12 @@ def test_moving_object_and_position_together_changes_nothing(shift, seed):
         # The window must lie on the canvas before and after: half of it and the largest shift away from the edge.
         near = jnp.array([n // 2 + 1 + 3 for n in setup.grid.shape], float)
         far = jnp.array([31.0, 37.0]) - near - 1
-        position = jnp.clip(fields.positions[0], near, far)
+        position = jnp.clip(fields.scan.position[0], near, far)
         moved = Fields(
-            jnp.roll(fields.object, shift, axis=(1, 2)), fields.probe, fields.positions, fields.thickness, fields.tilt
+            jnp.roll(fields.object, shift, axis=(1, 2)), fields.probe, fields.scan, fields.thickness, fields.tilt
         )
-        found = predict(moved, setup, position + jnp.array(shift, float))
-        np.testing.assert_allclose(found, predict(fields, setup, position), atol=DOUBLE)
+        found = predict(moved, setup, ScanFields(position + jnp.array(shift, float)))
+        np.testing.assert_allclose(found, predict(fields, setup, ScanFields(position)), atol=DOUBLE)
 
 
 @pytest.mark.usefixtures("x64")
@@ -119,9 +122,9 @@ def test_a_phase_ramp_of_the_object_moves_the_pattern():
     fields, setup = random_fields(slices=1, modes=2, grid=grid, positions=1), setup_for(grid)
     x = jnp.arange(fields.object.shape[2])
     tilted = Fields(
-        fields.object * jnp.exp(2j * jnp.pi * x / 14), fields.probe, fields.positions, fields.thickness, fields.tilt
+        fields.object * jnp.exp(2j * jnp.pi * x / 14), fields.probe, fields.scan, fields.thickness, fields.tilt
     )
-    plain, moved = (predict(f, setup, fields.positions[0]) for f in (fields, tilted))
+    plain, moved = (predict(f, setup, fields.scan[0]) for f in (fields, tilted))
     np.testing.assert_allclose(moved, jnp.roll(plain, 1, axis=1), atol=DOUBLE)
 
 
@@ -129,7 +132,7 @@ def test_a_phase_ramp_of_the_object_moves_the_pattern():
 def test_a_global_phase_changes_nothing():
     fields, setup = random_fields(positions=1), setup_for()
     turned = Fields(
-        fields.object * jnp.exp(0.7j), fields.probe * jnp.exp(-1.3j), fields.positions, fields.thickness, fields.tilt
+        fields.object * jnp.exp(0.7j), fields.probe * jnp.exp(-1.3j), fields.scan, fields.thickness, fields.tilt
     )
-    plain, moved = (predict(f, setup, fields.positions[0]) for f in (fields, turned))
+    plain, moved = (predict(f, setup, fields.scan[0]) for f in (fields, turned))
     np.testing.assert_allclose(moved, plain, atol=DOUBLE)

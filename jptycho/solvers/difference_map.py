@@ -11,23 +11,23 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jptycho.errors import ConfigError
-from jptycho.forward.detector import far_field
-from jptycho.forward.model import Fields, Setup, window_of
-from jptycho.forward.patches import crop, fourier_shift
-from jptycho.objective.compose import as_fractions, noise_of
-from jptycho.objective.losses import amplitude_loss, squared_error
+from jptycho.forward.detector import modulus_constraint
+from jptycho.forward.exit_waves import exit_waves, window_at
+from jptycho.forward.fields import Fields, Setup
+from jptycho.forward.patches import fourier_shift
+from jptycho.objective.compose import as_fractions
 from jptycho.objective.projections import Projection
 from jptycho.optics.waves import intensity
 from jptycho.representations.base import ModelSpec
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, summarised
-from jptycho.solvers.waves import add_windows, changed, corrected, in_parts, kind_of, of_kind, with_probe
+from jptycho.solvers.exit_wave_updates import add_windows, changed, in_parts, kind_of, of_kind, pattern_loss, with_probe
 from jptycho.types import Array
 
 PARTS = 8  # patterns that are worked on together
 
 
 @dataclasses.dataclass(frozen=True)
-class SetSolver:
+class DifferenceMapSolver:
     """ψ ← (1 - a - b) ψ + a Π_O ψ + b Π_F (c Π_O ψ + (1 - c) ψ) for the exit waves of all patterns; hashable.
 
     Π_F gives every exit wave its measured modulus, Π_O ψ = P O of the object and probe that fit all of them best. The
@@ -70,7 +70,7 @@ class SetSolver:
                 f"solver: difference map and RAAR know one slice, found {len(fields.object)}. "
                 'Use solver = "lsqml", "epie" or "gradient".'
             )
-        return jnp.zeros((len(fields.positions), *fields.probe.shape), fields.probe.dtype), None
+        return jnp.zeros((len(fields.scan), *fields.probe.shape), fields.probe.dtype), None
 
     def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
         """One iteration over all exit waves."""
@@ -83,95 +83,87 @@ class SetSolver:
         return rendered(self, params, constants)
 
 
-def difference_map(model: ModelSpec, beta: float = 0.7, **settings: Any) -> SetSolver:
+def difference_map(model: ModelSpec, beta: float = 0.7, **settings: Any) -> DifferenceMapSolver:
     """The difference map.
 
     Args:
         model: representations.
         beta: β; 1 is the textbook's, which noise keeps from settling; 0 is alternating projections.
-        **settings: of :class:`SetSolver`.
+        **settings: of :class:`DifferenceMapSolver`.
 
     Returns:
         the solver.
     """
-    return SetSolver(model, -beta, 1.0, 1 + beta, **settings)
+    return DifferenceMapSolver(model, -beta, 1.0, 1 + beta, **settings)
 
 
-def raar(model: ModelSpec, beta: float = 0.7, **settings: Any) -> SetSolver:
+def raar(model: ModelSpec, beta: float = 0.7, **settings: Any) -> DifferenceMapSolver:
     """Relaxed averaged alternating reflections.
 
     Args:
         model: representations.
         beta: β; 1 is the difference map with β = 1.
-        **settings: of :class:`SetSolver`.
+        **settings: of :class:`DifferenceMapSolver`.
 
     Returns:
         the solver.
     """
-    return SetSolver(model, 1 - 2 * beta, beta, 2.0, **settings)
+    return DifferenceMapSolver(model, 1 - 2 * beta, beta, 2.0, **settings)
 
 
-def _epoch(solver: SetSolver, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+def _epoch(solver: DifferenceMapSolver, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
     fields, setup = rendered(solver, state.params, constants), data.setup
-    kind = kind_of(solver.model)
     counts, weight = data.counts[0], data.weight[0]
 
     def advance(item: Any) -> tuple[Array, Array, Array]:
-        wave, pattern, position = item
+        wave, pattern, row = item
         measured = as_fractions(pattern, setup)
-        model = _product(fields, setup, position)
+        model = exit_waves(fields, setup, row)
         wave = jnp.where(state.epoch == 0, model, wave)
-        target = corrected(solver.c * model + (1 - solver.c) * wave, measured, setup.mask)
+        target = modulus_constraint(solver.c * model + (1 - solver.c) * wave, measured, setup, row)
         after = (1 - solver.a - solver.b) * wave + solver.a * model + solver.b * target
-        predicted = far_field(model)
-        loss = amplitude_loss(predicted, measured, noise_of(setup))
-        return after, jnp.sum(setup.mask * loss), jnp.sum(setup.mask * squared_error(predicted, measured))
+        return after, *pattern_loss(model, measured, setup, row)
 
-    waves, losses, errors = jax.lax.map(advance, (state.optimiser, counts, fields.positions), batch_size=PARTS)
+    waves, losses, errors = jax.lax.map(advance, (state.optimiser, counts, fields.scan), batch_size=PARTS)
     for _ in range(solver.passes):
-        fields = _overlap(solver, fields, setup, kind, waves, weight)
+        fields = _overlap(solver, fields, setup, waves, weight)
     params = changed(solver.model, state.params, constants, fields.object, fields.probe)
     metrics = summarised(weight * losses, weight * errors, weight)
     return State(params, waves, None, state.key, state.epoch + 1), metrics
 
 
-def _product(fields: Fields, setup: Setup, position: Array) -> Array:
-    corner, shift = window_of(setup, position, fields.object.shape)
-    return fourier_shift(fields.probe, shift) * crop(fields.object, corner, setup.grid.shape)[0]
-
-
-def _overlap(solver: SetSolver, fields: Fields, setup: Setup, kind: str, waves: Array, weight: Array) -> Fields:
+def _overlap(solver: DifferenceMapSolver, fields: Fields, setup: Setup, waves: Array, weight: Array) -> Fields:
     """Object, then probe, that fit all exit waves best: O = Σ P* ψ / Σ |P|², P = Σ O* ψ / Σ |O|²."""
     parts = math.ceil(len(weight) / PARTS)
 
     def to_object(item: Any, w: Array) -> Any:
-        wave, position = item
-        corner, shift = window_of(setup, position, fields.object.shape)
-        probe = fourier_shift(fields.probe, shift)
-        return w * jnp.sum(jnp.conj(probe) * wave, axis=0)[None], w * jnp.sum(intensity(probe), axis=0)[None], corner
+        wave, row = item
+        window = window_at(fields, setup, row)
+        top, bottom = jnp.conj(window.waves) * wave, intensity(window.waves)
+        return w * jnp.sum(top, axis=0)[None], w * jnp.sum(bottom, axis=0)[None], window.corner
 
     def add(total: Any, part: Any) -> Any:
         top, bottom, corners = jax.vmap(to_object)(*part)
         return add_windows(total[0], top, corners), add_windows(total[1], bottom, corners)
 
     zero = (fields.object * 0, jnp.zeros(fields.object.shape))
-    top, bottom = in_parts(add, zero, (waves, fields.positions), weight, parts)
+    top, bottom = in_parts(add, zero, (waves, fields.scan), weight, parts)
     floor = solver.damping * jnp.max(bottom)
-    transmission = of_kind(kind, (top + floor * fields.object) / (bottom + floor))
+    transmission = of_kind(kind_of(solver.model), (top + floor * fields.object) / (bottom + floor))
+    fields = with_probe(fields, transmission, fields.probe)
     if solver.hold_probe:
-        return with_probe(fields, transmission, fields.probe)
+        return fields
 
     def to_probe(item: Any, w: Array) -> Any:
-        wave, position = item
-        corner, shift = window_of(setup, position, fields.object.shape)
-        patch = crop(transmission, corner, setup.grid.shape)[0]
-        seen = jnp.roll(intensity(patch), jnp.round(-shift).astype(int), axis=(0, 1))
-        return w * fourier_shift(jnp.conj(patch) * wave, -shift), w * seen
+        wave, row = item
+        window = window_at(fields, setup, row)
+        seen = jnp.roll(intensity(window.patches[0]), jnp.round(-window.shift).astype(int), axis=(0, 1))
+        return w * fourier_shift(jnp.conj(window.patches[0]) * wave, -window.shift), w * seen
 
     def add_probe(total: Any, part: Any) -> Any:
         return jax.tree.map(lambda a, b: a + jnp.sum(b, axis=0), total, jax.vmap(to_probe)(*part))
 
     zero = (fields.probe * 0, jnp.zeros(fields.probe.shape[1:]))
-    top, bottom = in_parts(add_probe, zero, (waves, fields.positions), weight, parts)
+    top, bottom = in_parts(add_probe, zero, (waves, fields.scan), weight, parts)
     floor = solver.damping * jnp.max(bottom)
     return with_probe(fields, transmission, (top + floor * fields.probe) / (bottom + floor))

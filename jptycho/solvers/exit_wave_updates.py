@@ -14,13 +14,12 @@ import jax
 import jax.numpy as jnp
 
 from jptycho.errors import ConfigError
-from jptycho.forward.detector import far_field
-from jptycho.forward.model import Fields, Setup, kernel_of, window_of
+from jptycho.forward.detector import detect
+from jptycho.forward.exit_waves import Window, window_at
+from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.multislice import incident_waves
-from jptycho.forward.patches import crop, fourier_shift
 from jptycho.objective.compose import noise_of
 from jptycho.objective.losses import amplitude_loss, squared_error
-from jptycho.optics.waves import intensity
 from jptycho.representations.base import COMPLEX, POTENTIAL, Assignable, ModelSpec
 from jptycho.representations.pixels import ChannelObject
 from jptycho.types import Array, Complex, Float, Int, Shaped, pytree
@@ -30,93 +29,61 @@ LEAST_AMPLITUDE = 1e-6
 
 
 @pytree
-class Sight:
-    """One position as the physics sees it.
+class ExitWaves:
+    """The exit waves at one position, and the way back from them.
 
     Attributes:
-        corner: of its window on the canvas.
-        shift: of the probe into the window, pixels.
-        patches: transmission in the window (slices, y, x).
+        window: what meets there.
         before: waves that meet each slice (slices, modes, y, x).
         exit: exit waves (modes, y, x).
-        back: carries a change of the exit waves to (incident waves, patches), by the adjoint derivative.
+        adjoint: carries a change of the exit waves to (incident waves, patches), by the adjoint derivative.
     """
 
-    corner: Int[Array, "2"]
-    shift: Float[Array, "2"]
-    patches: Complex[Array, "slices y x"]
+    window: Window
     before: Complex[Array, "slices modes y x"]
     exit: Complex[Array, "modes y x"]
-    back: Callable[[Array], tuple[Array, Array]]
+    adjoint: Callable[[Array], tuple[Array, Array]]
 
 
-def look(fields: Fields, setup: Setup, position: Float[Array, "2"]) -> Sight:
+def propagate_exit_waves(fields: Fields, setup: Setup, row: ScanFields) -> ExitWaves:
     """Propagate the probe through the object at one position.
 
     Args:
         fields: the unknowns.
         setup: constants of the run.
-        position: canvas pixels.
+        row: of the scan.
 
     Returns:
-        what it sees.
+        the exit waves, equal to those of :func:`jptycho.forward.exit_waves.exit_waves`.
     """
-    corner, shift = window_of(setup, position, fields.object.shape)
-    patches = crop(fields.object, corner, setup.grid.shape)
-    waves = fourier_shift(fields.probe, shift)
-    kernel = kernel_of(fields, setup)
-    leave, back, before = jax.vjp(lambda w, o: incident_waves(w, o, kernel), waves, patches, has_aux=True)
+    window = window_at(fields, setup, row)
+    leave, back, before = jax.vjp(
+        lambda w, o: incident_waves(w, o, window.kernel), window.waves, window.patches, has_aux=True
+    )
 
     def adjoint(change: Array) -> tuple[Array, Array]:
         # The transpose that JAX gives is made the adjoint by conjugating before and after.
         to_waves, to_patches = back(jnp.conj(change))
         return jnp.conj(to_waves), jnp.conj(to_patches)
 
-    return Sight(corner, shift, patches, before, leave, adjoint)
+    return ExitWaves(window, before, leave, adjoint)
 
 
-def corrected(
-    exit_waves: Complex[Array, "modes y x"], measured: Float[Array, "ky kx"], mask: Float[Array, "ky kx"]
-) -> Complex[Array, "modes y x"]:
-    """The nearest exit waves that give a pattern: Ψ' = Ψ √(y / I) where the detector sees.
-
-    Args:
-        exit_waves: ψ of each mode.
-        measured: y, as a fraction of the average pattern.
-        mask: of the detector; where it is zero Ψ stays.
-
-    Returns:
-        ψ' of each mode.
-
-    Source:
-        Maiden & Rodenburg, Ultramicroscopy 109 (2009) 1256, eq. 4; Thibault & Menzel, Nature 494 (2013) 68, for modes.
-
-    Example:
-        >>> corrected(jnp.ones((1, 2, 2), complex), 4 * jnp.ones((2, 2)) * jnp.eye(2), jnp.ones((2, 2)))[0].shape
-        (2, 2)
-    """
-    waves = jnp.fft.fft2(exit_waves, norm="ortho")
-    predicted = jnp.sum(intensity(waves), axis=0)
-    ratio = jnp.sqrt(jnp.maximum(measured, 0.0) / jnp.maximum(predicted, TINY))
-    return jnp.fft.ifft2(waves * (1 + mask * (ratio - 1)), norm="ortho")
-
-
-TINY = 1e-20
-"""Predicted intensity below which a detector pixel counts as dark."""
-
-
-def misfit(sight: Sight, measured: Float[Array, "ky kx"], setup: Setup) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def pattern_loss(
+    waves: Complex[Array, "modes y x"], measured: Float[Array, "ky kx"], setup: Setup, row: ScanFields
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Amplitude loss, and the squared amplitude error, of one pattern.
 
     Args:
-        sight: of its position.
+        waves: exit waves of its position.
         measured: as a fraction of the average pattern.
         setup: constants of the run.
+        row: of the scan.
 
     Returns:
         both, summed over the detector.
     """
-    predicted = far_field(sight.exit)
+    predicted = detect(waves, setup, row)
     loss = amplitude_loss(predicted, measured, noise_of(setup))
     return jnp.sum(setup.mask * loss), jnp.sum(setup.mask * squared_error(predicted, measured))
 

@@ -1,0 +1,96 @@
+"""Everything the physics sees of the unknowns, one row for each pattern, and the constants of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from jptycho.types import Array, Complex, Float, Grid, Shaped, pytree, static
+
+
+@pytree
+class ScanFields:
+    """What differs from pattern to pattern: one row for each; solvers shard, index and batch the rows as one pytree.
+
+    Attributes:
+        position: of the probe's centre on the object canvas, in pixels (scan, 2).
+        tilt: of the specimen there beyond that of all positions, mrad (scan, 2); None where they share one.
+        extra: whatever else the detector's effects read, by name (scan, ...).
+    """
+
+    position: Float[Array, "*scan 2"]
+    tilt: Float[Array, "*scan 2"] | None = None
+    extra: dict[str, Shaped[Array, "*scan_and_more"]] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Patterns."""
+        return self.position.shape[0]
+
+    def __getitem__(self, which: Any) -> ScanFields:
+        """The rows that an index, a slice or an array of indices chooses."""
+        return jax.tree.map(lambda rows: rows[which], self)
+
+
+@pytree
+class Fields:
+    """The unknowns as the physics sees them.
+
+    Attributes:
+        object: complex transmission (slices, Y, X).
+        probe: complex modes (modes, y, x), centre at [0, 0]; intensities sum to about one.
+        scan: a row for each pattern.
+        thickness: distance between slices in Å, scalar.
+        tilt: of the specimen in mrad, that all positions share: slice by slice the beam walks along (y, x).
+    """
+
+    object: Complex[Array, "slices Y X"]
+    probe: Complex[Array, "modes y x"]
+    scan: ScanFields
+    thickness: Float[Array, ""]
+    tilt: Float[Array, "2"]
+
+
+@pytree
+class Noise:
+    """What a loss must know of the detector.
+
+    Attributes:
+        electrons: of an average pattern, scalar.
+        read_out: standard deviation of the read-out noise of a pixel in electrons, scalar.
+    """
+
+    electrons: Float[Array, ""]
+    read_out: Float[Array, ""]
+
+
+DetectorEffect = Callable[[Float[Array, "ky kx"], ScanFields], Float[Array, "ky kx"]]
+"""What a detector makes of an intensity; its row of the scan is known. Hashable, its settings static."""
+
+
+@pytree
+class Setup:
+    """What is known and never optimised.
+
+    Attributes:
+        mask: weight of each detector pixel (ky, kx), FFT order; zero for a dead one.
+        dose: counts an average pattern holds, scalar: expected counts = dose x intensity.
+        grid: window of probe and detector (static).
+        wavelength: Å (static).
+        band_limit: of the propagator, as a fraction of Nyquist, or None (static).
+        noise: of the detector; None where a count is an electron and the read-out adds none.
+        centre: of the disk, Å⁻¹ along (y, x) from the zero frequency: a shift of the detector, not a tilt of the beam,
+            so that waves propagate about it; None for none.
+        effects: of the detector on the intensity, in their order (static).
+    """
+
+    mask: Float[Array, "ky kx"]
+    dose: Float[Array, ""]
+    grid: Grid = static()
+    wavelength: float = static()
+    band_limit: float | None = static(default=None)
+    noise: Noise | None = None
+    centre: Float[Array, "2"] | None = None
+    effects: tuple[DetectorEffect, ...] = static(default=())
