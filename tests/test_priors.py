@@ -12,7 +12,7 @@ import jptycho
 from jptycho.choices import check_config, effective, with_changes
 from jptycho.diagnostics.gauge import remove_plane
 from jptycho.ensembles import members_together, stacked
-from jptycho.forward.fields import Fields
+from jptycho.forward.fields import Fields, ScanFields
 from jptycho.objective.compose import batch_loss
 from jptycho.objective.losses import LOSSES
 from jptycho.parallel import make_mesh
@@ -154,7 +154,7 @@ def test_the_mean_probe_of_an_ensemble_does_not_mix_free_phases():
     np.testing.assert_allclose(align_modes(-1j * modes, modes), modes, atol=1e-4)
     turned = jnp.stack([modes, -modes, 1j * modes])
     solver = GradientSolver(ModelSpec(PixelProbe(), PixelProbe()), "poisson", 1e-3, 1e-3, 1, average=0.5)
-    rest = (jnp.zeros((5, 2)), jnp.zeros(()), jnp.zeros(2))
+    rest = (ScanFields(jnp.zeros((5, 2))), jnp.zeros(()), jnp.zeros(2))
     object.__setattr__(solver, "fields", lambda probe, _: Fields(jnp.ones((1, 4, 4), complex), probe, *rest))
     mean = EnsembleSolver(solver, 3, together=3).fields(turned, jnp.zeros(3))
     np.testing.assert_allclose(mean.probe, modes, atol=1e-4)
