@@ -41,7 +41,7 @@ class AddBackground:
         return (1 - level) * intensity + level / intensity.size
 
 
-UNKNOWNS = {"background": jptycho.Unknown(Background(), rate=5e-3)}
+UNKNOWNS = {"background": jptycho.Unknown(Background(), rate=1e-2)}
 EFFECTS = (AddBackground(),)
 MINE = jptycho.Extension(UNKNOWNS, EFFECTS)
 
@@ -67,7 +67,7 @@ def correlation(result, scan):
 
 @pytest.mark.parametrize("method", ["pixels", pytest.param("dgp", marks=pytest.mark.slow)])
 def test_an_unknown_of_the_user_is_found_and_written(hazy, method, tmp_path):
-    settings = {"method": method, "pixels": {"epochs": 20}, "dgp": NETS}
+    settings = {"method": method, "pixels": {"epochs": 15, "half_sets": False}, "dgp": NETS, "stop": {"held_out": 0.1}}
     said = []
     result = jptycho.reconstruct(hazy, **settings, extension=MINE, say=said.append)
     level = result.extra["background"]
@@ -77,8 +77,9 @@ def test_an_unknown_of_the_user_is_found_and_written(hazy, method, tmp_path):
     # Without it the model does not explain the patterns, and the specimen suffers.
     without = jptycho.reconstruct(hazy, **settings)
     assert correlation(result, hazy) > correlation(without, hazy) + 0.005
-    misfit = [np.abs(r.modelled - r.measured).sum() / r.measured.sum() for r in (result, without)]
-    assert misfit[0] < 0.5 * misfit[1]
+    with_it, without_it = (np.nanmin(r.history["held_out"]) for r in (result, without))
+    held_out = 0.1 * hazy.read().sum()
+    assert (without_it - with_it) * held_out > 50  # nats: one unknown more may gain half a nat by chance
     jptycho.write_result(tmp_path / "result.h5", result)
     back = jptycho.read_result(tmp_path / "result.h5")
     np.testing.assert_array_equal(back.extra["background"], level)
@@ -106,7 +107,7 @@ def test_it_is_resumed_from_a_checkpoint(hazy, tmp_path):
     assert len(resumed.history["loss"]) == 6
     np.testing.assert_allclose(resumed.extra["background"], whole.extra["background"], rtol=1e-6)
     np.testing.assert_allclose(resumed.phase, whole.phase, atol=1e-5)
-    other = jptycho.Extension({"background": jptycho.Unknown(Background(0.05), rate=5e-3)}, EFFECTS)
+    other = jptycho.Extension({"background": jptycho.Unknown(Background(0.05), rate=1e-2)}, EFFECTS)
     with pytest.raises(jptycho.ConfigError, match="made with other data"):
         jptycho.reconstruct(hazy, **settings, extension=other, checkpoint=tmp_path / "c")
 
