@@ -179,7 +179,8 @@ def _tilt_from(problem: Problem, result: Result) -> Array:
     """The tilt that an earlier run found, unless this one states its own."""
     if bool(jnp.any(problem.guess.tilt != 0)):
         return problem.guess.tilt
-    return jnp.asarray(result.attributes["tilt"] if result.tilts is None else result.tilts, jnp.float32)
+    shared = result.attributes.get("tilt", problem.guess.tilt)
+    return jnp.asarray(shared if result.tilts is None else result.tilts, jnp.float32)
 
 
 def _check_centre(problem: Problem, result: Result) -> None:

@@ -145,8 +145,9 @@ def _facts(run: Run) -> dict[str, Any]:
         () if problem.setup.centre is None else problem.setup.centre,
     ):
         digest.update(np.ascontiguousarray(array).tobytes())
-    more = (sorted((name, repr(unknown)) for name, unknown in problem.unknowns.items()), problem.setup.effects)
-    digest.update(repr(more).encode())
+    if problem.unknowns or problem.setup.effects:
+        unknowns = sorted((name, repr(unknown)) for name, unknown in problem.unknowns.items())
+        digest.update(repr((unknowns, problem.setup.effects)).encode())
     settings = run.config.model_dump(exclude={"output": True, "data": {"file"}, "dgp": {"start_file"}}, mode="json")
     return {"configuration": settings, "data": digest.hexdigest()}
 
