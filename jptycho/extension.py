@@ -27,8 +27,8 @@ class Extension:
     Attributes:
         unknowns: by name, in addition to object, probe and what ``config.refine`` asks for. Each gives a row for every
             pattern, which the effects find in ``row.extra`` under its name.
-        effects: of the detector on the intensity, in their order: functions of intensity and row, as frozen dataclasses,
-            for a checkpoint knows them by their ``repr``.
+        effects: of the detector on the intensity, in their order: functions of intensity and row, as frozen
+            dataclasses, for a checkpoint knows them by their ``repr``.
     """
 
     unknowns: Mapping[str, Unknown | Representation] = dataclasses.field(default_factory=dict)
