@@ -27,8 +27,9 @@ class Extension:
     Attributes:
         unknowns: by name, in addition to object, probe and what ``config.refine`` asks for. Each gives a row for every
             pattern, which the effects find in ``row.extra`` under its name.
-        effects: of the detector on the intensity, in their order: functions of intensity and row, as frozen
-            dataclasses, for a checkpoint knows them by their ``repr``.
+        effects: of the detector on the intensity, in their order: functions of intensity and row, whose position is in
+            pixels of the canvas. A checkpoint knows them by their ``repr``, so a frozen dataclass serves best. The
+            classical solvers want them local, as :func:`jptycho.forward.detector.modulus_constraint` says.
     """
 
     unknowns: Mapping[str, Unknown | Representation] = dataclasses.field(default_factory=dict)
@@ -75,6 +76,8 @@ def check_unknowns(config: Config, unknowns: Mapping[str, Unknown | Representati
             )
         if name in TAKEN:
             raise ConfigError(f"unknowns: {name!r} is an unknown of every run. Choose another name.")
+        if not name.isidentifier():
+            raise ConfigError(f"unknowns: {name!r} is no name. Use letters, digits and underscores.")
         if not isinstance(unknown, Unknown) or not unknown.rate > 0:
             raise ConfigError(
                 f"unknowns: {name!r} is {unknown!r}; expected an Unknown(representation, rate) of positive rate."

@@ -171,7 +171,8 @@ def guess_from_result(problem: Problem, result: Result) -> Guess:
         probe=probe,
         positions=positions,
         tilt=_tilt_from(problem, result),
-        extra={name: jnp.asarray(rows) for name, rows in result.extra.items() if name in problem.unknowns},
+        extra=problem.guess.extra
+        | {name: jnp.asarray(rows) for name, rows in result.extra.items() if name in problem.unknowns},
     )
 
 

@@ -113,7 +113,7 @@ def run_priors(run: Run, guess: Guess) -> tuple[Guess, str]:
         guess, estimates, status = _estimated(run, guess)
         if status == DONE:
             candidates, status = run_generators(run, guess, estimates)
-            guess = keep_confirmed(run, candidates)
+            guess = keep_confirmed(run, candidates) if candidates else guess
     return run_finish(run, guess) if finish and status == DONE else (guess, status)
 
 

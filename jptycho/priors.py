@@ -56,7 +56,8 @@ def run_generators(run: Run, guess: Guess, estimates: list[Guess] | None = None)
         estimates: by the halves of each member's electrons, where pixels made them.
 
     Returns:
-        estimates of which one is to be kept, by their names, that of the networks' best epoch first; and the status.
+        estimates of which one is to be kept, by their names, that of the networks' best epoch first, none where the
+        networks were interrupted before their first; and the status.
     """
     settings = run.config.dgp
     # One device: convolutions use all cores of a CPU by themselves, and shards would each evaluate the whole network.
@@ -71,7 +72,7 @@ def run_generators(run: Run, guess: Guess, estimates: list[Guess] | None = None)
         halves = None if estimates is None else estimates[number].halves
         start = None if run.stop() else _start(run, model, dataclasses.replace(guess, halves=halves), number)
         if start is None:
-            return {START: guess}, INTERRUPTED
+            return {}, INTERRUPTED
         starts.append(start)
     if settings.members > 1:
         solver = EnsembleSolver(member, settings.members, members_at_once(run.config, run.problem))

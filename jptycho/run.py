@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,8 +148,9 @@ def _facts(run: Run) -> dict[str, Any]:
     ):
         digest.update(np.ascontiguousarray(array).tobytes())
     if problem.unknowns or problem.setup.effects:
-        unknowns = sorted((name, repr(unknown)) for name, unknown in problem.unknowns.items())
-        digest.update(repr((unknowns, problem.setup.effects)).encode())
+        with np.printoptions(threshold=sys.maxsize):
+            more = repr((sorted(problem.unknowns.items()), problem.setup.effects))
+        digest.update(re.sub(r" at 0x[0-9a-f]+", "", more).encode())  # another process has other addresses
     settings = run.config.model_dump(exclude={"output": True, "data": {"file"}, "dgp": {"start_file"}}, mode="json")
     return {"configuration": settings, "data": digest.hexdigest()}
 

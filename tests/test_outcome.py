@@ -169,3 +169,14 @@ def test_a_refined_tilt_is_written_and_a_later_run_starts_from_it(tmp_path, smal
         np.testing.assert_allclose(found, result.attributes["tilt"], rtol=1e-5)
     stated = prepare(small_scan, dataclasses.replace(spec, tilt=(1.0, -2.0)))
     np.testing.assert_allclose(guess_from_result(stated, back).tilt, [1.0, -2.0])
+    # And a run that refines the other kind goes on from it.
+    other = {"tilt": "global" if tilt == "local" else "local", "tilt_rate": 0.3}
+    dgp = {
+        "start_file": str(tmp_path / "tilted.h5"),
+        "epochs": 1,
+        "object": "pixels",
+        "probe": "pixels",
+        "split": False,
+    }
+    again = jptycho.reconstruct(small_scan, method="dgp", object=slices, refine=other, dgp=dgp)
+    assert (again.tilts is None) == (tilt == "local")

@@ -54,7 +54,8 @@ def modulus_constraint(
 ) -> Complex[Array, "modes y x"]:
     """The nearest exit waves that give a pattern: Ψ' = Ψ √(y / I) where the detector sees.
 
-    Where the detector changes the intensity, I is what it records; then Ψ' gives the pattern only once Ψ = Ψ'.
+    Where the detector changes the intensity, I is what it records; then Ψ' gives the pattern only once Ψ = Ψ'. That
+    converges for local effects, such as a narrow blur or a gain of pixels, and not for one that moves the pattern.
 
     Args:
         exit_waves: ψ of each mode.

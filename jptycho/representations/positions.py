@@ -37,10 +37,11 @@ class FreeTilt:
     local: bool = False
 
     def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
-        """The guess, for every position where tilts are local."""
+        """The guess, for every position where tilts are local, else their mean."""
         del key
-        shape = (len(guess.positions), 2) if self.local else (2,)
-        return jnp.broadcast_to(guess.tilt, shape), None
+        if not self.local:
+            return jnp.mean(jnp.reshape(guess.tilt, (-1, 2)), axis=0), None
+        return jnp.broadcast_to(guess.tilt, (len(guess.positions), 2)), None
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Array:
         """mrad."""

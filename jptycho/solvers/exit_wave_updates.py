@@ -134,9 +134,10 @@ def in_parts(
     spare = parts * size - len(weight)
 
     def split(array: Array) -> Array:
-        return jnp.pad(array, [(0, spare)] + [(0, 0)] * (array.ndim - 1)).reshape(parts, size, *array.shape[1:])
+        # The last item fills up: what is no item at all, such as a row of zeros, need have no finite value.
+        return jnp.concatenate([array, jnp.repeat(array[-1:], spare, axis=0)]).reshape(parts, size, *array.shape[1:])
 
-    folded = (jax.tree.map(split, items), split(weight))
+    folded = (jax.tree.map(split, items), jnp.pad(weight, (0, spare)).reshape(parts, size))
     # On several devices the totals differ from the start: add a zero that does, so that the types agree.
     own = 0 * jnp.sum(weight)
     start = jax.tree.map(lambda x: x + own.astype(x.dtype), start)

@@ -2,15 +2,23 @@
 
 import dataclasses
 import re
+import types
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jptycho
+from jptycho.choices import with_changes
+from jptycho.confirmed import judge_bands
+from jptycho.extension import extended
 from jptycho.outcome import guess_from_result
 from jptycho.preprocess.prepare import prepare
 from jptycho.report.page import write_report
+from jptycho.run import Run, _facts
+from jptycho.solvers.band_gains import frequency_bands
+from jptycho.stages import judged
 
 LEVEL = 0.12
 """Share of the electrons that a uniform background adds."""
@@ -68,8 +76,7 @@ def correlation(result, scan):
 @pytest.mark.parametrize("method", ["pixels", pytest.param("dgp", marks=pytest.mark.slow)])
 def test_an_unknown_of_the_user_is_found_and_written(hazy, method, tmp_path):
     settings = {"method": method, "pixels": {"epochs": 15, "half_sets": False}, "dgp": NETS, "stop": {"held_out": 0.1}}
-    said = []
-    result = jptycho.reconstruct(hazy, **settings, extension=MINE, say=said.append)
+    result = jptycho.reconstruct(hazy, **settings, extension=MINE)
     level = result.extra["background"]
     assert level.shape == (256,)
     assert np.ptp(level) == 0
@@ -116,9 +123,63 @@ def test_it_is_resumed_from_a_checkpoint(hazy, tmp_path):
     (UNKNOWNS, {"pixels": {"solver": "epie"}}, 'unknowns: "epie" optimises object and probe only'),
     (UNKNOWNS, {"pixels": {"optimiser": "lbfgs"}}, 'unknowns: "lbfgs"'),
     ({"probe": UNKNOWNS["background"]}, {}, "unknowns: 'probe' is an unknown of every run"),
+    ({"a/b": UNKNOWNS["background"]}, {}, "unknowns: 'a/b' is no name"),
     ({"background": Background()}, {}, "expected an Unknown"),
     ({"background": jptycho.Unknown(Background(), 0.0)}, {}, "of positive rate"),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused(hazy, unknowns, settings, message):
     with pytest.raises(jptycho.ConfigError, match=message):
         jptycho.reconstruct(hazy, extension=jptycho.Extension(unknowns, EFFECTS), **settings)
+
+
+def halve_above(intensity, row):
+    """A plain function is an effect too."""
+    return intensity * jnp.where(row.position[0] > 20, 0.5, 1.0)
+
+
+class WithoutRepr:
+    """As a user may write it: it shows its address."""
+
+    def init(self, key, guess):
+        return jnp.zeros(()), jnp.ones_like(guess.positions[:, 0])
+
+    def apply(self, params, constants, key):
+        return constants * params
+
+
+def test_a_checkpoint_knows_functions_by_name_and_not_by_address(hazy):
+    def facts_with(effect):
+        extension = jptycho.Extension({"x": jptycho.Unknown(WithoutRepr(), 0.1)}, (effect,))
+        problem = extended(prepare(hazy), extension)
+        return _facts(Run(with_changes(None, {}), problem, problem, print, print, print, bool, None, 0.0))
+
+    def halve_below(intensity, row):
+        return 0.5 * intensity
+
+    copy = types.FunctionType(halve_above.__code__, globals(), "halve_above")
+    assert repr(copy) != repr(halve_above)
+    assert facts_with(copy) == facts_with(halve_above)
+    assert facts_with(halve_below) != facts_with(halve_above)
+
+
+@dataclasses.dataclass(frozen=True)
+class Divide:
+    """Finite for what a row holds, and for no row of zeros."""
+
+    def __call__(self, intensity, row):
+        return intensity / row.extra["background"]
+
+
+@pytest.mark.parametrize("patterns", [96, 100])
+def test_what_fills_up_a_part_is_a_row_that_there_is(hazy, patterns):
+    """Parts of the validation and of the bands do not divide 100 patterns."""
+    counts, positions = hazy.read().reshape(256, 32, 32)[:patterns], hazy.positions[:patterns]
+    scan = jptycho.from_arrays(counts, hazy.calibration, positions)
+    extension = jptycho.Extension({"background": jptycho.Unknown(Background(1.0), 1e-2)}, (Divide(),))
+    problem = extended(prepare(scan), extension)
+    mesh = jptycho.make_mesh(jax.devices()[:1])
+    assert np.isfinite(judged(problem, "poisson", mesh, problem.guess))
+    bands = jnp.asarray(frequency_bands(problem.guess.coverage.shape, problem.setup.grid.sampling, 4), jnp.float32)
+    losses = judge_bands("poisson", problem.guess, bands, problem)
+    assert np.isfinite(losses.slope).all()
+    assert np.isfinite(losses.curvature).all()
