@@ -171,12 +171,7 @@ def test_a_refined_tilt_is_written_and_a_later_run_starts_from_it(tmp_path, smal
     np.testing.assert_allclose(guess_from_result(stated, back).tilt, [1.0, -2.0])
     # And a run that refines the other kind goes on from it.
     other = {"tilt": "global" if tilt == "local" else "local", "tilt_rate": 0.3}
-    dgp = {
-        "start_file": str(tmp_path / "tilted.h5"),
-        "epochs": 1,
-        "object": "pixels",
-        "probe": "pixels",
-        "split": False,
-    }
+    small = {"epochs": 1, "levels": 1, "filters": 4, "probe": "pixels", "pretrain_steps": 3, "finish_epochs": 0}
+    dgp = {**small, "split": False, "start_file": str(tmp_path / "tilted.h5")}
     again = jptycho.reconstruct(small_scan, method="dgp", object=slices, refine=other, dgp=dgp)
     assert (again.tilts is None) == (tilt == "local")
