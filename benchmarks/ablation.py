@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--rates", action="store_true", help="learning rates instead, of the DGP and of pixels")
     options = parser.parse_args()
     use_cpu_cores(choose_cpu_devices(print))
-    from record import load, save
+    from record import load, made_by, save
 
     file = "rates" if options.rates else "ablation"
     for name in options.scans:
@@ -179,7 +179,7 @@ def main() -> None:
                 row = run(scan, {**specimen, **settings})
             if not options.rates:
                 row["parameters"] = parameters(settings["dgp"], specimen["object"].get("slices", 1))
-            save(file, {**load(file), f"{name}: {label}": row})
+            save(file, {**load(file), f"{name}: {label}": row | made_by()})
             print(f"{name:10} {label:44}", row, flush=True)
 
 

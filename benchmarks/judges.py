@@ -6,7 +6,9 @@ Every judge sees the images of the epochs of the networks and the held-out tenth
 that of the result. *Likelihood*, *squares* (the misfit Σ (y - λ)², which is unbiased up to a constant) and
 *amplitudes*: of the held-out electrons. *After the gains*: the likelihood once each band is as strong as they confirm;
 it is compared by the SSIM of the image with those gains. *Correlation*: of the image with an unfiltered estimate that
-pixels make from the held-out electrons alone, each frequency weighted by the ring correlation of the half sets.
+pixels make from the held-out electrons alone in a few epochs, each frequency weighted by the ring correlation of the
+half sets; shifts and ramps between the two are not undone. *Run, with gains*: what the run chose, by the ruler of *after
+the gains*.
 *Smoothed*: the mean likelihood of five epochs. *Run*: what the run itself chose by. *Last*: no judge.
 """
 
@@ -32,12 +34,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     options = parser.parse_args()
     use_cpu_cores(choose_cpu_devices(print))
-    from record import load, save
+    from record import load, made_by, save
 
     for case in options.cases:
         name, dose = case.split(":")
         row = misses(name, float(dose), options.seed)
-        save("judges", {**load("judges"), f"{name}, {dose} e/A^2, seed {options.seed}": row})
+        save("judges", {**load("judges"), f"{name}, {dose} e/A^2, seed {options.seed}": row | made_by()})
         print(name, dose, row, flush=True)
     rows = list(load("judges").values())
     for judge in rows[0]["missed"] if rows else ():
@@ -52,7 +54,9 @@ def misses(name: str, dose: float, seed: int) -> dict[str, Any]:
 
     case, scan, images = CASES[name, "small"], recording(name, "small", dose, seed), []
     thick = {"slices": case.slices, "slice_thickness": case.slice_thickness} if case.slices > 1 else {}
-    rows, result = scored_run(scan, images, method="dgp", object=thick, seed=seed)
+    # The probe of the result must not have seen the electrons that judge.
+    stop = {"all_electrons": False}
+    rows, result = scored_run(scan, images, method="dgp", object=thick, seed=seed, stop=stop)
     epochs = [n for n, row in enumerate(rows) if row["stage"] == "dgp"]
     images, rows = [images[n] for n in epochs], [rows[n] for n in epochs]
     judge = judge_of(scan, thick, seed, result)
@@ -76,6 +80,7 @@ def misses(name: str, dose: float, seed: int) -> dict[str, Any]:
     plain = [row["ssim"] for row in rows]
     missed = {label: round(max(plain) - plain[n], 4) for label, n in choices.items()}
     missed["after the gains"] = round(max(gained) - gained[choices["after the gains"]], 4)
+    missed["run, with gains"] = round(max(gained) - gained[choices["run"]], 4)
     best = {"best SSIM": max(plain), "best SSIM with gains": round(max(gained), 4)}
     chosen = {"gained": round(gained[choices["run"]], 4), "epochs": {k: n + 1 for k, n in choices.items()}}
     return {**best, "missed": missed, **chosen}
