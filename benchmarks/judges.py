@@ -4,12 +4,12 @@
 
 Every judge sees the images of the epochs of the networks and the held-out tenth of the electrons, all with one probe,
 that of the result. *Likelihood*, *squares* (the misfit Σ (y - λ)², which is unbiased up to a constant) and
-*amplitudes*: of the held-out electrons. *After the gains*: the likelihood once each band is as strong as they confirm;
-it is compared by the SSIM of the image with those gains. *Correlation*: of the image with an unfiltered estimate that
-pixels make from the held-out electrons alone in a few epochs, each frequency weighted by the ring correlation of the
-half sets; shifts and ramps between the two are not undone. *Run, with gains*: what the run chose, by the ruler of *after
-the gains*.
-*Smoothed*: the mean likelihood of five epochs. *Run*: what the run itself chose by. *Last*: no judge.
+*amplitudes*: of the held-out electrons. *After the gains*: the likelihood once each band is as strong as they
+confirm; it is compared by the SSIM of the image with those gains. *Correlation*: of the image with an unfiltered
+estimate that pixels make from the held-out electrons alone in a few epochs, each frequency weighted by the ring
+correlation of the half sets; shifts and ramps between the two are not undone. *Smoothed*: the mean likelihood of five
+epochs. *Run*: what the run itself chose by; *run, with gains* the same choice by the ruler of *after the gains*.
+*Last*: no judge.
 """
 
 from __future__ import annotations
