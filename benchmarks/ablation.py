@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jptycho import half_sets, priors
-from jptycho.devices import choose_cpu_devices
 from jptycho.diagnostics import half_set_filter
 from jptycho.parallel import use_cpu_cores
+from jptycho.preprocess.cpu_devices import choose_cpu_devices
+from jptycho.reconstruction import deep_prior, half_sets
 from jptycho.representations import generators
 
 SIDE, SEED = 32, 5
@@ -91,7 +91,7 @@ def small_scan(name: str) -> tuple[Any, dict[str, Any]]:
 def changed(label: str) -> Iterator[None]:
     """The package as a row without a setting of its own asks for."""
     if label == "probe held":
-        solver = priors.prior_solver
+        solver = deep_prior.prior_solver
         held = lambda *args: dataclasses.replace(solver(*args), probe_rate=0.0)  # noqa: E731
         with mock.patch.object(priors, "prior_solver", held):
             yield
@@ -134,7 +134,7 @@ def run(scan: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """Scores of the result and of its best epoch, and CPU seconds."""
     from cases import numbers, scored_run
 
-    from jptycho.demo import score
+    from jptycho.cli.demo import score
 
     rows, result = scored_run(scan, **settings)
     return {
@@ -150,8 +150,8 @@ def parameters(changes: dict[str, Any], slices: int) -> int:
     import jax
     import jax.numpy as jnp
 
-    from jptycho.choices import with_changes
-    from jptycho.representations.networks import UNet, UNetSpec, parameter_count
+    from jptycho.reconstruction.auto import with_changes
+    from jptycho.representations.networks.unet import UNet, UNetSpec, parameter_count
 
     dgp = with_changes(None, {"dgp": changes}).dgp
     spec = UNetSpec(
@@ -190,7 +190,7 @@ def ablation(rows: list[str]) -> dict[str, dict[str, Any]]:
 
 def rates() -> dict[str, dict[str, Any]]:
     """Settings with both learning rates times a factor."""
-    from jptycho.choices import with_changes
+    from jptycho.reconstruction.auto import with_changes
 
     dgp = with_changes(None, {}).dgp
     found: dict[str, dict[str, Any]] = {}

@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
+from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
 DOSES = (200.0, 500.0, 1e4)
 PLAIN = {"amplitude": 0.0, "epochs": 60, "schedule": "constant"}
@@ -43,7 +43,7 @@ def main() -> None:
     from cases import recordings, scored
     from record import load, save
 
-    from jptycho.demo import SLICES
+    from jptycho.cli.demo import SLICES
 
     found: dict[str, Any] = load("baseline")
     for (dose, _), scan in recordings(tuple(options.doses), (0,)).items():

@@ -43,8 +43,8 @@ def scored_run(scan: Any, snapshots: list[Any] | None = None, **settings: Any) -
     from record import cpu_seconds
 
     import jptycho
-    from jptycho.config import Config
-    from jptycho.demo import score
+    from jptycho.cli.demo import score
+    from jptycho.config.run import Config
     from jptycho.settings import parse
 
     jax.clear_caches()

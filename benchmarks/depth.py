@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
+from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
 SLICES, THICKNESS, SAMPLING, DOSE = 8, 20.0, 0.3, 1e6
 RUNS: dict[str, dict[str, Any]] = {

@@ -13,8 +13,8 @@ import argparse
 import dataclasses
 from typing import Any
 
-from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
+from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
 
 def main() -> None:
@@ -44,9 +44,9 @@ def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
     from cases import numbers
 
     import jptycho
-    from jptycho.demo import score
+    from jptycho.cli.demo import score
     from jptycho.diagnostics.half_set_filter import half_set_filter
-    from jptycho.preprocess.thin import halve
+    from jptycho.preprocess.thinning import halve
     from jptycho.solvers.ensemble import EnsembleSolver
 
     case, scan = CASES[name, "small"], recording(name, "small", dose, seed)
@@ -55,7 +55,9 @@ def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
     run = run_of(scan, thick, seed)
     run = dataclasses.replace(run, halves=[halve(run.problem, seed)], started=time.perf_counter())
     found, weighted, gained = steps(run, epochs)
-    with mock.patch("jptycho.half_sets._solver", lambda run, member, members, epochs: EnsembleSolver(member, members)):
+    with mock.patch(
+        "jptycho.reconstruction.half_sets._solver", lambda run, member, members, epochs: EnsembleSolver(member, members)
+    ):
         _, weighted_apart, gained_apart = steps(run, epochs)
     assert found.members is not None
     images = {
@@ -73,7 +75,7 @@ def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
 def steps(run: Any, epochs: int) -> tuple[Any, Any, Any]:
     """Both halves, what the filter makes of them, and that with the gains."""
     from jptycho.diagnostics.half_set_filter import half_set_filter
-    from jptycho.half_sets import combine_halves, estimate_halves
+    from jptycho.reconstruction.half_sets import combine_halves, estimate_halves
 
     found, _ = estimate_halves(run, run.problem.guess, epochs)
     return found, half_set_filter(*arguments(run, found)).mean[:, 0], combine_halves(run, found, 0).object[:, 0]
@@ -86,8 +88,8 @@ def arguments(run: Any, found: Any) -> tuple[Any, ...]:
 
 def run_of(scan: Any, thick: dict[str, Any], seed: int) -> Any:
     """A run that nothing has been done in."""
-    from jptycho.choices import effective, prepare_from_config, with_changes
-    from jptycho.run import Run
+    from jptycho.reconstruction.auto import effective, prepare_from_config, with_changes
+    from jptycho.reconstruction.run import Run
 
     config = with_changes(None, {"object": thick, "seed": seed})
     whole = prepare_from_config(config, scan)

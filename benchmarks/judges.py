@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
+from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
 SMOOTH = 5  # epochs
 ESTIMATE = 6  # epochs of pixels on the held-out electrons
@@ -90,7 +90,7 @@ def ssim(result: Any, phase: Any, scan: Any) -> float:
     """Of a phase (slices, Y, X) with the truth."""
     from cases import numbers
 
-    from jptycho.demo import score
+    from jptycho.cli.demo import score
 
     return numbers(score(result, phase, scan.truth))["ssim"]
 
@@ -100,11 +100,11 @@ def judge_of(scan: Any, thick: dict[str, Any], seed: int, result: Any) -> Any:
     import jax.numpy as jnp
     from half_sets import run_of
 
-    from jptycho.confirmed import confirm_bands
     from jptycho.parallel import make_mesh
-    from jptycho.pixel_stages import estimate_by_pixels
-    from jptycho.preprocess.thin import hold_out
-    from jptycho.stages import judged
+    from jptycho.preprocess.thinning import hold_out
+    from jptycho.reconstruction.confirmed import confirm_bands
+    from jptycho.reconstruction.pixel_stages import estimate_by_pixels
+    from jptycho.reconstruction.stages import judged
 
     mesh, run = make_mesh(), run_of(scan, thick, seed)
     _, held, _ = hold_out(run.problem, float(run.config.stop.held_out or 0.1), seed)
@@ -140,9 +140,9 @@ def ring_weights(scan: Any, thick: dict[str, Any], seed: int, shape: tuple[int, 
     from half_sets import arguments, run_of
 
     from jptycho.diagnostics.half_set_filter import half_set_filter
-    from jptycho.half_sets import estimate_halves
     from jptycho.optics.frequencies import host_frequencies
-    from jptycho.preprocess.thin import halve
+    from jptycho.preprocess.thinning import halve
+    from jptycho.reconstruction.half_sets import estimate_halves
 
     run = run_of(scan, thick, seed)
     run = dataclasses.replace(run, halves=[halve(run.problem, seed)], started=time.perf_counter())

@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
+from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
 DOSES = (1e2, 1e3, 1e4)
 SEEDS = (0, 1)
@@ -27,7 +27,7 @@ def main() -> None:
     from cases import recordings, scored
     from record import load, save
 
-    from jptycho.demo import SLICES
+    from jptycho.cli.demo import SLICES
 
     scans = recordings(tuple(doses), SEEDS)
     found: dict[str, Any] = load("losses")

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
+from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
 TV = 0.1  # weight of the total variation, from which the best is looked for in factors of two
 JUDGED = {"held_out": 0.1, "patience": 6}
@@ -152,7 +152,7 @@ def evaluate(name: str, size: str, scan: Any, settings: dict[str, Any], label: s
     from acquire import CACHE
     from cases import first, numbers, scored_run
 
-    from jptycho.demo import score
+    from jptycho.cli.demo import score
 
     rows, result = scored_run(scan, **settings)
     judged = [row for row in rows if row["held_out"] is not None]

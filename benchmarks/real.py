@@ -12,8 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
+from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
 CONFIGS = Path(__file__).parent / "real"
 
@@ -32,7 +32,7 @@ def main() -> None:
     from record import Clock, save
 
     import jptycho
-    from jptycho.config import Config
+    from jptycho.config.run import Config
     from jptycho.report.page import write_report
     from jptycho.settings import parse
 

@@ -36,7 +36,7 @@ def scores(name: str, size: str, dose: float, seed: int, phase: np.ndarray) -> d
     from cases import numbers
     from priors import resolution
 
-    from jptycho.demo import score
+    from jptycho.cli.demo import score
     from jptycho.preprocess.prepare import field_of_view, prepare
 
     scan = recording(name, size, dose, seed)

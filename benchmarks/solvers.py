@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from jptycho.devices import choose_cpu_devices
 from jptycho.parallel import use_cpu_cores
+from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
 EPOCHS = 80
 PLAIN = {"amplitude": 0.0, "schedule": "constant"}
@@ -61,7 +61,7 @@ def main() -> None:
     from cases import recordings, scored
     from record import load, save
 
-    from jptycho.demo import SLICES
+    from jptycho.cli.demo import SLICES
 
     scan = recordings((1e4,), (0,))[1e4, 0]
     found: dict[str, Any] = load("solvers") if only else {}

@@ -5,18 +5,16 @@ The physics: :class:`Fields`, :class:`Setup`, :func:`predict`. Everything below 
 settings except the readers, writers and ``reconstruct``.
 """
 
-from jptycho import interruption  # noqa: F401
-from jptycho.config import Config, load_config
+from jptycho.cli import interruption  # noqa: F401
+from jptycho.config.run import Config, load_config
 from jptycho.data.dataset import Calibration, Dataset4D, from_arrays
-from jptycho.data.readers.door import open_dataset
 from jptycho.data.readers.jptycho_scan import write_scan
+from jptycho.data.readers.open import open_dataset
 from jptycho.data.results import Result, projected_phase, read_result, write_result
-from jptycho.devices import choose_cpu_devices
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import crossing, fourier_ring_correlation, information_limit
 from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.errors import CheckpointError, ConfigError, DivergenceError, FormatError
-from jptycho.extension import Extension
 from jptycho.forward.detector import detect
 from jptycho.forward.exit_waves import exit_waves
 from jptycho.forward.fields import Fields, ScanFields, Setup
@@ -24,15 +22,17 @@ from jptycho.forward.model import predict, predict_batch
 from jptycho.objective.penalties import Penalty
 from jptycho.objective.projections import Projection
 from jptycho.parallel import make_mesh, replicate, use_cpu_cores
-from jptycho.pipeline import reconstruct
 from jptycho.preprocess.automatic import choose_preconditioner
-from jptycho.preprocess.knowledge import known_of
+from jptycho.preprocess.cpu_devices import choose_cpu_devices
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
-from jptycho.preprocess.thin import halve
-from jptycho.pretrain import Pretraining, pretrain
+from jptycho.preprocess.reference import known_of
+from jptycho.preprocess.thinning import halve
+from jptycho.reconstruction.extension import Extension
+from jptycho.reconstruction.reconstruct import reconstruct
 from jptycho.representations.base import Guess, ModelSpec, Unknown, initialise, render
-from jptycho.representations.generators import GeneratedObject, GeneratedProbe
-from jptycho.representations.networks import PARITY, UNetSpec
+from jptycho.representations.generated import GeneratedObject, GeneratedProbe
+from jptycho.representations.networks.pretraining import Pretraining, pretrain
+from jptycho.representations.networks.unet import PARITY, UNetSpec
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
 from jptycho.simulate.scan import simulate_gold
 from jptycho.solvers.base import Solver, State, distribute, epoch, init_state

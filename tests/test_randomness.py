@@ -7,11 +7,11 @@ import jax
 import numpy as np
 
 import jptycho
-from jptycho import half_sets, priors
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.prepare import prepare
-from jptycho.preprocess.thin import halve, hold_out
+from jptycho.preprocess.thinning import halve, hold_out
 from jptycho.randomness import named_key, named_seed
+from jptycho.reconstruction import half_sets
 from jptycho.representations.base import ModelSpec, initialise, render_channels
 from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.solvers import gradient

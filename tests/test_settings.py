@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jptycho.choices import check_config, with_changes
-from jptycho.config import Config, load_config
+from jptycho.config.run import Config, load_config
 from jptycho.errors import ConfigError, FormatError
+from jptycho.reconstruction.auto import check_config, with_changes
 from jptycho.settings import parse, to_toml
 from jptycho.simulate.scan import GoldSettings
 

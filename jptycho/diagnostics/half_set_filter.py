@@ -21,7 +21,7 @@ from scipy.fft import dct
 from jptycho.errors import ConfigError
 from jptycho.forward.patches import shift_ramp
 from jptycho.optics.frequencies import ring_numbers, ring_totals
-from jptycho.representations.kinds import weighted_plane
+from jptycho.representations.object_kinds import weighted_plane
 from jptycho.types import Array, Float, pytree
 
 RADIUS = 2.5

@@ -6,7 +6,7 @@ import math
 
 import jax.numpy as jnp
 
-from jptycho.objective.known import Channels, Known, Modes
+from jptycho.objective.reference import Channels, Known, Modes
 from jptycho.optics.frequencies import spatial_frequencies
 from jptycho.types import Array, Float, Grid
 

@@ -3,7 +3,7 @@
 Each compares the predicted with the measured pattern, both as fractions of the average pattern's electrons, pixel by
 pixel. All are normalised alike: times the electrons of an average pattern they are negative log-likelihoods, so near a
 good model they agree, and a rate or weight carries over from one to another, and to any count scale, batch or scan.
-Mask and sum are applied in :mod:`jptycho.objective.compose`, in one place.
+Mask and sum are applied in :mod:`jptycho.objective.data_term`, in one place.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from jptycho.forward.fields import Fields
-from jptycho.objective.known import Channels, Known, illuminated_mean
+from jptycho.objective.reference import Channels, Known, illuminated_mean
 from jptycho.objective.roughness import (
     depth_tikhonov,
     depth_variation,

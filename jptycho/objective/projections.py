@@ -13,7 +13,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from jptycho.objective.depth import depth_blur, identical_slices, missing_wedge, missing_wedge_ptychoshelves
-from jptycho.objective.known import Channels, Known, Modes
+from jptycho.objective.reference import Channels, Known, Modes
 from jptycho.optics.frequencies import spatial_frequencies
 from jptycho.optics.waves import intensity
 from jptycho.types import Array, Grid

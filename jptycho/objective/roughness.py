@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jptycho.objective.known import Known, illuminated_mean
+from jptycho.objective.reference import Known, illuminated_mean
 from jptycho.types import Array, Float
 
 SMOOTH = 1e-3

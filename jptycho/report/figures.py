@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from jptycho.data.results import Result, projected_phase
-from jptycho.run import HALVES, PIXELS
+from jptycho.reconstruction.run import HALVES, PIXELS
 from jptycho.types import Float
 
 BAR_FRACTION = 0.25  # of the image's width that a scale bar takes at most

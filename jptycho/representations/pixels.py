@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jptycho.optics.frequencies import spatial_frequencies
 from jptycho.representations.base import Guess
-from jptycho.representations.kinds import constrain, unconstrain
+from jptycho.representations.object_kinds import constrain, unconstrain
 from jptycho.types import Array, Complex, Float, Grid
 
 

@@ -19,7 +19,7 @@ from jax.sharding import Mesh
 
 from jptycho.forward.fields import Fields, ScanFields
 from jptycho.forward.model import predict
-from jptycho.objective.compose import as_fractions, noise_of
+from jptycho.objective.data_term import as_fractions, noise_of
 from jptycho.objective.losses import LOSSES
 from jptycho.optics.frequencies import host_frequencies
 from jptycho.parallel import sum_over_shards

@@ -14,8 +14,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import Fields, ScanFields, Setup
-from jptycho.objective.known import Known
 from jptycho.objective.projections import SOFT_EQUIVALENT, Projection, project, touched_by
+from jptycho.objective.reference import Known
 from jptycho.parallel import replicate, shard
 from jptycho.representations.base import Assignable, ModelSpec, render, render_channels
 from jptycho.types import Array, Float, Shaped, pytree

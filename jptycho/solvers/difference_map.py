@@ -15,7 +15,7 @@ from jptycho.forward.detector import modulus_constraint
 from jptycho.forward.exit_waves import exit_waves, window_at
 from jptycho.forward.fields import Fields, Setup
 from jptycho.forward.patches import fourier_shift
-from jptycho.objective.compose import as_fractions
+from jptycho.objective.data_term import as_fractions
 from jptycho.objective.projections import Projection
 from jptycho.optics.waves import intensity
 from jptycho.representations.base import ModelSpec

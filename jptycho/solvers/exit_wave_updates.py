@@ -18,7 +18,7 @@ from jptycho.forward.detector import detect
 from jptycho.forward.exit_waves import Window, window_at
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.multislice import incident_waves
-from jptycho.objective.compose import noise_of
+from jptycho.objective.data_term import noise_of
 from jptycho.objective.losses import amplitude_loss, squared_error
 from jptycho.representations.base import COMPLEX, POTENTIAL, Assignable, ModelSpec
 from jptycho.representations.pixels import ChannelObject

@@ -11,7 +11,7 @@ import optax
 from jax.sharding import Mesh
 
 from jptycho.forward.fields import Fields, ScanFields
-from jptycho.objective.compose import batch_loss
+from jptycho.objective.data_term import batch_loss
 from jptycho.objective.losses import LOSSES
 from jptycho.objective.penalties import Penalty, total_penalty
 from jptycho.objective.projections import Projection

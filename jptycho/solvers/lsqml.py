@@ -14,7 +14,7 @@ from jptycho.forward.exit_waves import Window
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.multislice import multislice
 from jptycho.forward.patches import crop, fourier_shift
-from jptycho.objective.compose import as_fractions
+from jptycho.objective.data_term import as_fractions
 from jptycho.objective.projections import Projection
 from jptycho.optics.waves import intensity
 from jptycho.parallel import sum_over_shards

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jptycho.forward.detector import modulus_constraint
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.patches import fourier_shift
-from jptycho.objective.compose import as_fractions
+from jptycho.objective.data_term import as_fractions
 from jptycho.objective.projections import Projection
 from jptycho.optics.waves import intensity
 from jptycho.parallel import sum_over_shards

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.model import predict
-from jptycho.objective.compose import batch_loss, noise_of
+from jptycho.objective.data_term import batch_loss, noise_of
 from jptycho.objective.losses import LOSSES
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import transmission

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.choices import check_config, effective, with_changes
+from jptycho.cli.demo import score
 from jptycho.data.dataset import from_arrays
-from jptycho.demo import score
 from jptycho.preprocess.prepare import prepare
-from jptycho.words import objective_in_words
+from jptycho.reconstruction.auto import check_config, effective, with_changes
+from jptycho.reconstruction.summary import objective_in_words
 
 THREE = {"slices": 3, "slice_thickness": 6.0}
 COMPLEX = {"kind": "complex", **THREE}

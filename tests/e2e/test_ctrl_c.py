@@ -50,7 +50,7 @@ def interrupt(arguments, ready, times=1, delay=0.0):
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.7])
-@pytest.mark.parametrize("ready", ["jptycho.interruption", "jptycho.progress"])
+@pytest.mark.parametrize("ready", ["jptycho.cli.interruption", "jptycho.cli.progress"])
 def test_ctrl_c_before_anything_is_written_is_one_line(run_file, delay, ready):
     """While modules are loaded, the scan is read, the first epoch is compiled."""
     folder = run_file(100_000)
@@ -64,7 +64,7 @@ def test_ctrl_c_before_anything_is_written_is_one_line(run_file, delay, ready):
 
 TWICE = """
 import os, signal, sys
-from jptycho import cli
+from jptycho.cli import main as cli
 def epoch(self, record):
     for _ in range(2 * (record.epoch == 3)):
         os.kill(os.getpid(), signal.SIGINT)
@@ -89,5 +89,5 @@ def test_ctrl_c_twice_is_one_line_and_the_same_command_goes_on(run_file):
 
 
 def test_ctrl_c_during_a_simulation_leaves_no_file(tmp_path):
-    code, said = interrupt(["simulate", tmp_path / "scan.h5"], "jptycho.progress", 1, 0.2)
+    code, said = interrupt(["simulate", tmp_path / "scan.h5"], "jptycho.cli.progress", 1, 0.2)
     assert (code, said[-1], list(tmp_path.iterdir())) == (130, "interrupted: nothing was written", [])

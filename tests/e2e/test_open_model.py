@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.choices import with_changes
-from jptycho.confirmed import judge_bands
-from jptycho.extension import extended
-from jptycho.outcome import guess_from_result
 from jptycho.preprocess.prepare import prepare
+from jptycho.reconstruction.auto import with_changes
+from jptycho.reconstruction.confirmed import judge_bands
+from jptycho.reconstruction.extension import extended
+from jptycho.reconstruction.outcome import guess_from_result
+from jptycho.reconstruction.run import Run, _facts
+from jptycho.reconstruction.stages import judged
 from jptycho.report.page import write_report
-from jptycho.run import Run, _facts
 from jptycho.solvers.band_gains import frequency_bands
-from jptycho.stages import judged
 
 LEVEL = 0.12
 """Share of the electrons that a uniform background adds."""

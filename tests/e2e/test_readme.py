@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 import jptycho
-from jptycho.choices import check_config
-from jptycho.config import Config
+from jptycho.config.run import Config
+from jptycho.reconstruction.auto import check_config
 from jptycho.settings import parse
 
 reconstruct = jptycho.reconstruct

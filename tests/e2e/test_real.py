@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.config import Config, load_config
+from jptycho.config.run import Config, load_config
 from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.settings import parse
 

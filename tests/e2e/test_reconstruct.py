@@ -14,8 +14,8 @@ import pytest
 from scipy import ndimage
 
 import jptycho
+from jptycho.cli.demo import score
 from jptycho.data.dataset import from_arrays
-from jptycho.demo import score
 from jptycho.forward.fields import Fields, ScanFields
 from jptycho.forward.model import predict_batch
 from jptycho.preprocess.prepare import prepare

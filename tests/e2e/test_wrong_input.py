@@ -129,7 +129,11 @@ def test_good_input_of_the_same_kind_passes(folder):
 def test_simulate_and_print_config(folder):
     def call(*arguments):
         return subprocess.run(
-            [sys.executable, "-m", "jptycho.cli", *arguments], capture_output=True, text=True, check=False, cwd=folder
+            [sys.executable, "-m", "jptycho.cli", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
         )
 
     done = call("simulate", "sim.h5", "--dose", "-3")

@@ -1,0 +1,5 @@
+"""``python -m jptycho.cli``."""
+
+from jptycho.cli.main import main
+
+main()

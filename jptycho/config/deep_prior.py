@@ -1,0 +1,70 @@
+"""The table that says how the deep generative priors are built, pre-trained and optimised."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from jptycho.config.pixels import AUTO
+from jptycho.settings import Count, NotNegative, Positive, Section
+
+Unknown = Literal["network", "pixels"]
+
+
+class DGPConfig(Section):
+    """``[dgp]``: the deep generative priors."""
+
+    object: Unknown = Field("network", description="what stands for the object")
+    probe: Unknown | Literal["auto"] = Field(
+        AUTO, description="what stands for the probe; auto: a network where it is noisy, pixels at high dose"
+    )
+    epochs: int = Field(24, ge=1, description="times that every pattern is seen, unless it stops by itself before")
+    start: Literal["pixels", "dpc", "parallax", "random"] = Field(
+        "pixels",
+        description="estimate to pre-train on: some epochs of pixels; dpc: differential phase contrast; "
+        "parallax: images of a defocused bright disk, aligned; random: none",
+    )
+    start_epochs: int = Field(12, ge=0, description="epochs of the pixel reconstructions that give the estimate")
+    start_file: str | None = Field(None, description="a result to start from instead")
+    split: bool = Field(
+        True, description="whether each half of the electrons judges what the network makes of the other's estimate"
+    )
+    members: Count = Field(1, description="networks of different seeds and halves; their mean and spread are kept")
+    steps: int = Field(4, ge=1, description="optimiser steps an epoch")
+    micro_batch: int = Field(128, ge=1, description="patterns whose gradients are computed at once")
+    object_rate: Positive = Field(2e-3, description="learning rate of the object's network")
+    probe_rate: Positive = Field(3e-4, description="learning rate of the probe's network; of pixels ten times that")
+    finish_epochs: int = Field(5, ge=0, description="of plain pixels that follow, for what no network found; 0: none")
+    finish_rate: Positive = Field(0.1, description="their learning rates, in those of the pixels")
+    warm_up: int = Field(10, ge=0, description="steps over which the rates rise from zero")
+    average: float = Field(0.9, ge=0, lt=1, description="weight of the past in the running mean of the object")
+    architecture: Literal["unet", "depth", "decoder"] = Field(
+        "unet", description="of the object: unet: slices are channels; depth: an axis of their own; decoder: no encoder"
+    )
+    levels: int = Field(3, ge=1, le=5, description="poolings of the object's network")
+    filters: int = Field(16, ge=1, description="channels of the networks' first level")
+    skips: bool = Field(True, description="whether the encoder's levels are handed to the decoder")
+    norm: bool = Field(True, description="whether channels are normalised over the image")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the networks' arithmetic")
+    residual: bool | Literal["auto"] = Field(
+        AUTO,
+        description="whether the object's network adds to the estimate; auto: where it loses more of it than is noise",
+    )
+    random_input: bool = Field(False, description="whether the object's network sees fixed noise for the estimate")
+    augment: bool = Field(
+        False, description="whether the object's network sees its estimate shifted, mirrored and transposed at random"
+    )
+    preconditioned: bool = Field(False, description="whether the object passes through the pixels' preconditioner")
+    probe_levels: int = Field(2, ge=1, le=5, description="poolings of the probe's U-Net")
+    upsampling: Literal["nearest", "transposed"] = Field("nearest", description="transposed: as in the reference")
+    probe_complex: bool = Field(False, description="complex convolutions for the probe, as in the reference")
+    noise: NotNegative | Literal["auto"] = Field(
+        AUTO, description="of the input, relative to its standard deviation; auto: 0.1, without split more at low dose"
+    )
+    probe_noise: float = Field(0.025, ge=0, description="likewise for the probe")
+    pretrain_steps: int = Field(40, ge=0, description="at most, for the object's network")
+    pretrain_rate: Positive = Field(3e-3, description="learning rate")
+    pretrain_tolerance: Positive = Field(0.1, description="relative error at which pre-training stops")
+    probe_pretrain_steps: int = Field(160, ge=1, description="at most, for the probe's: smaller, less noisy")
+    probe_pretrain_tolerance: Positive = Field(0.05, description="likewise")

@@ -1,0 +1,145 @@
+"""The configuration of a run: every table and key of the TOML file, with its unit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from jptycho.config.constraints import PenaltiesConfig, ProjectionsConfig
+from jptycho.config.deep_prior import DGPConfig
+from jptycho.config.pixels import AUTO, LSQMLConfig, PIEConfig, PixelsConfig, RefineConfig, SetsConfig, StopConfig
+from jptycho.errors import nearest_name
+from jptycho.optics.aberrations import COEFFICIENTS
+from jptycho.settings import Count, NotNegative, Pair, Positive, PositivePair, Section, load_toml, parse
+
+
+class DataConfig(Section):
+    """``[data]``: where the patterns are and how they were recorded. What a jptycho file states may be left out."""
+
+    file: str = Field(description="HDF5, .npy or .npz file; a relative path starts at the TOML file")
+    counts: str | None = Field(None, description="name of the patterns in the file: (slow, fast, y, x) or (scan, y, x)")
+    scan_shape: tuple[Count, Count] | None = Field(None, description="slow and fast steps, where the file does not say")
+    energy: Positive | None = Field(None, description="eV")
+    semiangle_cutoff: Positive | None = Field(None, description="mrad")
+    defocus: float | None = Field(None, description="Å at the middle of the object, positive for underfocus")
+    aberrations: dict[str, float] = Field(
+        default_factory=dict, description="C_nm in Å and phi_nm in rad, besides the defocus"
+    )
+
+    @field_validator("aberrations")
+    @classmethod
+    def _known(cls, value: dict[str, float]) -> dict[str, float]:
+        for name in value:
+            if name not in COEFFICIENTS or name == "C10":
+                hint = " Use data.defocus." if name == "C10" else nearest_name(name, COEFFICIENTS)
+                raise ValueError(f"{name!r} is no coefficient here.{hint}")
+        return value
+
+    step: PositivePair | None = Field(None, description="Å between positions, or two numbers for slow and fast")
+    reciprocal_sampling: PositivePair | None = Field(None, description="Å⁻¹ a detector pixel, or two numbers")
+    angular_sampling: PositivePair | None = Field(
+        None, description="mrad a detector pixel, instead of reciprocal_sampling"
+    )
+    rotation: float | None = Field(
+        None, description="degrees: detector (row, column) = R(rotation) (slow, fast), R = [[cos, -sin], [sin, cos]]"
+    )
+    transpose: bool | None = Field(None, description="whether detector rows run along the fast scan axis")
+    counts_per_electron: Positive | None = Field(
+        None,
+        description="counts that one electron leaves; by default the smallest count if all are its multiples",
+    )
+    read_noise: NotNegative | None = Field(
+        None, description="electrons: standard deviation of a pixel's read-out; 0 for a counting detector"
+    )
+    positions: str | None = Field(
+        None, description="name of an array (scan, 2) along slow and fast axis, turned by rotation; instead of step"
+    )
+    positions_unit: Literal["A", "px"] = Field(
+        "A", description="of that array; px: pixels of the object, of unknown size"
+    )
+    mask: str | None = Field(None, description="name of an array (y, x): weight of each detector pixel, 0 for dead")
+    probe: str | None = Field(None, description="name of a complex array (y, x) or (modes, y, x) to start from")
+
+
+class ObjectConfig(Section):
+    """``[object]``: what is reconstructed."""
+
+    kind: Literal["phase", "potential", "complex"] = Field(
+        "phase", description="phase; potential: phase that is never negative; complex: phase and absorption"
+    )
+    slices: int = Field(1, ge=1, description="slices of the object")
+    slice_thickness: Positive | None = Field(None, description="Å between slices; needed for more than one")
+    band_limit: float | None = Field(None, gt=0, le=1, description="of the propagation, as a fraction of Nyquist")
+    tilt: Pair = Field((0.0, 0.0), description="mrad: slice by slice the beam walks along y and x")
+
+
+class ProbeConfig(Section):
+    """``[probe]``: the illumination."""
+
+    modes: int = Field(1, ge=1, le=12, description="mutually incoherent modes")
+    fixed: bool = Field(False, description="keep the probe as it starts")
+
+
+class OutputConfig(Section):
+    """``[output]``: where the result goes."""
+
+    file: str = Field("result.h5", description="HDF5 result; a relative path starts at the TOML file")
+
+    @field_validator("file")
+    @classmethod
+    def _hdf5(cls, value: str) -> str:
+        if Path(value).suffix not in (".h5", ".hdf5"):
+            raise ValueError(f"expected a name that ends in .h5 or .hdf5, found {value!r}. Rename it.")
+        return value
+
+    report: bool = Field(True, description="write an HTML report and PNG figures beside it")
+    overwrite: bool = Field(False, description="replace an existing result")
+    checkpoint_minutes: float = Field(2.0, ge=0, description="between checkpoints; 0 for one after every epoch")
+
+
+class Config(Section):
+    """A whole run."""
+
+    data: DataConfig
+    method: Literal["pixels", "dgp"] = Field("pixels", description="how object and probe are represented")
+    loss: Literal["auto", "amplitude", "poisson", "anscombe", "intensity", "mixed"] = Field(
+        AUTO, description="auto: poisson for counted electrons, mixed with read-out noise, else amplitude"
+    )
+    seed: int = Field(0, ge=0, description="of batches, networks and noise")
+    object: ObjectConfig = ObjectConfig.model_validate({})
+    probe: ProbeConfig = ProbeConfig.model_validate({})
+    pixels: PixelsConfig = PixelsConfig.model_validate({})
+    pie: PIEConfig = PIEConfig.model_validate({})
+    lsqml: LSQMLConfig = LSQMLConfig.model_validate({})
+    sets: SetsConfig = SetsConfig.model_validate({})
+    stop: StopConfig = StopConfig.model_validate({})
+    refine: RefineConfig = RefineConfig.model_validate({})
+    penalties: PenaltiesConfig = PenaltiesConfig.model_validate({})
+    projections: ProjectionsConfig = ProjectionsConfig.model_validate({})
+    dgp: DGPConfig = DGPConfig.model_validate({})
+    output: OutputConfig = OutputConfig.model_validate({})
+
+
+def load_config(path: Path) -> Config:
+    """Read the configuration of a run; its relative paths are made to start at the file's folder.
+
+    Args:
+        path: of the TOML file.
+
+    Returns:
+        the configuration.
+
+    Raises:
+        ConfigError: anything that is wrong with it.
+        FormatError: a file that cannot be read.
+    """
+    values = load_toml(path)
+    folder = path.resolve().parent
+    values.setdefault("output", {})
+    for section, key, default in (("data", "file", None), ("output", "file", "result.h5"), ("dgp", "start_file", None)):
+        table = values.get(section)
+        if isinstance(table, dict) and isinstance(table.get(key, default), str):
+            table[key] = str(folder / table.get(key, default))
+    return parse(Config, values)

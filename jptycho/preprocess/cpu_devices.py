@@ -1,0 +1,167 @@
+"""How many devices JAX should make of a CPU: as many as make an epoch shorter, found by a measurement once a machine.
+
+Two devices halve the time of an epoch on some machines of two cores and waste half of the work on others, where the
+cores are two threads of one; neither the number of cores nor what a virtual machine says of them tells which.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jptycho.data.dataset import Calibration, from_arrays
+from jptycho.parallel import make_mesh, use_cpu_cores
+from jptycho.preprocess.automatic import choose_micro_batches
+from jptycho.preprocess.prepare import prepare
+from jptycho.representations.base import ModelSpec, initialise
+from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner
+from jptycho.solvers.base import distribute, epoch, init_state
+from jptycho.solvers.gradient import GradientSolver
+
+WORTH = 0.85  # of the time on one device, above which more devices are not worth their work
+SIDE, WINDOW, STEPS, REPEATS = 32, 64, 16, 8
+"""Of the scan that is timed: positions along a side, detector pixels, steps an epoch, epochs."""
+LONGEST = 120  # seconds
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: by its affinity and its control group's quota.
+
+    Returns:
+        at least one.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(allowed, _quota())))
+
+
+def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """Cores' worth of time that the control group grants, version 2 or 1; infinite without a limit."""
+    try:
+        granted, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            granted = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return math.inf
+    try:
+        return float(granted) / float(period) if float(granted) > 0 else math.inf
+    except (ValueError, ZeroDivisionError):
+        return math.inf
+
+
+def choose_cpu_devices(say: Callable[[str], None], cache: Path | None = None) -> int:
+    """Devices to make of the CPU: one, or one for each core where that was measured to be faster here.
+
+    Args:
+        say: told what was chosen and why.
+        cache: file that remembers the measurement; by default in the user's cache folder.
+
+    Returns:
+        the number, for :func:`jptycho.parallel.use_cpu_cores`.
+    """
+    cores = usable_cores()
+    if cores == 1:
+        return 1
+    cache = _default_cache() if cache is None else cache
+    known, machine = _read(cache), f"{_processor()}, {cores} cores, jax {jax.__version__}"
+    if machine not in known:
+        say(f"measuring once whether this machine gains by {cores} devices instead of one")
+        times = [_time_of(devices) for devices in (1, cores)]
+        if None in times:
+            say("the measurement failed; one device is used")
+            return 1
+        known = {**known, machine: times}
+        _write(cache, known)
+    one, many = known[machine]
+    chosen = cores if many < WORTH * one else 1
+    say(f"CPU devices: {chosen} (an epoch on {cores} takes {many / one:.2f} of the time on one, measured here)")
+    return chosen
+
+
+def _default_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "jptycho" / "devices.json"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _read(cache: Path) -> dict[str, list[float]]:
+    """Measurements by machine; none where the file is missing or damaged."""
+    try:
+        known = json.loads(cache.read_text())
+        return {str(name): [float(one), float(many)] for name, (one, many) in known.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _write(cache: Path, known: dict[str, list[float]]) -> None:
+    """Remember measurements; where that is not possible the next run measures again."""
+    part = cache.with_suffix(f".{os.getpid()}.part")
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(known))
+        part.replace(cache)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _time_of(devices: int) -> float | None:
+    """Seconds of an epoch on so many devices, in a process of its own, for JAX fixes them when it starts."""
+    command = [sys.executable, "-m", "jptycho.preprocess.cpu_devices", str(devices)]
+    try:
+        own = {**os.environ, "JAX_PLATFORMS": "cpu"}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONGEST, env=own)
+        return float(done.stdout.split()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+
+
+def time_epoch(devices: int) -> float:
+    """The shortest of some epochs of preconditioned pixels on devices of the CPU.
+
+    Args:
+        devices: how many, shown to JAX before.
+
+    Returns:
+        seconds.
+    """
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(1.0, (SIDE, SIDE, WINDOW, WINDOW)).astype(np.uint8)
+    known = Calibration(300e3, 20.0, defocus=200.0, step=(1.5, 1.5), reciprocal_sampling=(0.04, 0.04))
+    problem, mesh = prepare(from_arrays(counts, known)), make_mesh(jax.devices()[:devices])
+    model = ModelSpec(PixelObject("phase", Preconditioner(10.0, 0.05, problem.setup.grid.sampling)), PixelProbe())
+    parts = choose_micro_batches(SIDE**2 // STEPS, devices, "cpu")
+    solver = GradientSolver(model, "poisson", 1e-2, 1e-2, STEPS, parts)
+    params, constants = initialise(model, jax.random.key(0), problem.guess)
+    data = distribute(problem.counts, problem.setup, mesh)
+    state, times = init_state(solver, mesh, params, constants, jax.random.key(1)), []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        state, metrics = epoch(solver, mesh, state, constants, data)
+        jax.block_until_ready(metrics)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+if __name__ == "__main__":
+    use_cpu_cores(int(sys.argv[1]))
+    sys.stdout.write(f"{time_epoch(int(sys.argv[1])):.6f}\n")

@@ -1,0 +1,299 @@
+"""From a configuration to one without ``auto``, and what contradicts what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jptycho.config.constraints import check_constraints
+from jptycho.config.deep_prior import DGPConfig
+from jptycho.config.pixels import AUTO, GRADIENT
+from jptycho.config.run import Config
+from jptycho.data.dataset import Dataset4D
+from jptycho.data.readers.open import open_dataset
+from jptycho.errors import ConfigError
+from jptycho.preprocess.automatic import (
+    HELD_OUT,
+    SPLIT_NOISE,
+    choose_batch,
+    choose_input_noise,
+    choose_loss,
+    choose_object_rate,
+    choose_preconditioner,
+    choose_probe,
+    choose_probe_rate,
+)
+from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
+from jptycho.reconstruction.build import check_engine, takes_whole_scan
+from jptycho.settings import parse
+
+
+def with_changes(config: Config | None, changes: dict[str, Any]) -> Config:
+    """A configuration with some settings replaced.
+
+    Args:
+        config: to start from; the defaults where None.
+        changes: keys, tables as dictionaries.
+
+    Returns:
+        the new configuration.
+
+    Raises:
+        ConfigError: an unknown key or a wrong value.
+
+    Example:
+        >>> with_changes(None, {"dgp": {"levels": 2}}).dgp.levels
+        2
+    """
+    values = {"data": {"file": ""}} if config is None else config.model_dump(exclude_none=True)
+    for name, change in changes.items():
+        values[name] = {**values.get(name, {}), **change} if isinstance(change, dict) else change
+    return parse(Config, values)
+
+
+def check_config(config: Config) -> None:
+    """Refuse settings that contradict each other, before a file is read.
+
+    Args:
+        config: as given.
+
+    Raises:
+        ConfigError: what contradicts what.
+    """
+    check_engine(config)
+    check_constraints(config)
+    if config.method == "pixels" and config.pixels.half_sets is True and config.stop.held_out not in (AUTO, 0):
+        raise ConfigError(
+            f"pixels.half_sets: the halves judge each other, found stop.held_out = {config.stop.held_out:g} as well. "
+            "Remove one of them."
+        )
+    dgp = config.dgp
+    sources = {config.data.file, dgp.start_file or config.data.file}
+    if config.data.file and Path(config.output.file).resolve() in {Path(source).resolve() for source in sources}:
+        raise ConfigError(f"output.file: {config.output.file!r} is what the run reads. Choose another name.")
+    if config.method == "dgp":
+        _check_dgp(config)
+
+
+def _check_dgp(config: Config) -> None:
+    dgp = config.dgp
+    if (dgp.object, dgp.probe) == ("pixels", "pixels"):
+        raise ConfigError('dgp.object, dgp.probe: both "pixels", so there is no network. Use method = "pixels".')
+    if dgp.object == "pixels" and config.probe.fixed:
+        raise ConfigError(
+            'dgp.object: "pixels", and probe.fixed keeps the probe, so there is no network. Remove one of them.'
+        )
+    _check_input(config)
+    if dgp.members > 1 and not dgp.average:
+        raise ConfigError("dgp.average: 0, but an ensemble's mean is that of running means. Use 0.9, or one member.")
+    if dgp.architecture == "depth" and config.object.slices == 1:
+        raise ConfigError('dgp.architecture: "depth" needs slices to relate. Use "unet", or raise object.slices.')
+    _check_start(config)
+
+
+def _check_input(config: Config) -> None:
+    """Settings of what the object's network sees, that it does not see."""
+    dgp = config.dgp
+    if dgp.random_input or dgp.start == "random":
+        hides = "dgp.random_input" if dgp.random_input else 'dgp.start = "random"'
+        if dgp.residual is True:
+            raise ConfigError(f"dgp.residual: adds to the estimate, which {hides} hides. Remove one of them.")
+        if dgp.augment:
+            raise ConfigError(f"dgp.augment: moves the estimate, which {hides} hides. Remove one of them.")
+    if dgp.augment and (dgp.object == "pixels" or dgp.architecture == "decoder"):
+        blind = 'object = "pixels"' if dgp.object == "pixels" else 'architecture = "decoder"'
+        raise ConfigError(f"dgp.augment: moves what the network sees, and with dgp.{blind} it sees nothing. Remove it.")
+
+
+def _check_start(config: Config) -> None:
+    """Settings that leave no estimate to start from."""
+    dgp = config.dgp
+    if dgp.start != "pixels" and dgp.start_file is not None:
+        raise ConfigError(f'dgp.start: "{dgp.start}", so dgp.start_file would have no effect. Remove one of them.')
+    if dgp.start == "random":
+        return
+    if dgp.pretrain_steps == 0:
+        raise ConfigError(
+            "dgp.pretrain_steps: 0, so the networks would forget the estimate at once. Use pretrain_steps = 40, "
+            'or dgp.start = "random" to begin without one.'
+        )
+    if dgp.start == "pixels" and dgp.start_epochs == 0 and (dgp.start_file is None or dgp.split):
+        raise ConfigError(
+            "dgp.start_epochs: 0, so there is no estimate to pre-train on. Use start_epochs = 12; with dgp.start_file, "
+            "they estimate the object from halves of the electrons: dgp.split = false does without."
+        )
+
+
+def open_from_config(config: Config) -> Dataset4D:
+    """The scan that a configuration names.
+
+    Args:
+        config: of the run.
+
+    Returns:
+        the scan, unread.
+    """
+    options = config.data.model_dump(exclude={"file"}, exclude_none=True)
+    return open_dataset(config.data.file, **options)
+
+
+def prepare_from_config(config: Config, dataset: Dataset4D | None = None) -> Problem:
+    """Open and prepare the scan of a configuration.
+
+    Args:
+        config: of the run.
+        dataset: the scan; the one that ``config.data`` names by default.
+
+    Returns:
+        the problem.
+    """
+    if dataset is None and not config.data.file:
+        raise ConfigError("dataset: missing; give a scan, or a configuration whose data.file names one.")
+    dataset = open_from_config(config) if dataset is None else dataset
+    wanted = config.object
+    spec = ObjectSpec(wanted.kind, wanted.slices, wanted.slice_thickness or 0.0, wanted.tilt, wanted.band_limit)
+    return prepare(dataset, spec, config.probe.modes)
+
+
+def effective(config: Config, problem: Problem) -> Config:
+    """Replace every ``auto`` by what was chosen.
+
+    Args:
+        config: as given.
+        problem: the scan.
+
+    Returns:
+        a configuration without ``auto``.
+
+    Raises:
+        ConfigError: a batch larger than the scan, a filter beyond what the detector holds, a loss that needs electrons.
+    """
+    patterns = len(problem.counts)
+    pixels, chosen = config.pixels, choose_preconditioner(problem)
+    _check_batch(config, patterns)
+    _check_frequencies(config, problem)
+    automatic = patterns if takes_whole_scan(config) else choose_batch(patterns)
+    update = {
+        "batch": automatic if pixels.batch == AUTO else pixels.batch,
+        "object_rate": choose_object_rate(problem) if pixels.object_rate == AUTO else pixels.object_rate,
+        "probe_rate": choose_probe_rate(problem) if pixels.probe_rate == AUTO else pixels.probe_rate,
+        "amplitude": chosen.amplitude if pixels.amplitude == AUTO else pixels.amplitude,
+        "corner": chosen.corner if pixels.corner == AUTO else pixels.corner,
+    }
+    loss = _loss(config, problem)
+    update["half_sets"] = _half_sets(config, problem)
+    instead = problem.undivided and pixels.half_sets == AUTO and pixels.solver == GRADIENT
+    judged = config.method == "dgp" or instead
+    share = (HELD_OUT if judged else 0.0) if config.stop.held_out == AUTO else config.stop.held_out
+    return config.model_copy(
+        update={
+            "loss": loss,
+            "pixels": pixels.model_copy(update=update),
+            "dgp": _priors(config, problem),
+            "stop": config.stop.model_copy(update={"held_out": share}),
+        }
+    )
+
+
+def _priors(config: Config, problem: Problem) -> DGPConfig:
+    """The table of the priors without ``auto``."""
+    dgp, used = config.dgp, config.method == "dgp"
+    split = _splits(config, problem) if used else dgp.split
+    noise = SPLIT_NOISE if split else choose_input_noise(problem)
+    probe = choose_probe(problem, config.probe.fixed, dgp.object) if dgp.probe == AUTO else dgp.probe
+    update = {"noise": noise if dgp.noise == AUTO else dgp.noise, "split": split, "probe": probe}
+    dgp = dgp.model_copy(update=update)
+    if used:
+        _check_levels(dgp, problem)
+    return dgp
+
+
+def _half_sets(config: Config, problem: Problem) -> bool | str:
+    """Whether pixels are reconstructed from half sets; refused where that is asked for and cannot be.
+
+    As given for the priors, which have ``dgp.split`` for that.
+    """
+    wanted = config.pixels.half_sets
+    if config.method != "pixels":
+        return wanted
+    if wanted is True and problem.undivided:
+        raise ConfigError(f"pixels.half_sets: electrons cannot be divided: {problem.undivided}. Set half_sets = false.")
+    held_out = config.stop.held_out not in (AUTO, 0)
+    cannot = problem.undivided or held_out or config.pixels.solver != GRADIENT
+    return not cannot if wanted == AUTO else wanted
+
+
+def _check_levels(dgp: DGPConfig, problem: Problem) -> None:
+    """Refuse a network whose poolings leave less than two pixels of what it renders."""
+    for name, side, levels, used in (
+        ("levels", min(problem.guess.object.shape[-2:]), dgp.levels, dgp.object == "network"),
+        ("probe_levels", min(problem.setup.grid.shape), dgp.probe_levels, dgp.probe == "network"),
+    ):
+        fit = side.bit_length() - 2
+        if used and levels > fit:
+            what = "object canvas" if name == "levels" else "detector, and so the probe's window,"
+            advice = (
+                f"Use at most {fit}" if fit >= 1 else f'Use dgp.{"object" if name == "levels" else "probe"} = "pixels"'
+            )
+            raise ConfigError(
+                f"dgp.{name}: {levels} poolings need {2 ** (levels + 1)} pixels; the {what} has {side}. {advice}."
+            )
+
+
+def _splits(config: Config, problem: Problem) -> bool:
+    """Whether halves of the electrons judge each other: not where they cannot be divided, or nothing is estimated."""
+    dgp = config.dgp
+    estimated = dgp.object == "network" and dgp.start != "random" and not dgp.random_input
+    return dgp.split and estimated and not problem.undivided
+
+
+def _check_batch(config: Config, patterns: int) -> None:
+    batch = config.pixels.batch
+    if batch == AUTO:
+        return
+    if batch > patterns:
+        raise ConfigError(f"pixels.batch: {batch}, but the scan has {patterns} patterns. Use at most {patterns}.")
+    if batch < patterns and takes_whole_scan(config):
+        what = config.pixels.optimiser if config.pixels.solver == GRADIENT else config.pixels.solver
+        raise ConfigError(f"pixels.batch: {batch}, but {what} takes all {patterns} patterns a step. Leave it out.")
+
+
+def _check_frequencies(config: Config, problem: Problem) -> None:
+    nyquist = 0.5 / min(problem.setup.grid.sampling)
+    butterworth = config.projections.butterworth
+    for name, cutoff in (("low_pass", config.projections.low_pass), ("butterworth", butterworth and butterworth[0])):
+        if cutoff and cutoff > nyquist:
+            raise ConfigError(
+                f"projections.{name}: {cutoff:g} Å⁻¹ lies beyond the object's Nyquist frequency, {nyquist:.4g} Å⁻¹. "
+                "It would cut the spectrum's corners at most: lower or remove it."
+            )
+
+
+def _loss(config: Config, problem: Problem) -> str:
+    known = problem.unit.source != "estimated"
+    read_noise = problem.dataset.calibration.read_noise
+    classical = config.method == "pixels" and config.pixels.solver != GRADIENT
+    automatic = "amplitude" if classical else choose_loss(not problem.undivided, read_noise if known else 0.0)
+    loss = automatic if config.loss == AUTO else config.loss
+    if loss == "mixed" and not read_noise:
+        raise ConfigError("data.read_noise: missing; the mixed loss needs the read-out noise in electrons. Add it.")
+    if loss in ("poisson", "anscombe") and problem.counts.min() < 0:
+        raise ConfigError(f'loss: "{loss}" on counts below zero. Use loss = "mixed".')
+    if loss in ("poisson", "anscombe", "mixed") and problem.unit.source == "estimated":
+        raise ConfigError(
+            f'loss: "{loss}" needs electrons, but {problem.undivided}. '
+            'Set data.counts_per_electron to what the detector is known for, or use loss = "amplitude".'
+        )
+    return loss
+
+
+def effective_config(config: Config) -> Config:
+    """The configuration with every ``auto`` replaced, as a run would.
+
+    Args:
+        config: as given.
+
+    Returns:
+        the complete configuration.
+    """
+    return effective(config, prepare_from_config(config))

@@ -1,0 +1,118 @@
+"""What electrons that an estimate was not made from confirm of it: its bands, and which of several is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from jptycho.parallel import make_mesh, replicate
+from jptycho.preprocess.prepare import Problem
+from jptycho.reconstruction.run import Run
+from jptycho.reconstruction.stages import judged
+from jptycho.representations.base import POTENTIAL, Guess, fields_of
+from jptycho.solvers.band_gains import Quadratic, best_gains, frequency_bands, loss_by_band, with_gains
+from jptycho.solvers.base import distribute
+from jptycho.types import Array
+
+
+def keep_confirmed(run: Run, candidates: dict[str, Guess]) -> Guess:
+    """The estimate that predicts best what is held out, each after its bands are as strong as that confirms.
+
+    An estimate whose bands were judged before and one whose were not cannot be compared: the gains are worth more than
+    what networks add.
+
+    Args:
+        run: the run.
+        candidates: by their names; none has seen what is held out.
+
+    Returns:
+        that estimate, with its gains; the first where nothing is held out.
+    """
+    if run.held is None:
+        return next(iter(candidates.values()))
+    mesh, found = make_mesh(), {}
+    for name, guess in candidates.items():
+        confirmed, gains = confirm_bands(run, guess, run.held)
+        found[name] = (judged(run.held, run.config.loss, mesh, confirmed), confirmed, gains)
+    kept = min(found, key=lambda name: found[name][0])
+    losses = ", ".join(f"{loss:.6g} by {name}" for name, (loss, _, _) in found.items())
+    _, guess, gains = found[kept]
+    run.say(f"held-out electrons, bands as strong as they confirm: {losses}; {kept} is kept")
+    run.say(f"held-out electrons confirm {gains_in_words(gains)}")
+    return guess
+
+
+def confirm_bands(run: Run, guess: Guess, judge: Problem) -> tuple[Guess, Array]:
+    """An estimate, each band of it as strong as electrons confirm that it has not seen.
+
+    Slow structure weighs little in the likelihood of a step, and much in the image.
+
+    Args:
+        run: the run.
+        guess: the estimate.
+        judge: the scan by those electrons.
+
+    Returns:
+        the estimate, its members with the same gains; and the gains.
+    """
+    guess = jax.device_put(guess, jax.devices()[0])
+    (rows, columns), sampling = guess.coverage.shape, run.problem.setup.grid.sampling
+    bands = jnp.asarray(frequency_bands((rows, columns), sampling), guess.object.dtype)
+    gains = best_gains(judge_bands(run.config.loss, guess, bands, judge), largest_slow=1.0)
+
+    def strengthen(channels: Array) -> Array:
+        return admitted(run.config.object.kind, with_gains(channels, bands, gains))
+
+    members = None if guess.members is None else jnp.stack([strengthen(member) for member in guess.members])
+    return dataclasses.replace(guess, object=strengthen(guess.object), members=members), gains
+
+
+def judge_bands(loss: str, guess: Guess, bands: Array, judge: Problem) -> Quadratic:
+    """How electrons that an estimate has not seen judge each band of it.
+
+    Args:
+        loss: one of ``LOSSES``.
+        guess: the estimate.
+        bands: of :func:`jptycho.solvers.band_gains.frequency_bands`.
+        judge: the scan by those electrons.
+
+    Returns:
+        the loss as a function of the bands' gains.
+    """
+    mesh = make_mesh()
+    shared = replicate(mesh, (guess.object, fields_of(guess), bands))
+    losses = loss_by_band(mesh, loss, *shared, distribute(judge.counts, judge.setup, mesh))
+    return jax.device_put(losses, jax.devices()[0])
+
+
+def admitted(kind: str, channels: Array) -> Array:
+    """Channels that the object's kind admits: filters make no phase of a potential negative, nor any absorption.
+
+    Args:
+        kind: one of ``OBJECT_KINDS``.
+        channels: phase in rad and absorption (slices, channels, Y, X).
+
+    Returns:
+        the channels.
+    """
+    if kind == POTENTIAL:
+        return jnp.maximum(channels, 0.0)
+    return channels.at[:, 1:].set(jnp.maximum(channels[:, 1:], 0.0))
+
+
+def gains_in_words(gains: Array) -> str:
+    """The gains of bands, as a run says them.
+
+    Args:
+        gains: of each band, the coarsest first.
+
+    Returns:
+        words.
+
+    Example:
+        >>> gains_in_words(jnp.array([0.5, 1.0]))
+        'of 2 bands, from coarse to fine: 0.50 1.00'
+    """
+    return f"of {len(gains)} bands, from coarse to fine: " + " ".join(f"{gain:.2f}" for gain in gains)

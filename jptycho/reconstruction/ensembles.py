@@ -1,0 +1,79 @@
+"""Ensembles of networks: what they need, and how many members fit at once."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jptycho.config.run import Config
+from jptycho.errors import ConfigError
+from jptycho.preprocess.prepare import Problem
+
+ACTIVATIONS = 24  # arrays of the size of the first level that a network keeps for its gradient, about
+WEIGHTS = 4  # copies: weights, gradient, two of Adam
+SHARE = 0.8  # of the memory that is offered
+
+
+def memory_of_device() -> int:
+    """Bytes that the first device offers, or the machine where the device does not say.
+
+    Returns:
+        bytes.
+    """
+    offered = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    if offered and "bytes_limit" in offered:
+        return int(offered["bytes_limit"])
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def members_together(config: Config, problem: Problem, weights: int, available: int | None = None) -> int:
+    """How many members of an ensemble can be evaluated at once.
+
+    Args:
+        config: without ``auto``.
+        problem: the scan made ready.
+        weights: parameters of one member.
+        available: bytes; those of the device by default.
+
+    Returns:
+        one on a CPU, whose cores one member keeps busy; else as many as fit.
+
+    Raises:
+        ConfigError: not even one fits beside what all members keep.
+    """
+    dgp, shape = config.dgp, problem.guess.object.shape
+    available = int(SHARE * (memory_of_device() if available is None else available))
+    images = shape[0] if dgp.architecture == "depth" else 1
+    halves = 2 if dgp.split else 1
+    kept = halves * problem.counts.nbytes + 4 * (WEIGHTS * weights + (3 + 2 * halves) * int(np.prod(shape)))
+    working = 4 * images * ACTIVATIONS * dgp.filters * shape[-2] * shape[-1]
+    fit = (available - working) // max(kept, 1)
+    if fit < dgp.members:
+        raise ConfigError(
+            f"dgp.members: {dgp.members} members keep {dgp.members * kept / 2**30:.3g} GiB and work on "
+            f"{working / 2**30:.3g} GiB, but {available / 2**30:.3g} GiB may be used. "
+            + (f"Use at most {fit}." if fit >= 1 else "Use fewer patterns, slices or filters.")
+        )
+    if jax.default_backend() == "cpu":
+        return 1
+    return int(min(dgp.members, max(1, (available - dgp.members * kept) // working)))
+
+
+def stacked(trees: list[Any]) -> Any:
+    """Members' pytrees as one with a leading axis.
+
+    Args:
+        trees: of equal structure.
+
+    Returns:
+        the stack.
+
+    Example:
+        >>> stacked([{"a": jnp.ones(3)}, {"a": jnp.zeros(3)}])["a"].shape
+        (2, 3)
+    """
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

@@ -1,0 +1,80 @@
+"""The last stage of the deep generative priors: plain pixels add what no network found.
+
+A network shows what it can predict and smooths away the rest, though the electrons have seen some of it: the texture
+of a film between lattice reflections, the finest structure at the lowest dose. A few short steps of pixels without
+preconditioner bring that back and leave slow structure, where networks are strong, as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax.numpy as jnp
+
+from jptycho.config.pixels import PixelsConfig
+from jptycho.config.run import Config
+from jptycho.data.checkpoints import load_facts
+from jptycho.preprocess.automatic import choose_batch
+from jptycho.reconstruction.build import takes_whole_scan
+from jptycho.reconstruction.pixel_stages import run_last_pixels
+from jptycho.reconstruction.run import ALL, FINISH, Run, folder_of, has_checkpoint
+from jptycho.representations.base import Guess
+
+
+def run_finish(run: Run, guess: Guess) -> tuple[Guess, str]:
+    """Go on from the networks' estimate with plain pixels; what is held out judges whether that is better.
+
+    Args:
+        run: the run.
+        guess: the networks' estimate; a checkpoint of this stage replaces it.
+
+    Returns:
+        the estimate reached, and the status. The members of an ensemble stay what they were.
+    """
+    config = run.config
+    if in_finish(run) and (load_facts(folder_of(run)) or {})["ensemble"]:
+        guess = dataclasses.replace(guess, members=jnp.zeros((config.dgp.members, *guess.object.shape)))
+    refine = config.refine.model_copy(
+        update={
+            "position_rate": config.dgp.finish_rate * config.refine.position_rate,
+            "tilt_rate": config.dgp.finish_rate * config.refine.tilt_rate,
+        }
+    )
+    pixels = plain_pixels(config, len(run.problem.counts))
+    plain = config.model_copy(update={"pixels": pixels, "refine": refine})
+    return run_last_pixels(run, FINISH, plain, guess, config.dgp.finish_epochs)
+
+
+def in_finish(run: Run) -> bool:
+    """Whether a checkpoint is of the finish, or of its repetition.
+
+    Args:
+        run: the run.
+
+    Returns:
+        whether; the networks are behind it then.
+    """
+    return has_checkpoint(run, FINISH) or has_checkpoint(run, ALL)
+
+
+def plain_pixels(config: Config, patterns: int) -> PixelsConfig:
+    """Settings of the pixels that follow a network.
+
+    Args:
+        config: without ``auto``.
+        patterns: in the scan.
+
+    Returns:
+        the table ``[pixels]``: Adam without preconditioner at a fraction of the rate.
+    """
+    given, plain = config.pixels, PixelsConfig.model_construct()
+    return plain.model_copy(
+        update={
+            "batch": choose_batch(patterns) if takes_whole_scan(config) else given.batch,
+            "object_rate": config.dgp.finish_rate * float(given.object_rate),
+            "probe_rate": config.dgp.finish_rate * float(given.probe_rate),
+            "amplitude": 0.0,
+            "corner": given.corner,
+            "even": given.even,
+        }
+    )

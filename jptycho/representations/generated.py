@@ -1,0 +1,193 @@
+"""Deep generative priors: object and probe as the output of untrained CNNs that start from a guess.
+
+A network that sees an estimate and is judged by the electrons it was made from learns their noise. Here each half of
+the electrons judges what the network makes of the other half's estimate, so noise is all that it cannot predict.
+Where an estimate holds more than the network can reproduce, the network adds to it.
+
+Source: McCray, Ribet, Varnavides & Ophus, arXiv 2511.07795 (the priors); Hendriksen, Pelt & Batenburg, "Noise2Inverse",
+IEEE Trans. Comput. Imaging 6 (2020) 1320 (the split).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jptycho.optics.probe import probe_power
+from jptycho.randomness import named_key
+from jptycho.representations.base import Guess
+from jptycho.representations.networks.augmentation import moved, moved_back, random_move
+from jptycho.representations.networks.input import (
+    SMALLEST_SCALE,
+    Standardised,
+    at_half,
+    corner,
+    standardise,
+    standardise_modes,
+)
+from jptycho.representations.networks.unet import DEPTH, UNet, UNetSpec, initial_weights
+from jptycho.representations.object_kinds import constrain, unconstrain
+from jptycho.representations.pixels import Preconditioner, precondition, uncondition
+from jptycho.types import Array, Complex, Float
+
+HEAD = "Convolution_0"
+"""A network's last convolution."""
+BLANK_SCALE = 0.1
+"""Scale of a channel where a network sees noise instead of an estimate, of which it may have to make much."""
+
+
+def added_to_estimate(params: Any, constants: Any) -> tuple[Any, Any]:
+    """An object's network that adds to its estimate from now on, nothing at first.
+
+    Args:
+        params: its weights.
+        constants: the :class:`Standardised` estimates first.
+
+    Returns:
+        both, changed.
+    """
+    head = jax.tree.map(jnp.zeros_like, params["params"][HEAD])
+    kept = dataclasses.replace(constants[0], kept=jnp.ones_like(constants[0].kept))
+    return {"params": {**params["params"], HEAD: head}}, (kept, *constants[1:])
+
+
+def _run(
+    network: UNet, noise: float, params: Any, constants: Standardised, key: Array | None
+) -> Float[Array, "n Y X channels"]:
+    """Mean of what the network makes of the estimates, fresh noise added to them where there is a key."""
+
+    def one(image: Array) -> Array:
+        if key is not None and noise:
+            image = image + noise * jax.random.normal(key, image.shape, image.dtype)
+        if network.spec.precision == "float32":
+            return jnp.asarray(network.apply(params, image))
+        lower = jnp.dtype(network.spec.precision)
+        weights = jax.tree.map(lambda leaf: leaf.astype(lower), params)
+        return jnp.asarray(network.apply(weights, image.astype(lower))).astype(image.dtype)
+
+    images = constants.image
+    return one(images[0]) if images.shape[0] == 1 else jnp.mean(jax.lax.map(one, images), axis=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratedObject:
+    """An object that a CNN renders from an estimate of it.
+
+    Attributes:
+        kind: one of ``OBJECT_KINDS``.
+        network: the CNN's shape; with depth the slices are its images, else its channels.
+        noise: standard deviation of fresh input noise, relative to the input's.
+        residual: whether the CNN adds to the estimate from the start.
+        preconditioner: through which the CNN's phase passes; None for none.
+        random_input: whether the CNN sees fixed noise in place of the estimate.
+        ramp_is_gauge: whether the probe is free, so that no pattern determines a phase ramp.
+        augmented: whether the CNN sees the estimate shifted, mirrored and transposed at random, and its output is
+            moved back.
+    """
+
+    kind: str
+    network: UNetSpec
+    noise: float
+    residual: bool = False
+    preconditioner: Preconditioner | None = None
+    random_input: bool = False
+    ramp_is_gauge: bool = True
+    augmented: bool = False
+
+    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+        """Random weights; the constants hold the estimates as inputs and targets."""
+        stacks = guess.object[None] if guess.halves is None else guess.halves
+        images = jnp.stack([self._image(stack) for stack in stacks])
+        smallest = BLANK_SCALE if self.random_input else SMALLEST_SCALE
+        constants = standardise(images, 2**self.network.levels, smallest)
+        if self.random_input:
+            noise = jax.random.normal(named_key(key, "input"), constants.image.shape[1:], images.dtype)
+            constants = dataclasses.replace(constants, image=jnp.broadcast_to(noise, constants.image.shape))
+        weights = initial_weights(self._network(constants), named_key(key, "weights"), constants.image[0])
+        constants = (constants, guess.coverage, guess.object)
+        return added_to_estimate(weights, constants) if self.residual else (weights, constants)
+
+    def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
+        """Phase in rad and absorption."""
+        inputs, coverage, guess = constants
+        image = self.raw(params, constants, key) * inputs.scale + inputs.mean
+        image = image[:, : guess.shape[-2], : guess.shape[-1]].transpose(0, 3, 1, 2)
+        free = image.reshape(guess.shape)
+        if self.preconditioner is not None:
+            free = free.at[:, 0].set(precondition(self.preconditioner, free[:, 0]))
+        return constrain(self.kind, free, coverage, self.ramp_is_gauge)
+
+    def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "n Y X channels"]:
+        """The standardised output, which pre-training brings to the target."""
+        inputs: Standardised = constants[0]
+        network = self._network(inputs)
+        if key is not None and self.augmented:
+            move = random_move(named_key(key, "move"), 2**self.network.levels)
+            seen = dataclasses.replace(inputs, image=moved(inputs.image, move))
+            image = moved_back(_run(network, self.noise, params, seen, key), move)
+        else:
+            image = _run(network, self.noise, params, inputs, key)
+        return image + inputs.kept * jnp.mean(inputs.image, axis=0)
+
+    def at_half(self, constants: Any, half: Array) -> Any:
+        """Constants of what one half of the electrons judges."""
+        return (at_half(constants[0], half), *constants[1:])
+
+    def _image(self, channels: Float[Array, "slices channels Y X"]) -> Float[Array, "n Y X c"]:
+        """Free channels as the network sees them."""
+        free = unconstrain(self.kind, channels)
+        if self.preconditioner is not None:
+            free = free.at[:, 0].set(uncondition(self.preconditioner, free[:, 0]))
+        images = free if self.network.architecture == DEPTH else free.reshape(1, -1, *free.shape[-2:])
+        return images.transpose(0, 2, 3, 1)
+
+    def _network(self, inputs: Standardised) -> UNet:
+        return UNet(self.network, inputs.image.shape[-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratedProbe:
+    """A probe that a CNN renders from the guess itself; real parts, then imaginary parts of the modes are its channels.
+
+    The network gives the shape; the power is a parameter of its own, for the patterns determine it at once and a
+    network's scale drifts.
+
+    Attributes:
+        network: the U-Net's shape.
+        noise: standard deviation of fresh input noise, relative to the input's.
+    """
+
+    network: UNetSpec
+    noise: float
+
+    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+        """Random weights; the constants hold the guess as input and target."""
+        parts = jnp.concatenate([guess.probe.real, guess.probe.imag])
+        constants = standardise_modes(parts.transpose(1, 2, 0)[None, None], 2**self.network.levels)
+        weights = initial_weights(self._network(constants), named_key(key, "weights"), constants.image[0])
+        return {"network": weights, "log_power": jnp.log(probe_power(guess.probe))}, (constants, guess.probe)
+
+    def apply(self, params: Any, constants: Any, key: Array | None) -> Complex[Array, "modes y x"]:
+        """Complex modes of the power that is learned."""
+        inputs, guess = constants
+        image = self.raw(params, constants, key)[0] * inputs.scale
+        image = corner(image[: guess.shape[-2], : guess.shape[-1]], 2**self.network.levels).transpose(2, 0, 1)
+        modes = guess.shape[0]
+        wave = image[:modes] + 1j * image[modes:]
+        return wave * jnp.sqrt(jnp.exp(params["log_power"]) / probe_power(wave))
+
+    def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "n y x channels"]:
+        """The standardised output, which pre-training brings to the target."""
+        return _run(self._network(constants[0]), self.noise, params["network"], constants[0], key)
+
+    def at_half(self, constants: Any, half: Array) -> Any:
+        """The same constants: all electrons determine the probe far better than a half's pixels."""
+        del half
+        return constants
+
+    def _network(self, inputs: Standardised) -> UNet:
+        parts = 2 if self.network.complex_valued else 1
+        return UNet(self.network, inputs.image.shape[-1] // parts)

@@ -1,0 +1,1 @@
+"""Untrained networks of Flax, what they see, and their pre-training."""

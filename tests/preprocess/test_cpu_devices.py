@@ -1,0 +1,91 @@
+"""How many devices a CPU becomes, and on how many of them pixels run."""
+
+import json
+import math
+
+import jax
+import pytest
+
+from jptycho.preprocess import cpu_devices
+from jptycho.reconstruction.auto import with_changes
+from jptycho.reconstruction.build import pixel_mesh
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Two cores, and a measurement that gives what is wanted."""
+
+    def make(one, many):
+        asked = []
+        monkeypatch.setattr(cpu_devices, "usable_cores", lambda: 2)
+        monkeypatch.setattr(cpu_devices, "_time_of", lambda n: asked.append(n) or {1: one, 2: many}[n])
+        return asked
+
+    return make
+
+
+@pytest.mark.parametrize(("many", "chosen"), [(0.05, 2), (0.08, 2), (0.09, 1), (0.16, 1)])
+def test_more_devices_only_where_they_are_faster(machine, tmp_path, many, chosen):
+    asked, said = machine(0.1, many), []
+    assert cpu_devices.choose_cpu_devices(said.append, tmp_path / "c" / "cpu_devices.json") == chosen
+    assert asked == [1, 2]
+    assert f"CPU devices: {chosen} (an epoch on 2 takes {many / 0.1:.2f} of the time on one" in said[-1]
+
+
+def test_the_measurement_is_remembered_for_the_machine(machine, tmp_path):
+    cache = tmp_path / "cpu_devices.json"
+    first = machine(0.1, 0.05)
+    cpu_devices.choose_cpu_devices(print, cache)
+    again = machine(0.1, 0.2)
+    assert cpu_devices.choose_cpu_devices(print, cache) == 2
+    assert (first, again) == ([1, 2], [])
+    (name,) = json.loads(cache.read_text())
+    assert "2 cores" in name
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a": 3}', '{"a": [1, "x"]}'])
+def test_a_damaged_memory_is_measured_again(machine, tmp_path, text):
+    (tmp_path / "cpu_devices.json").write_text(text)
+    asked = machine(0.1, 0.2)
+    assert cpu_devices.choose_cpu_devices(print, tmp_path / "cpu_devices.json") == 1
+    assert asked == [1, 2]
+
+
+def test_a_measurement_that_fails_or_cannot_be_kept_harms_nothing(machine, tmp_path):
+    machine(0.1, None)
+    assert cpu_devices.choose_cpu_devices(print, tmp_path / "cpu_devices.json") == 1
+    machine(0.1, 0.05)
+    (tmp_path / "file").write_text("")
+    assert cpu_devices.choose_cpu_devices(print, tmp_path / "file" / "cpu_devices.json") == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, math.inf),
+        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, math.inf),
+        ({}, math.inf),
+    ],
+)
+def test_the_control_group_s_quota_counts(tmp_path, files, cores):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert cpu_devices._quota(tmp_path) == cores
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch):
+    monkeypatch.setattr(cpu_devices, "_quota", lambda: 1.5)
+    monkeypatch.setattr(cpu_devices.os, "sched_getaffinity", lambda pid: set(range(16)))
+    assert cpu_devices.usable_cores() == 2
+    monkeypatch.setattr(cpu_devices, "_quota", lambda: math.inf)
+    assert cpu_devices.usable_cores() == 16
+
+
+def test_every_device_has_four_patterns_a_step():
+    for batch, size in ((7, 1), (8, 2), (64, min(jax.device_count(), 16))):
+        config = with_changes(None, {"pixels": {"batch": batch}})
+        assert pixel_mesh(config).size == min(size, jax.device_count())
+    assert pixel_mesh(with_changes(None, {"pixels": {"batch": 64, "solver": "raar"}})).size == 1
