@@ -37,12 +37,16 @@ ROWS: dict[str, dict[str, Any]] = {
     "20 start epochs": {"start_epochs": 20},
     "12 epochs": {"epochs": 12},
     "48 epochs": {"epochs": 48},
-    "2 networks": {"members": 2},
-    "3 networks": {"members": 3},
-    "no finish": {"finish_epochs": 0},
+    "2 networks": {"ensemble_size": 2},
+    "3 networks": {"ensemble_size": 3},
+    "no finish": {"polish_epochs": 0},
     "replaces the estimate": {"residual": False},
-    "not split": {"split": False},
-    "not split, input noise 0.025, probe network: as published": {"split": False, "noise": 0.025, "probe": "network"},
+    "not split": {"half_sets": False},
+    "not split, input noise 0.025, probe network: as published": {
+        "half_sets": False,
+        "input_noise": 0.025,
+        "probe": "network",
+    },
     "probe of pixels": {"probe": "pixels"},
     "complex probe network": {"probe": "network", "probe_complex": True},
     "object of pixels, probe network": {"object": "pixels", "probe": "network"},
@@ -52,12 +56,12 @@ ROWS: dict[str, dict[str, Any]] = {
     "transposed upsampling": {"upsampling": "transposed"},
     "2 levels": {"levels": 2},
     "4 levels": {"levels": 4},
-    "8 filters": {"filters": 8},
-    "24 filters": {"filters": 24},
+    "8 filters": {"base_channels": 8},
+    "24 filters": {"base_channels": 24},
     "no skips": {"skips": False},
     "no norm": {"norm": False},
-    "no input noise": {"noise": 0.0},
-    "input noise 0.3": {"noise": 0.3},
+    "no input noise": {"input_noise": 0.0},
+    "input noise 0.3": {"input_noise": 0.3},
     "fixed random input": {"random_input": True},
     "deep decoder": {"architecture": "decoder"},
     "random start": {"start": "random"},
@@ -93,7 +97,7 @@ def changed(label: str) -> Iterator[None]:
     if label == "probe held":
         solver = deep_prior.prior_solver
         held = lambda *args: dataclasses.replace(solver(*args), probe_rate=0.0)  # noqa: E731
-        with mock.patch.object(priors, "prior_solver", held):
+        with mock.patch.object(deep_prior, "prior_solver", held):
             yield
     elif label in UNFILTERED:
         with unfiltered(UNFILTERED[label]):
@@ -155,7 +159,7 @@ def parameters(changes: dict[str, Any], slices: int) -> int:
 
     dgp = with_changes(None, {"dgp": changes}).dgp
     spec = UNetSpec(
-        dgp.levels, dgp.filters, dgp.upsampling, architecture=dgp.architecture, skips=dgp.skips, norm=dgp.norm
+        dgp.levels, dgp.base_channels, dgp.upsampling, architecture=dgp.architecture, skips=dgp.skips, norm=dgp.norm
     )
     image = jnp.zeros((1, 64, 64, slices))
     return parameter_count(jax.eval_shape(UNet(spec, slices).init, jax.random.key(0), image))
@@ -199,8 +203,8 @@ def rates() -> dict[str, dict[str, Any]]:
         found[f"dgp, rates x {factor:g}"] = {"method": "dgp", "dgp": scaled}
     for factor in RATES:
         pixels = {"object_rate": factor * 1.5e-2, "probe_rate": factor * 3e-2, "epochs": 40}
-        judged = {"held_out": 0.1, "patience": 6}
-        found[f"pixels, rates x {factor:g}"] = {"pixels": pixels, "stop": judged, "penalties": {"tv_phase": 0.05}}
+        judged = {"fraction": 0.1, "patience": 6}
+        found[f"pixels, rates x {factor:g}"] = {"pixels": pixels, "validation": judged, "penalties": {"tv_phase": 0.05}}
     return found
 
 

@@ -15,13 +15,13 @@ from jptycho.parallel import use_cpu_cores
 from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
 DOSES = (200.0, 500.0, 1e4)
-PLAIN = {"amplitude": 0.0, "epochs": 60, "schedule": "constant"}
+PLAIN = {"preconditioner": {"gain": 0.0}, "epochs": 60, "schedule": "constant"}
 SPECTRAL = {"epochs": 40}
 TV = (0.02, 0.05, 0.1)
 ROWS: dict[str, tuple[dict[str, Any], bool]] = {
-    "plain Adam": ({**PLAIN, "even": False}, False),
+    "plain Adam": ({**PLAIN, "coverage_weighting": False}, False),
     "even steps": (PLAIN, False),
-    "spectral": ({**SPECTRAL, "even": False}, False),
+    "spectral": ({**SPECTRAL, "coverage_weighting": False}, False),
     "spectral, even": (SPECTRAL, False),
     "spectral, even, L-BFGS": ({**SPECTRAL, "optimiser": "lbfgs"}, False),
     "even steps, total variation": (PLAIN, True),
@@ -30,7 +30,7 @@ ROWS: dict[str, tuple[dict[str, Any], bool]] = {
 }
 
 
-KEPT = ("epoch", "correlation", "high_pass", "ssim", "bulk", "held_out")
+KEPT = ("epoch", "correlation", "high_pass", "ssim", "bulk", "fraction")
 
 
 def main() -> None:
@@ -55,14 +55,17 @@ def main() -> None:
                     scan,
                     pixels=pixels,
                     object=SLICES,
-                    stop={"held_out": 0.1, "patience": 12 if "plain" in name or name.startswith("even") else 6},
+                    validation={
+                        "fraction": 0.1,
+                        "patience": 12 if "plain" in name or name.startswith("coverage_weighting") else 6,
+                    },
                     penalties={"tv_phase": weight},
                 )
-                kept = min((row for row in rows if row["held_out"]), key=lambda row: row["held_out"])
+                kept = min((row for row in rows if row["fraction"]), key=lambda row: row["fraction"])
                 best = max(row["ssim"] for row in rows)
                 cost = {"seconds": rows[-1]["seconds"], "cpu": rows[-1]["cpu"]}
                 runs.append({"tv_phase": weight, "kept": {k: kept[k] for k in KEPT}, "best_ssim": best, **cost})
-            chosen = min(runs, key=lambda run: run["kept"]["held_out"])
+            chosen = min(runs, key=lambda run: run["kept"]["fraction"])
             found[f"{dose:g} e/A^2: {name}"] = chosen
             print(f"{dose:6g} {name:40}", chosen, flush=True)
             save("baseline", found)

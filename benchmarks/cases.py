@@ -52,13 +52,13 @@ def scored_run(scan: Any, snapshots: list[Any] | None = None, **settings: Any) -
     seen: list[tuple[Any, float, np.ndarray]] = []
     start, aside = cpu_seconds(), 0.0
 
-    def observe(record: Any, channels: Any) -> None:
+    def callback(record: Any, channels: Any) -> None:
         nonlocal aside
         cpu = cpu_seconds() - start - aside
         seen.append((record, cpu, np.asarray(channels())[:, 0]))
         aside += cpu_seconds() - start - aside - cpu
 
-    result = jptycho.reconstruct(scan, config, observe=observe)
+    result = jptycho.reconstruct(scan, config, callback=callback)
     if snapshots is not None:
         snapshots += [phase for _, _, phase in seen]
     rows = []
@@ -71,7 +71,7 @@ def scored_run(scan: Any, snapshots: list[Any] | None = None, **settings: Any) -
                 "seconds": round(record.seconds, 2),
                 "cpu": round(cpu, 2),
                 "loss": round(record.loss, 6),
-                "held_out": None if math.isnan(record.held_out) else round(record.held_out, 7),
+                "validation_loss": None if math.isnan(record.validation_loss) else round(record.validation_loss, 7),
                 **numbers(q),
             }
         )

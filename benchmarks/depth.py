@@ -16,7 +16,7 @@ from jptycho.preprocess.cpu_devices import choose_cpu_devices
 SLICES, THICKNESS, SAMPLING, DOSE = 8, 20.0, 0.3, 1e6
 RUNS: dict[str, dict[str, Any]] = {
     "gradient, preconditioned": {"epochs": 100},
-    "Adam, plain": {"epochs": 100, "amplitude": 0.0},
+    "Adam, plain": {"epochs": 100, "preconditioner": {"gain": 0.0}},
     "LSQ-ML, random batches": {"epochs": 100, "solver": "lsqml"},
     "LSQ-ML, compact batches": {"epochs": 100, "solver": "lsqml"},
     "rPIE": {"epochs": 100, "solver": "rpie"},
@@ -58,8 +58,8 @@ def record() -> tuple[Any, Any]:
     positions = positions + rng.uniform(-0.2, 0.2, positions.shape)
     blank = jptycho.from_arrays(np.ones((*scan, window, window), np.uint8), calibration, positions)
     problem = jptycho.prepare(blank, ObjectSpec("phase", SLICES, THICKNESS))
-    truth = specimen(problem.guess.object.shape[-2:])
-    g = problem.guess
+    truth = specimen(problem.estimate.object.shape[-2:])
+    g = problem.estimate
     fields = jptycho.Fields(jnp.exp(1j * truth), g.probe, jptycho.ScanFields(g.positions), g.thickness, g.tilt)
     clean = np.asarray(jptycho.predict_batch(fields, problem.setup, fields.scan))
     counts = rng.poisson(np.fft.fftshift(clean, axes=(-2, -1)) * DOSE).astype(np.uint32)

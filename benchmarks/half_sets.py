@@ -46,14 +46,14 @@ def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
     import jptycho
     from jptycho.cli.demo import score
     from jptycho.diagnostics.half_set_filter import half_set_filter
-    from jptycho.preprocess.thinning import halve
+    from jptycho.preprocess.thinning import make_half_sets
     from jptycho.solvers.ensemble import EnsembleSolver
 
     case, scan = CASES[name, "small"], recording(name, "small", dose, seed)
     thick = {"slices": case.slices, "slice_thickness": case.slice_thickness} if case.slices > 1 else {}
     plain = jptycho.reconstruct(scan, object=thick, seed=seed, pixels={"epochs": epochs, "half_sets": False})
     run = run_of(scan, thick, seed)
-    run = dataclasses.replace(run, halves=[halve(run.problem, seed)], started=time.perf_counter())
+    run = dataclasses.replace(run, half_sets=[make_half_sets(run.problem, seed)], started=time.perf_counter())
     found, weighted, gained = steps(run, epochs)
     with mock.patch(
         "jptycho.reconstruction.half_sets._solver", lambda run, member, members, epochs: EnsembleSolver(member, members)
@@ -77,7 +77,7 @@ def steps(run: Any, epochs: int) -> tuple[Any, Any, Any]:
     from jptycho.diagnostics.half_set_filter import half_set_filter
     from jptycho.reconstruction.half_sets import combine_halves, estimate_halves
 
-    found, _ = estimate_halves(run, run.problem.guess, epochs)
+    found, _ = estimate_halves(run, run.problem.estimate, epochs)
     return found, half_set_filter(*arguments(run, found)).mean[:, 0], combine_halves(run, found, 0).object[:, 0]
 
 
@@ -88,13 +88,13 @@ def arguments(run: Any, found: Any) -> tuple[Any, ...]:
 
 def run_of(scan: Any, thick: dict[str, Any], seed: int) -> Any:
     """A run that nothing has been done in."""
-    from jptycho.reconstruction.auto import effective, prepare_from_config, with_changes
+    from jptycho.reconstruction.auto import prepare_from_config, resolve_auto, with_changes
     from jptycho.reconstruction.run import Run
 
     config = with_changes(None, {"object": thick, "seed": seed})
     whole = prepare_from_config(config, scan)
     quiet = (print, lambda record, channels: None, lambda what, done, total: None)
-    return Run(effective(config, whole), whole, whole, *quiet, lambda: False, None, 0.0)
+    return Run(resolve_auto(config, whole), whole, whole, *quiet, lambda: False, None, 0.0)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def misses(name: str, dose: float, seed: int) -> dict[str, Any]:
         gained.append(ssim(result, with_gains, scan))
         for label, value in values.items():
             scores[label].append(value)
-    run = [row["held_out"] for row in rows]
+    run = [row["fraction"] for row in rows]
     likelihood = np.asarray(scores["likelihood"])
     window = np.ones(SMOOTH)
     smoothed = np.convolve(likelihood, window, "same") / np.convolve(np.ones(len(likelihood)), window, "same")
@@ -107,24 +107,24 @@ def judge_of(scan: Any, thick: dict[str, Any], seed: int, result: Any) -> Any:
     from jptycho.reconstruction.stages import judged
 
     mesh, run = make_mesh(), run_of(scan, thick, seed)
-    _, held, _ = hold_out(run.problem, float(run.config.stop.held_out or 0.1), seed)
+    _, held, _ = hold_out(run.problem, float(run.config.validation.fraction or 0.1), seed)
     probe = jnp.asarray(np.fft.ifftshift(result.probe, axes=(-2, -1)))
-    guess = dataclasses.replace(run.problem.guess, probe=probe)
-    alone = dataclasses.replace(run, problem=held, held=None, halves=None)
-    other = np.asarray(estimate_by_pixels(alone, guess, ESTIMATE, "comparison")[0].object[:, 0])
+    estimate = dataclasses.replace(run.problem.estimate, probe=probe)
+    alone = dataclasses.replace(run, problem=held, held=None, half_sets=None)
+    other = np.asarray(estimate_by_pixels(alone, estimate, ESTIMATE, "comparison")[0].object[:, 0])
     weight = ring_weights(scan, thick, seed, other.shape)
     reference = np.fft.fft2(other - other.mean(axis=(-2, -1), keepdims=True))
 
     def judge(image: Any) -> tuple[dict[str, float], Any]:
         phase = jnp.asarray(image)[:, None]
-        estimate = dataclasses.replace(guess, object=jnp.concatenate([phase, jnp.zeros_like(phase)], axis=1))
-        confirmed, _ = confirm_bands(run, estimate, held)
+        shown = dataclasses.replace(estimate, object=jnp.concatenate([phase, jnp.zeros_like(phase)], axis=1))
+        confirmed, _ = confirm_bands(run, shown, held)
         spectrum = np.fft.fft2(image - np.mean(image, axis=(-2, -1), keepdims=True))
         common = np.sum(weight * np.real(spectrum * reference.conj()))
         values = {
-            "likelihood": judged(held, "poisson", mesh, estimate),
-            "squares": judged(held, "intensity", mesh, estimate),
-            "amplitudes": judged(held, "amplitude", mesh, estimate),
+            "likelihood": judged(held, "poisson", mesh, shown),
+            "squares": judged(held, "intensity", mesh, shown),
+            "amplitudes": judged(held, "amplitude", mesh, shown),
             "after the gains": judged(held, "poisson", mesh, confirmed),
             "correlation": -float(common / np.sqrt(np.sum(weight * np.abs(spectrum) ** 2))),
         }
@@ -141,12 +141,12 @@ def ring_weights(scan: Any, thick: dict[str, Any], seed: int, shape: tuple[int, 
 
     from jptycho.diagnostics.half_set_filter import half_set_filter
     from jptycho.optics.frequencies import host_frequencies
-    from jptycho.preprocess.thinning import halve
+    from jptycho.preprocess.thinning import make_half_sets
     from jptycho.reconstruction.half_sets import estimate_halves
 
     run = run_of(scan, thick, seed)
-    run = dataclasses.replace(run, halves=[halve(run.problem, seed)], started=time.perf_counter())
-    found, _ = estimate_halves(run, run.problem.guess, 12)
+    run = dataclasses.replace(run, half_sets=[make_half_sets(run.problem, seed)], started=time.perf_counter())
+    found, _ = estimate_halves(run, run.problem.estimate, 12)
     filtered = half_set_filter(*arguments(run, found))
     radius = np.hypot(*host_frequencies(shape[-2:], run.problem.setup.grid.sampling))
     frequency, correlation = np.asarray(filtered.frequency), np.asarray(filtered.correlation)

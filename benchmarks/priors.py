@@ -24,8 +24,8 @@ from jptycho.parallel import use_cpu_cores
 from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
 TV = 0.1  # weight of the total variation, from which the best is looked for in factors of two
-JUDGED = {"held_out": 0.1, "patience": 6}
-PLAIN = {"amplitude": 0.0, "even": False, "schedule": "constant", "half_sets": False}
+JUDGED = {"fraction": 0.1, "patience": 6}
+PLAIN = {"preconditioner": {"gain": 0.0}, "coverage_weighting": False, "schedule": "constant", "half_sets": False}
 PIXELS = {"epochs": 40, "half_sets": False}
 DOSES = {
     "gold": (30.0, 100.0, 500.0, 1e4, 1e5),
@@ -37,7 +37,7 @@ DOSES = {
 PLAIN_DOSES = {"gold": (500.0, 1e4), "duck": (5e4,)}
 PLAIN_EPOCHS = 150
 MANY_SLICES = 3
-DEEP: dict[str, Any] = {"pixels": {"epochs": 30, "half_sets": False}, "stop": JUDGED}
+DEEP: dict[str, Any] = {"pixels": {"epochs": 30, "half_sets": False}, "validation": JUDGED}
 SHOWN = {
     "plain": "plain Adam",
     "unfiltered": "pixels, unfiltered",
@@ -53,7 +53,7 @@ THICK: dict[str, dict[str, Any]] = {
     **{f"pixels, depth slope {w:g}": {**DEEP, "penalties": {"tikhonov_depth_phase": w}} for w in (1e-3, 1e-2, 1e-1)},
     "pixels, missing wedge": {**DEEP, "projections": {"missing_wedge": 1.0}},
     "dgp": {"method": "dgp"},
-    "dgp, depth": {"method": "dgp", "dgp": {"epochs": 10, "architecture": "depth", "filters": 8}},
+    "dgp, depth": {"method": "dgp", "dgp": {"epochs": 10, "architecture": "depth", "base_channels": 8}},
 }
 """Methods for an object of many slices."""
 
@@ -127,7 +127,7 @@ def settings_of(method: str, weight: float) -> dict[str, Any]:
         return {"pixels": {"half_sets": False}}
     pixels = {**PLAIN, "epochs": PLAIN_EPOCHS} if method == "plain" else PIXELS
     patience = 30 if method == "plain" else JUDGED["patience"]
-    return {"pixels": pixels, "stop": {**JUDGED, "patience": patience}, "penalties": {"tv_phase": weight}}
+    return {"pixels": pixels, "validation": {**JUDGED, "patience": patience}, "penalties": {"tv_phase": weight}}
 
 
 def best_weight(scan: Any, shared: dict[str, Any], weight: float) -> float:
@@ -137,8 +137,8 @@ def best_weight(scan: Any, shared: dict[str, Any], weight: float) -> float:
     @functools.cache
     def judged(weight: float) -> float:
         settings = settings_of("tv", weight)
-        settings["stop"] = {**settings["stop"], "all_electrons": False}
-        return min(row["held_out"] for row in scored(scan, **shared, **settings))
+        settings["validation"] = {**settings["validation"], "all_electrons": False}
+        return min(row["validation_loss"] for row in scored(scan, **shared, **settings))
 
     for factor in (2.0, 0.5):
         while judged(factor * weight) < judged(weight):
@@ -155,14 +155,14 @@ def evaluate(name: str, size: str, scan: Any, settings: dict[str, Any], label: s
     from jptycho.cli.demo import score
 
     rows, result = scored_run(scan, **settings)
-    judged = [row for row in rows if row["held_out"] is not None]
-    chosen = min(judged, key=lambda row: row["held_out"]) if judged else rows[-1]
+    judged = [row for row in rows if row["validation_loss"] is not None]
+    chosen = min(judged, key=lambda row: row["validation_loss"]) if judged else rows[-1]
     best = max(rows, key=lambda row: row["ssim"])
     folder = CACHE / "phases"
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / f"{name}_{size}_{label}.npy", result.phase)
     row = {
-        **{k: chosen[k] for k in ("stage", "epoch", "held_out")},
+        **{k: chosen[k] for k in ("stage", "epoch", "validation_loss")},
         **numbers(score(result, result.phase, scan.truth)),
         "best by truth": {k: best[k] for k in ("stage", "epoch", "correlation", "high_pass", "ssim")},
         "seconds": rows[-1]["seconds"],
@@ -195,14 +195,14 @@ def aligned(result: Any, scan: Any) -> tuple[np.ndarray, np.ndarray, tuple[float
 
 def resolution(result: Any, scan: Any) -> dict[str, Any]:
     """Å at which the ring correlation with the truth falls, and to which lattice reflections are seen."""
-    from jptycho.diagnostics.resolution import crossing, fourier_ring_correlation, information_limit, shell_snr
+    from jptycho.diagnostics.resolution import fourier_ring_correlation, information_limit, resolution_at, shell_snr
 
     image, truth, sampling = aligned(result, scan)
     rings = fourier_ring_correlation(image, truth, sampling)
     limit, highest = information_limit(image, truth, sampling)
     shells = np.array_split(shell_snr(rings), 8)
     return {
-        "frc 1/2": detail(crossing(rings, 0.5)),
+        "frc 1/2": detail(resolution_at(rings, 0.5)),
         "information limit": detail(limit),
         "highest reflection": detail(highest),
         "shell snr": [round(float(np.median(shell)), 3) for shell in shells],

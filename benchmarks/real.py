@@ -47,9 +47,9 @@ def main() -> None:
         history = result.history
         found[path.stem] = {
             **clock.read(),
-            "epochs": len(history["error"]),
-            "amplitude_error": round(float(history["error"][-1]), 4),
-            "amplitude_error_by_epoch": [round(float(e), 4) for e in history["error"]],
+            "epochs": len(history["amplitude_error"]),
+            "amplitude_error": round(float(history["amplitude_error"][-1]), 4),
+            "amplitude_error_by_epoch": [round(float(e), 4) for e in history["amplitude_error"]],
             "loss": config.loss,
         }
         print(path.stem, found[path.stem], flush=True)

@@ -16,12 +16,12 @@ from jptycho.parallel import use_cpu_cores
 from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
 EPOCHS = 80
-PLAIN = {"amplitude": 0.0, "schedule": "constant"}
+PLAIN = {"preconditioner": {"gain": 0.0}, "schedule": "constant"}
 CASES: dict[str, list[dict[str, Any]]] = {
     "gradient, preconditioned": [{"pixels": {"epochs": 20}}],
     "gradient, preconditioned, L-BFGS": [{"pixels": {"epochs": 40, "optimiser": "lbfgs"}}],
     "Adam, plain": [{"pixels": {**PLAIN, "object_rate": r}} for r in (1e-2, 3e-2, 1e-1)],
-    "L-BFGS, plain": [{"pixels": {"amplitude": 0.0, "optimiser": "lbfgs"}}],
+    "L-BFGS, plain": [{"pixels": {"preconditioner": {"gain": 0.0}, "optimiser": "lbfgs"}}],
     "ePIE, a pattern a step": [{"pixels": {"solver": "epie", "batch": 1, "epochs": 30}}],
     "rPIE, a pattern a step": [{"pixels": {"solver": "rpie", "batch": 1, "epochs": 30}, "pie": {"object_step": 0.5}}],
     "mPIE, a pattern a step": [{"pixels": {"solver": "mpie", "batch": 1, "epochs": 30}, "pie": {"object_step": 0.2}}],

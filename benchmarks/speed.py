@@ -38,14 +38,14 @@ def scan(side: int, window: int):
     positions = raster + rng.normal(0, 0.1, raster.shape)
     blank = jptycho.from_arrays(np.ones((side, side, window, window), np.uint8), calibration, positions)
     problem = jptycho.prepare(blank)
-    phase = ndimage.gaussian_filter(rng.normal(size=problem.guess.object.shape[2:]), 1.5)
+    phase = ndimage.gaussian_filter(rng.normal(size=problem.estimate.object.shape[2:]), 1.5)
     grid = Grid((window, window), sampling)
     fields = jptycho.Fields(
         jnp.exp(1j * jnp.asarray(phase, jnp.float32))[None],
         beam_probe(grid, Beam(300e3, 21.4, (("C10", -100.0),)))[None],
-        jptycho.ScanFields(problem.guess.positions),
-        problem.guess.thickness,
-        problem.guess.tilt,
+        jptycho.ScanFields(problem.estimate.positions),
+        problem.estimate.thickness,
+        problem.estimate.tilt,
     )
     from jptycho.simulate.acquire import diffraction_patterns
 
@@ -67,12 +67,12 @@ def measure(side: int, window: int, loss: str, amplitude: float | str) -> dict:
     mesh = jptycho.make_mesh()
     weight = jptycho.choose_preconditioner(problem)
     if amplitude != "auto":
-        weight = jptycho.Preconditioner(float(amplitude), weight.corner, weight.sampling)
+        weight = jptycho.Preconditioner(float(amplitude), weight.cutoff, weight.sampling)
     model = jptycho.ModelSpec(jptycho.PixelObject("phase", weight), jptycho.PixelProbe())
     steps = steps_per_epoch(side * side, BATCH, mesh.size)
     micro = choose_micro_batches(BATCH, mesh.size, jax.default_backend())
     solver = jptycho.GradientSolver(model, loss, 2e-2, 3e-2, steps, micro)
-    params, constants = jptycho.initialise(model, jax.random.key(0), problem.guess)
+    params, constants = jptycho.initialise(model, jax.random.key(0), problem.estimate)
     constants = jptycho.replicate(mesh, constants)
     data = jptycho.distribute(problem.counts, problem.setup, mesh)
     state = jptycho.init_state(solver, mesh, params, constants, jax.random.key(1))

@@ -12,7 +12,7 @@ from jptycho.data.readers.jptycho_scan import write_scan
 from jptycho.data.readers.open import open_dataset
 from jptycho.data.results import Result, projected_phase, read_result, write_result
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
-from jptycho.diagnostics.resolution import crossing, fourier_ring_correlation, information_limit
+from jptycho.diagnostics.resolution import fourier_ring_correlation, information_limit, resolution_at
 from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.errors import CheckpointError, ConfigError, DivergenceError, FormatError
 from jptycho.forward.detector import detect
@@ -25,11 +25,11 @@ from jptycho.parallel import make_mesh, replicate, use_cpu_cores
 from jptycho.preprocess.automatic import choose_preconditioner
 from jptycho.preprocess.cpu_devices import choose_cpu_devices
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
-from jptycho.preprocess.reference import known_of
-from jptycho.preprocess.thinning import halve
+from jptycho.preprocess.reference import make_reference
+from jptycho.preprocess.thinning import make_half_sets
 from jptycho.reconstruction.extension import Extension
 from jptycho.reconstruction.reconstruct import reconstruct
-from jptycho.representations.base import Guess, ModelSpec, Unknown, initialise, render
+from jptycho.representations.base import Estimate, ModelSpec, Unknown, initialise, render
 from jptycho.representations.generated import GeneratedObject, GeneratedProbe
 from jptycho.representations.networks.pretraining import Pretraining, pretrain
 from jptycho.representations.networks.unet import PARITY, UNetSpec
@@ -54,13 +54,13 @@ __all__ = [
     "DifferenceMapSolver",
     "DivergenceError",
     "EnsembleSolver",
+    "Estimate",
     "Extension",
     "Fields",
     "FormatError",
     "GeneratedObject",
     "GeneratedProbe",
     "GradientSolver",
-    "Guess",
     "HalfSets",
     "LSQMLSolver",
     "ModelSpec",
@@ -84,7 +84,6 @@ __all__ = [
     "choose_cpu_devices",
     "choose_preconditioner",
     "compare_with_truth",
-    "crossing",
     "detect",
     "difference_map",
     "distribute",
@@ -93,13 +92,13 @@ __all__ = [
     "fourier_ring_correlation",
     "from_arrays",
     "half_set_filter",
-    "halve",
     "information_limit",
     "init_state",
     "initialise",
-    "known_of",
     "load_config",
+    "make_half_sets",
     "make_mesh",
+    "make_reference",
     "open_dataset",
     "predict",
     "predict_batch",
@@ -111,6 +110,7 @@ __all__ = [
     "reconstruct",
     "render",
     "replicate",
+    "resolution_at",
     "simulate_gold",
     "use_cpu_cores",
     "write_result",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 import tomli_w
@@ -26,6 +28,7 @@ Share = Annotated[float, Field(ge=0, le=0.5)]
 
 
 S = TypeVar("S", bound="Section")
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Section(BaseModel):
@@ -54,12 +57,13 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"configuration: {str(path)!r} is not TOML: {error}.") from None
 
 
-def parse(model: type[S], values: dict[str, Any]) -> S:
+def parse(model: type[S], values: dict[str, Any], renamed: Mapping[str, str] = NOTHING) -> S:
     """Check values against a section.
 
     Args:
         model: the section's class.
         values: tables and keys.
+        renamed: what earlier keys and tables, with the names of their tables, are called now.
 
     Returns:
         an instance.
@@ -77,10 +81,10 @@ def parse(model: type[S], values: dict[str, Any]) -> S:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(model, error.errors()[0])) from None
+        raise ConfigError(_explain(model, error.errors()[0], renamed)) from None
 
 
-def _explain(model: type[Section], problem: Any) -> str:
+def _explain(model: type[Section], problem: Any, renamed: Mapping[str, str]) -> str:
     if problem["type"] == "value_error":
         return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['ctx']['error']}"
     where = [str(part) for part in problem["loc"] if not str(part).startswith("function-")]
@@ -90,6 +94,8 @@ def _explain(model: type[Section], problem: Any) -> str:
         for part in where[:-1]:
             annotation = section.model_fields[part].annotation
             section = annotation if isinstance(annotation, type) else section
+        if path in renamed:
+            return f"{path}: renamed to {renamed[path]}. Use that name."
         return f"{path}: unknown key.{nearest_name(where[-1], section.model_fields)}"
     if problem["type"] == "missing":
         return f"{path}: missing; expected {_describe(model, where)}. Add it to the configuration."
@@ -108,11 +114,12 @@ def _describe(model: type[Section], where: list[str]) -> str:
     return (field.description if field else None) or (model.__doc__ or "").strip()
 
 
-def to_toml(config: Section) -> str:
+def to_toml(config: Section, table: str = "") -> str:
     """The complete effective configuration as TOML, each key with its meaning and unit as a comment.
 
     Args:
         config: any section.
+        table: that it is, with a dot at its end; none for the whole configuration.
 
     Returns:
         text that :func:`parse` reads back to equal settings.
@@ -127,7 +134,7 @@ def to_toml(config: Section) -> str:
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
         if isinstance(value, Section):
-            tables.append(f"\n[{name}]\n{to_toml(value)}")
+            tables.append(f"\n[{table}{name}]\n{to_toml(value, f'{table}{name}.')}")
         elif value is None:
             plain.append(f"# {name} =  # {field.description}")
         else:

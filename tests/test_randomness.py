@@ -9,9 +9,9 @@ import numpy as np
 import jptycho
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.prepare import prepare
-from jptycho.preprocess.thinning import halve, hold_out
+from jptycho.preprocess.thinning import hold_out, make_half_sets
 from jptycho.randomness import named_key, named_seed
-from jptycho.reconstruction import half_sets
+from jptycho.reconstruction import deep_prior, half_sets
 from jptycho.representations.base import ModelSpec, initialise, render_channels
 from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.solvers import gradient
@@ -25,9 +25,9 @@ class Noisy:
     unknown: str
     keys: list
 
-    def init(self, key, guess):
+    def init(self, key, estimate):
         self.keys.append(jax.random.key_data(key).tolist())
-        return {}, getattr(guess, self.unknown)
+        return {}, getattr(estimate, self.unknown)
 
     def apply(self, params, constants, key):
         del params
@@ -45,15 +45,15 @@ def test_streams_differ_by_every_name_and_number():
 
 
 def test_each_unknown_has_numbers_of_its_own_however_many_there_are(small_scan):
-    names, guess = ("object", "probe", "positions", "tilt"), prepare(small_scan).guess
+    names, estimate = ("object", "probe", "positions", "tilt"), prepare(small_scan).estimate
     spec = ModelSpec(*(Noisy(name, []) for name in names))
-    params, constants = initialise(spec, jax.random.key(0), guess)
+    params, constants = initialise(spec, jax.random.key(0), estimate)
     render_channels(spec, params, constants, jax.random.key(1))
     keys = [getattr(spec, name).keys for name in names]
     for call in (0, 1):
         assert len({tuple(found[call]) for found in keys}) == 4
     fewer = ModelSpec(Noisy("object", []), Noisy("probe", []))
-    initialise(fewer, jax.random.key(0), guess)
+    initialise(fewer, jax.random.key(0), estimate)
     assert fewer.probe.keys[0] == spec.probe.keys[0]
 
 
@@ -64,17 +64,17 @@ def test_an_epoch_draws_batches_noise_and_half_from_streams_of_their_own(small_s
     problem, mesh = prepare(small_scan), make_mesh(jax.devices()[:1])
     model = ModelSpec(ChannelObject("phase"), PixelProbe())
     solver = gradient.GradientSolver(model, "poisson", 1e-2, 1e-2, steps=2)
-    params, constants = initialise(model, jax.random.key(0), problem.guess)
+    params, constants = initialise(model, jax.random.key(0), problem.estimate)
     data = distribute(problem.counts, problem.setup, mesh)
     state = init_state(solver, mesh, params, constants, jax.random.key(1))
     jax.eval_shape(lambda s: solver.epoch(mesh, s, constants, data), state)
     assert sorted(asked) == [("batches",), ("half",), ("noise",)]
     streams = []
     stream = half_sets.stream
-    for module in (priors, half_sets):
+    for module in (deep_prior, half_sets):
         monkeypatch.setattr(module, "stream", lambda run, *names: streams.append(names) or stream(run, *names))
-    nets = {"epochs": 1, "filters": 4, "levels": 1, "probe_levels": 1, "pretrain_steps": 1, "steps": 2}
-    nets |= {"start_epochs": 1, "probe": "network", "finish_epochs": 0}
+    nets = {"epochs": 1, "base_channels": 4, "levels": 1, "probe_levels": 1, "pretrain_steps": 1, "steps": 2}
+    nets |= {"start_epochs": 1, "probe": "network", "polish_epochs": 0}
     jptycho.reconstruct(small_scan, method="dgp", dgp=nets)
     assert len(set(streams)) == len(streams)
     assert {("half sets", "weights", half) for half in (0, 1)} < set(streams)
@@ -82,8 +82,8 @@ def test_an_epoch_draws_batches_noise_and_half_from_streams_of_their_own(small_s
 
 def test_held_out_electrons_halves_and_members_are_drawn_apart(small_scan):
     problem = prepare(small_scan)
-    drawn = [hold_out(problem, 0.5, 0)[0].counts, *(halve(problem, 0, member)[0].counts for member in (0, 1))]
-    drawn.append(halve(problem, 1, 0)[0].counts)
+    drawn = [hold_out(problem, 0.5, 0)[0].counts, *(make_half_sets(problem, 0, member)[0].counts for member in (0, 1))]
+    drawn.append(make_half_sets(problem, 1, 0)[0].counts)
     for a, b in itertools.combinations(drawn, 2):
         rest = [(x - problem.counts / 2).ravel() for x in (a, b)]
         assert abs(np.corrcoef(*rest)[0, 1]) < 0.02

@@ -21,7 +21,7 @@ def test_round_trip():
         {
             "data": {"file": "a b.h5", "step": 1.5, "aberrations": {"C12": 3.0, "phi12": 0.1}},
             "dgp": {"start_file": "x.h5"},
-            "pixels": {"corner": 0.01},
+            "pixels": {"preconditioner": {"cutoff": 0.01}},
         },
     )
     assert parse(Config, tomllib.loads(to_toml(config))) == config

@@ -68,7 +68,7 @@ def score(result: Result, phase: np.ndarray, truth: Truth) -> Similarity:
 def scored_run(
     scan: Dataset4D,
     config: Config,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     watch: Callable[[Record], None],
     announce: Announce | None = None,
 ) -> tuple[Result, list[Scored]]:
@@ -77,7 +77,7 @@ def scored_run(
     Args:
         scan: with its truth.
         config: of the run.
-        say: told in words what happens.
+        log: told in words what happens.
         watch: called after each epoch.
         announce: told what is done between epochs.
 
@@ -86,11 +86,11 @@ def scored_run(
     """
     phases: list[tuple[Record, np.ndarray]] = []
 
-    def observe(record: Record, channels: Callable[[], Any]) -> None:
+    def callback(record: Record, channels: Callable[[], Any]) -> None:
         phases.append((record, np.asarray(channels())[:, 0]))
         watch(record)
 
-    result = reconstruct(scan, config, say=say, observe=observe, announce=announce)
+    result = reconstruct(scan, config, log=log, callback=callback, announce=announce)
     if scan.truth is None:
         return result, []
     truth = scan.truth
@@ -148,7 +148,7 @@ def run_demo(
     folder: Path,
     dose: float,
     seed: int,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     watch: Callable[[Record], None],
     announce: Announce,
 ) -> tuple[Table, list[Path]]:
@@ -158,7 +158,7 @@ def run_demo(
         folder: for all files; those of an earlier demo are replaced.
         dose: electrons a square Å.
         seed: of the noise.
-        say: told in words what happens.
+        log: told in words what happens.
         watch: called after each epoch.
         announce: told what is done between epochs.
 
@@ -177,7 +177,7 @@ def run_demo(
     announce("simulating", 0, 0)
     scan = simulate_gold(dose=dose, seed=seed)
     write_scan(folder / "scan.h5", scan, overwrite=True, extra={"demo": True, "dose": dose, "seed": seed})
-    say(
+    log(
         f"simulated {scan.shape[0]} x {scan.shape[1]} patterns at {dose:g} e/Å² "
         f"in {time.perf_counter() - started:.0f} s"
     )
@@ -186,7 +186,7 @@ def run_demo(
         config = parse(
             Config, {"data": {"file": str(folder / "scan.h5")}, "method": name, "object": SLICES, "seed": seed}
         )
-        results[name], runs[name] = scored_run(scan, config, say, watch, announce)
+        results[name], runs[name] = scored_run(scan, config, log, watch, announce)
         results[name].attributes["demo"] = True
         write_result(folder / f"{name}.h5", results[name], overwrite=True)
         files.append(folder / f"{name}.h5")

@@ -70,7 +70,7 @@ def reconstruct(
 
     auto.check_config(settings)
     if print_config:
-        console.out(to_toml(auto.effective_config(settings)), end="")
+        console.out(to_toml(auto.resolve_auto_of_file(settings)), end="")
         return
     output = Path(settings.output.file)
     page = output.with_suffix(".html")
@@ -116,8 +116,8 @@ def _reconstruct(settings: Config, output: Path, page: Path) -> None:
         result = running.reconstruct(
             None,
             settings,
-            say=console.print,
-            observe=lambda record, _: progress(record),
+            log=console.print,
+            callback=lambda record, _: progress(record),
             announce=progress.announce,
             checkpoint=checkpoint,
         )
@@ -134,7 +134,7 @@ def _reconstruct(settings: Config, output: Path, page: Path) -> None:
             write_report(page, {settings.method: result}, f"{Path(settings.data.file).name}: {settings.method}")
             console.print(f"wrote {page} and {page.with_suffix('')}/*.png")
     if result.attributes["status"] != "done":
-        judged = math.isfinite(result.history["held_out"][-1])
+        judged = math.isfinite(result.history["validation_loss"][-1])
         last = "the best epoch so far" if judged else "the last epoch"
         onward = f"to go on from {checkpoint}" if checkpoint.exists() else "to begin anew: there is no checkpoint yet"
         console.print(f"interrupted: the result is that of {last}; run with --overwrite {onward}")

@@ -75,9 +75,9 @@ class Progress:
         self._last = record
         noise = "" if math.isnan(record.noise) else f" (noise alone {record.noise:.4g})"
         text = f"{record.stage} epoch {record.epoch}/{record.epochs}  loss {record.loss:.5g}{noise}"
-        text += f"  error {record.error:.4f}"
-        if not math.isnan(record.held_out):
-            text += f"  held out {record.held_out:.5g}"
+        text += f"  error {record.amplitude_error:.4f}"
+        if not math.isnan(record.validation_loss):
+            text += f"  held out {record.validation_loss:.5g}"
         if previous and record.seconds > previous.seconds:
             pace = record.seconds - previous.seconds
             text += f"  {pace:.2f} s/epoch  {pace * (record.epochs - record.epoch):.0f} s left"

@@ -30,7 +30,7 @@ class PenaltiesConfig(Section):
     l1_absorption: NotNegative = Field(0.0, description=f"of the absorption: {WEIGHT}")
     surface: NotNegative = Field(0.0, description=f"first and last slice are vacuum: {WEIGHT}")
     similar_slices: NotNegative = Field(0.0, description=f"slices are alike: {WEIGHT}")
-    weak_phase: NotNegative = Field(0.0, description=f"|t| = 1: {WEIGHT}")
+    pure_phase: NotNegative = Field(0.0, description=f"|t| = 1: {WEIGHT}")
     amorphous: NotNegative = Field(0.0, description=f"spectrum of amorphous matter: {WEIGHT}")
     charge_density: NotNegative = Field(0.0, description=f"charge, by Poisson's equation, is sparse: {WEIGHT}")
     smooth_positions: NotNegative = Field(0.0, description=f"neighbours are displaced alike: {WEIGHT}")
@@ -118,7 +118,7 @@ NEED_ABSORPTION = frozenset({"phase_only", "vacuum_amplitude"})
 NOT_FOR_GRADIENT = {
     "positivity": 'a phase has no zero of its own there; use object.kind = "potential"',
     "phase_only": 'its absorption is never exactly zero; use object.kind = "phase"',
-    "vacuum_amplitude": "its absorption is never negative anyway; use penalties.weak_phase",
+    "vacuum_amplitude": "its absorption is never negative anyway; use penalties.pure_phase",
 }
 
 
@@ -182,7 +182,7 @@ def _check_penalties(config: Any, on: set[str]) -> None:
             'Use pixels.solver = "gradient", or a projection.'
         )
     for name in sorted(on):
-        if (name.endswith("_absorption") or name == "weak_phase") and kind != "complex":
+        if (name.endswith("_absorption") or name == "pure_phase") and kind != "complex":
             raise ConfigError(f'penalties.{name}: an object of kind "{kind}" has no absorption. Remove it.')
         if ("depth" in name or name in ("surface", "similar_slices")) and config.object.slices == 1:
             raise ConfigError(f"penalties.{name}: has no meaning for one slice. Remove it, or raise object.slices.")
@@ -194,7 +194,7 @@ def _check_penalties(config: Any, on: set[str]) -> None:
         raise ConfigError('penalties.smooth_tilts: positions share one tilt. Set refine.tilt = "local".')
 
 
-def in_words(penalties: tuple[Penalty, ...], projections: tuple[Projection, ...]) -> tuple[str, str]:
+def summarise(penalties: tuple[Penalty, ...], projections: tuple[Projection, ...]) -> tuple[str, str]:
     """What is active, for the start of a run and its report.
 
     Args:
@@ -205,7 +205,7 @@ def in_words(penalties: tuple[Penalty, ...], projections: tuple[Projection, ...]
         a line each.
 
     Example:
-        >>> in_words((Penalty("tv_phase", 0.1),), ())
+        >>> summarise((Penalty("tv_phase", 0.1),), ())
         ('penalties: tv_phase 0.1', 'projections: none')
     """
     soft = ", ".join(f"{p.name} {p.weight:g}" for p in penalties) or "none"

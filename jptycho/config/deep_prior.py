@@ -27,23 +27,23 @@ class DGPConfig(Section):
     )
     start_epochs: int = Field(12, ge=0, description="epochs of the pixel reconstructions that give the estimate")
     start_file: str | None = Field(None, description="a result to start from instead")
-    split: bool = Field(
+    half_sets: bool = Field(
         True, description="whether each half of the electrons judges what the network makes of the other's estimate"
     )
-    members: Count = Field(1, description="networks of different seeds and halves; their mean and spread are kept")
+    ensemble_size: Count = Field(1, description="networks of different seeds and half sets; mean and spread are kept")
     steps: int = Field(4, ge=1, description="optimiser steps an epoch")
     micro_batch: int = Field(128, ge=1, description="patterns whose gradients are computed at once")
     object_rate: Positive = Field(2e-3, description="learning rate of the object's network")
     probe_rate: Positive = Field(3e-4, description="learning rate of the probe's network; of pixels ten times that")
-    finish_epochs: int = Field(5, ge=0, description="of plain pixels that follow, for what no network found; 0: none")
-    finish_rate: Positive = Field(0.1, description="their learning rates, in those of the pixels")
+    polish_epochs: int = Field(5, ge=0, description="of plain pixels that follow, for what no network found; 0: none")
+    polish_rate: Positive = Field(0.1, description="their learning rates, in those of the pixels")
     warm_up: int = Field(10, ge=0, description="steps over which the rates rise from zero")
-    average: float = Field(0.9, ge=0, lt=1, description="weight of the past in the running mean of the object")
+    ema_decay: float = Field(0.9, ge=0, lt=1, description="weight of the past in the running mean of the object")
     architecture: Literal["unet", "depth", "decoder"] = Field(
         "unet", description="of the object: unet: slices are channels; depth: an axis of their own; decoder: no encoder"
     )
     levels: int = Field(3, ge=1, le=5, description="poolings of the object's network")
-    filters: int = Field(16, ge=1, description="channels of the networks' first level")
+    base_channels: int = Field(16, ge=1, description="channels of the networks' first level")
     skips: bool = Field(True, description="whether the encoder's levels are handed to the decoder")
     norm: bool = Field(True, description="whether channels are normalised over the image")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the networks' arithmetic")
@@ -59,10 +59,11 @@ class DGPConfig(Section):
     probe_levels: int = Field(2, ge=1, le=5, description="poolings of the probe's U-Net")
     upsampling: Literal["nearest", "transposed"] = Field("nearest", description="transposed: as in the reference")
     probe_complex: bool = Field(False, description="complex convolutions for the probe, as in the reference")
-    noise: NotNegative | Literal["auto"] = Field(
-        AUTO, description="of the input, relative to its standard deviation; auto: 0.1, without split more at low dose"
+    input_noise: NotNegative | Literal["auto"] = Field(
+        AUTO,
+        description="of the input, in its standard deviations; auto: 0.1, without half sets more at low dose",
     )
-    probe_noise: float = Field(0.025, ge=0, description="likewise for the probe")
+    probe_input_noise: float = Field(0.025, ge=0, description="likewise for the probe")
     pretrain_steps: int = Field(40, ge=0, description="at most, for the object's network")
     pretrain_rate: Positive = Field(3e-3, description="learning rate")
     pretrain_tolerance: Positive = Field(0.1, description="relative error at which pre-training stops")

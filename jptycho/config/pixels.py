@@ -13,6 +13,13 @@ GRADIENT = "gradient"
 SolverName = Literal["gradient", "epie", "rpie", "mpie", "lsqml", "dm", "raar"]
 
 
+class PreconditionerConfig(Section):
+    """``[pixels.preconditioner]``: of the gradient: slow structure moves faster, by 1 + gain / (1 + (k / cutoff)²)."""
+
+    gain: NotNegative | Literal["auto"] = Field(AUTO, description="for the whole field of view; 0 for none")
+    cutoff: Positive | Literal["auto"] = Field(AUTO, description="Å⁻¹ below which that holds")
+
+
 class PixelsConfig(Section):
     """``[pixels]``: the pixel reconstruction, which is also the start of the DGP."""
 
@@ -28,11 +35,10 @@ class PixelsConfig(Section):
     probe_rate: Positive | Literal["auto"] = Field(
         AUTO, description="gradient: learning rate, relative to the probe's mean amplitude"
     )
-    amplitude: NotNegative | Literal["auto"] = Field(
-        AUTO, description="gradient: of the spectral preconditioner: how much faster slow structure moves; 0 for none"
+    preconditioner: PreconditionerConfig = PreconditionerConfig.model_validate({})
+    coverage_weighting: bool = Field(
+        True, description="gradient: smaller steps where few electrons fall, at the border"
     )
-    corner: Positive | Literal["auto"] = Field(AUTO, description="Å⁻¹ below which that holds")
-    even: bool = Field(True, description="gradient: smaller steps where few electrons fall, at the border")
     optimiser: str = Field("adam", description="gradient: any of Optax by name; lbfgs takes all patterns in one step")
     optimiser_options: dict[str, int | float | bool] = Field(
         default_factory=dict, description="its arguments besides the rate"
@@ -60,17 +66,17 @@ class LSQMLConfig(Section):
     compact: bool = Field(False, description="batches of neighbours instead of random ones")
 
 
-class SetsConfig(Section):
-    """``[sets]``: difference map and RAAR, all patterns at once."""
+class DifferenceMapConfig(Section):
+    """``[difference_map]``: difference map and RAAR, all patterns at once."""
 
     beta: float = Field(0.7, gt=0, le=1, description="relaxation; 1 is the textbook's, which noise keeps from settling")
     passes: Count = Field(1, description="alternations of object and probe in the overlap projection")
 
 
-class StopConfig(Section):
-    """``[stop]``: judge every epoch by electrons that the reconstruction does not see, and keep the best."""
+class ValidationConfig(Section):
+    """``[validation]``: judge every epoch by electrons that the reconstruction does not see, and keep the best."""
 
-    held_out: Share | Literal["auto"] = Field(
+    fraction: Share | Literal["auto"] = Field(
         AUTO,
         description="share of the electrons, or of the detector's pixels where those are not counted, that judges; "
         "auto: 0.1 for the DGP, and for pixels where electrons cannot be divided into half sets; else 0 (no judging)",

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from jptycho.config.constraints import PenaltiesConfig, ProjectionsConfig
 from jptycho.config.deep_prior import DGPConfig
-from jptycho.config.pixels import AUTO, LSQMLConfig, PIEConfig, PixelsConfig, RefineConfig, SetsConfig, StopConfig
+from jptycho.config.pixels import (
+    AUTO,
+    DifferenceMapConfig,
+    LSQMLConfig,
+    PIEConfig,
+    PixelsConfig,
+    RefineConfig,
+    ValidationConfig,
+)
 from jptycho.errors import nearest_name
 from jptycho.optics.aberrations import COEFFICIENTS
 from jptycho.settings import Count, NotNegative, Pair, Positive, PositivePair, Section, load_toml, parse
@@ -113,13 +121,52 @@ class Config(Section):
     pixels: PixelsConfig = PixelsConfig.model_validate({})
     pie: PIEConfig = PIEConfig.model_validate({})
     lsqml: LSQMLConfig = LSQMLConfig.model_validate({})
-    sets: SetsConfig = SetsConfig.model_validate({})
-    stop: StopConfig = StopConfig.model_validate({})
+    difference_map: DifferenceMapConfig = DifferenceMapConfig.model_validate({})
+    validation: ValidationConfig = ValidationConfig.model_validate({})
     refine: RefineConfig = RefineConfig.model_validate({})
     penalties: PenaltiesConfig = PenaltiesConfig.model_validate({})
     projections: ProjectionsConfig = ProjectionsConfig.model_validate({})
     dgp: DGPConfig = DGPConfig.model_validate({})
     output: OutputConfig = OutputConfig.model_validate({})
+
+
+RENAMED = {
+    "stop": "[validation] (held_out: fraction)",
+    "sets": "[difference_map]",
+    "pixels.even": "pixels.coverage_weighting",
+    "pixels.amplitude": "pixels.preconditioner.gain",
+    "pixels.corner": "pixels.preconditioner.cutoff",
+    "penalties.weak_phase": "penalties.pure_phase",
+    "dgp.members": "dgp.ensemble_size",
+    "dgp.average": "dgp.ema_decay",
+    "dgp.noise": "dgp.input_noise",
+    "dgp.probe_noise": "dgp.probe_input_noise",
+    "dgp.filters": "dgp.base_channels",
+    "dgp.split": "dgp.half_sets",
+    "dgp.finish_epochs": "dgp.polish_epochs",
+    "dgp.finish_rate": "dgp.polish_rate",
+}
+"""What keys and tables of earlier versions are called now."""
+
+
+def parse_config(values: dict[str, Any]) -> Config:
+    """Check the tables and keys of a configuration.
+
+    Args:
+        values: tables and keys.
+
+    Returns:
+        the configuration.
+
+    Raises:
+        ConfigError: the first thing that is wrong; what was renamed is answered with its name of today.
+
+    Example:
+        >>> parse_config({"data": {"file": "scan.h5"}, "dgp": {"members": 4}})
+        Traceback (most recent call last):
+        jptycho.errors.ConfigError: dgp.members: renamed to dgp.ensemble_size. Use that name.
+    """
+    return parse(Config, values, RENAMED)
 
 
 def load_config(path: Path) -> Config:
@@ -142,4 +189,4 @@ def load_config(path: Path) -> Config:
         table = values.get(section)
         if isinstance(table, dict) and isinstance(table.get(key, default), str):
             table[key] = str(folder / table.get(key, default))
-    return parse(Config, values)
+    return parse_config(values)

@@ -11,8 +11,8 @@ Schema ``jptycho-result``, version 1::
     /positions           (scan, 2) Å                  of the probe, along the detector's (row, column)
     /tilts               (scan, 2) mrad               of the specimen at each position, where each has its own
     /extra/...           (scan, ...)                  further unknowns of a run by their names
-    /history/...         (epochs,) stage, epoch, loss, error, seconds, held_out (loss of held-out electrons) and noise
-                                                      (loss that noise alone would give); not a number where unknown
+    /history/...         (epochs,) stage, epoch, loss, amplitude_error, seconds, validation_loss (of electrons held
+                                                      out), noise (loss that noise alone gives); NaN: unknown
     /field_of_view       (4,) first and last row, first and last column that the scan spans (last excluded)
     /patterns/measured, /patterns/modelled  (ky, kx)  means over the scan, zero frequency in the centre, counts
 
@@ -38,7 +38,7 @@ from jptycho.errors import FormatError
 from jptycho.types import Complex, Float
 
 SCHEMA = "jptycho-result"
-VERSION = 1
+VERSION = 2
 PACKAGES = ("jptycho", "jax", "jaxlib", "flax", "optax", "numpy", "h5py")
 
 
@@ -54,7 +54,8 @@ class Result:
         extra: further unknowns of the run by name (scan, ...).
         probe: modes (modes, y, x), centred.
         positions: (scan, 2) in Å.
-        history: column names to one value an epoch: stage, epoch, loss, error, seconds, held_out, noise.
+        history: column names to one value an epoch: stage, epoch, loss, amplitude_error, seconds, validation_loss,
+            noise.
         measured: mean measured pattern (ky, kx) in counts, zero frequency in the centre.
         modelled: mean modelled pattern, likewise.
         field_of_view: first and last row, first and last column that the scan spans (last excluded).
@@ -171,7 +172,9 @@ def read_result(path: str | Path, name: str = "result") -> Result:
             raise FormatError(f"{name}: {str(path)!r} is no {SCHEMA} file of version {VERSION} or older.")
         attributes = {**dict(file.attrs), **dict(file["object"].attrs)}
         history = {
-            name: column.asstr()[()] if h5py.check_string_dtype(column.dtype) else column[()]
+            RENAMED.get(str(name), str(name)): column.asstr()[()]
+            if h5py.check_string_dtype(column.dtype)
+            else column[()]
             for name, column in file["history"].items()
         }
         return Result(
@@ -188,6 +191,10 @@ def read_result(path: str | Path, name: str = "result") -> Result:
             field_of_view=_four(file["field_of_view"][()]),
             attributes={k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()},
         )
+
+
+RENAMED = {"error": "amplitude_error", "held_out": "validation_loss"}
+"""Columns of the history that were called otherwise in version 1."""
 
 
 def _four(values: np.ndarray) -> tuple[int, int, int, int]:

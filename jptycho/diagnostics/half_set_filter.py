@@ -48,14 +48,14 @@ class HalfSets:
 
     Attributes:
         mean: their mean with the weights S / (S + N), (slices, channels, Y, X).
-        halves: each with the weights S / (S + 2 N), for it has twice the noise of the mean.
+        half_sets: each with the weights S / (S + 2 N), for it has twice the noise of the mean.
         frequency: of each ring in Å⁻¹.
         correlation: Fourier ring correlation of the halves, of the phase summed over slices.
         ssnr: spectral signal-to-noise ratio of their mean, 2 FRC / (1 - FRC), zero where the correlation is negative.
     """
 
     mean: Float[Array, "slices channels Y X"]
-    halves: Float[Array, "2 slices channels Y X"]
+    half_sets: Float[Array, "2 slices channels Y X"]
     frequency: Float[Array, "rings"]
     correlation: Float[Array, "rings"]
     ssnr: Float[Array, "rings"]
@@ -112,21 +112,21 @@ def half_set_filter(
         raise ConfigError(
             "coverage: expected numbers that are not negative, some above zero. No pixel was illuminated."
         )
-    halves = jnp.stack([jnp.asarray(first, float), jnp.asarray(second, float)])
-    return _filtered(halves, jnp.asarray(coverage, halves.dtype), (float(sampling[0]), float(sampling[1])), local)
+    half_sets = jnp.stack([jnp.asarray(first, float), jnp.asarray(second, float)])
+    return _filtered(half_sets, jnp.asarray(coverage, half_sets.dtype), (float(sampling[0]), float(sampling[1])), local)
 
 
 @partial(jax.jit, static_argnames=("sampling", "local"))
 def _filtered(
-    halves: Float[Array, "2 slices channels Y X"], coverage: Array, sampling: tuple[float, float], local: bool
+    half_sets: Float[Array, "2 slices channels Y X"], coverage: Array, sampling: tuple[float, float], local: bool
 ) -> HalfSets:
     window = coverage_window(coverage)
-    halves = align_halves(halves, window)
-    depth = jnp.asarray(depth_modes(halves.shape[1]), halves.dtype)
-    modes = jnp.einsum("ds,hscyx->dchyx", depth, halves)
+    half_sets = align_halves(half_sets, window)
+    depth = jnp.asarray(depth_modes(half_sets.shape[1]), half_sets.dtype)
+    modes = jnp.einsum("ds,hscyx->dchyx", depth, half_sets)
     every = jax.vmap(jax.vmap(lambda pair: _filter_images(pair, window, sampling, local)))
     mean, filtered = every(modes)
-    frequency, correlation = _ring_correlation(jnp.sum(halves[:, :, 0], axis=1), window, sampling)
+    frequency, correlation = _ring_correlation(jnp.sum(half_sets[:, :, 0], axis=1), window, sampling)
     positive = jnp.clip(correlation, 0.0, 1 - 1e-6)
     return HalfSets(
         jnp.einsum("ds,dcyx->scyx", depth, mean),
@@ -168,26 +168,30 @@ def coverage_window(coverage: Float[Array, "Y X"]) -> Float[Array, "Y X"]:
 
 
 def align_halves(
-    halves: Float[Array, "2 slices channels Y X"], window: Float[Array, "Y X"]
+    half_sets: Float[Array, "2 slices channels Y X"], window: Float[Array, "Y X"]
 ) -> Float[Array, "2 slices channels Y X"]:
     """Bring two estimates into one gauge: that in the middle between theirs.
 
     A constant and a ramp of the phase, and a shift of object and probe, are determined by no pattern.
 
     Args:
-        halves: both.
+        half_sets: both.
         window: weight of each pixel.
 
     Returns:
         both, moved by half of their difference.
     """
-    slices, shape = halves.shape[1], (halves.shape[-2], halves.shape[-1])
-    mean, ramp = weighted_plane(jnp.sum(halves[0, :, 0] - halves[1, :, 0], axis=0), window)
-    sign = jnp.array([-0.5, 0.5], halves.dtype)[:, None, None, None]
-    halves = halves.at[:, :, 0].add(sign * (mean + ramp) / slices)
-    spectra = _windowed_spectra(jnp.sum(halves[:, :, 0], axis=1), window)[0]
+    slices, shape = half_sets.shape[1], (half_sets.shape[-2], half_sets.shape[-1])
+    mean, ramp = weighted_plane(jnp.sum(half_sets[0, :, 0] - half_sets[1, :, 0], axis=0), window)
+    sign = jnp.array([-0.5, 0.5], half_sets.dtype)[:, None, None, None]
+    half_sets = half_sets.at[:, :, 0].add(sign * (mean + ramp) / slices)
+    spectra = _windowed_spectra(jnp.sum(half_sets[:, :, 0], axis=1), window)[0]
     cross = spectra[0] * jnp.conj(spectra[1])
-    k = 2 * math.pi * jnp.stack(jnp.meshgrid(*[jnp.fft.fftfreq(n) for n in shape], indexing="ij")).astype(halves.dtype)
+    k = (
+        2
+        * math.pi
+        * jnp.stack(jnp.meshgrid(*[jnp.fft.fftfreq(n) for n in shape], indexing="ij")).astype(half_sets.dtype)
+    )
 
     def improve(shift: Array, _: None) -> tuple[Array, None]:
         turned = cross * jnp.conj(shift_ramp(shape, shift))
@@ -197,9 +201,9 @@ def align_halves(
         step = jnp.linalg.solve(curvature / scale + 1e-6 * jnp.eye(2), -slope / scale)
         return jnp.clip(shift + step, -LARGEST_SHIFT, LARGEST_SHIFT), None
 
-    shift, _ = jax.lax.scan(improve, jnp.zeros(2, halves.dtype), None, NEWTON_STEPS)
+    shift, _ = jax.lax.scan(improve, jnp.zeros(2, half_sets.dtype), None, NEWTON_STEPS)
     both = jnp.stack([shift_ramp(shape, sign * shift / 2) for sign in (-1, 1)])[:, None, None]
-    return jnp.real(jnp.fft.ifft2(jnp.fft.fft2(halves) * both)).astype(halves.dtype)
+    return jnp.real(jnp.fft.ifft2(jnp.fft.fft2(half_sets) * both)).astype(half_sets.dtype)
 
 
 def _windowed_spectra(images: Float[Array, "2 Y X"], window: Array) -> tuple[Array, Array]:

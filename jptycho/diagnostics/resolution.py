@@ -57,7 +57,7 @@ def fourier_ring_correlation(
     return RingCorrelation(width * np.arange(1, rings), total(np.real(a * np.conj(b))) / np.maximum(power, 1e-30))
 
 
-def crossing(rings: RingCorrelation, level: float) -> float:
+def resolution_at(rings: RingCorrelation, level: float) -> float:
     """The frequency up to which a ring correlation stays above a level, once it has risen above it.
 
     What is slower than the field of view or lies in the gauges may be wrong; it does not count.
@@ -70,7 +70,7 @@ def crossing(rings: RingCorrelation, level: float) -> float:
         Å⁻¹; the last frequency where it never falls below, 0 where it never rises above.
 
     Example:
-        >>> crossing(RingCorrelation(np.arange(1.0, 11.0), np.r_[np.ones(6), np.zeros(4)]), 0.5)
+        >>> resolution_at(RingCorrelation(np.arange(1.0, 11.0), np.r_[np.ones(6), np.zeros(4)]), 0.5)
         7.0
     """
     smooth = ndimage.median_filter(rings.correlation, 5, mode="nearest")

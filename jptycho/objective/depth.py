@@ -6,7 +6,7 @@ import math
 
 import jax.numpy as jnp
 
-from jptycho.objective.reference import Channels, Known, Modes
+from jptycho.objective.reference import Channels, Modes, Reference
 from jptycho.optics.frequencies import spatial_frequencies
 from jptycho.types import Array, Float, Grid
 
@@ -33,13 +33,15 @@ def wedge_weight(
     return 1 - 2 / math.pi * jnp.arctan2(beta**2 * kz**2, square + softness)
 
 
-def missing_wedge(channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]) -> tuple[Channels, Modes]:
+def missing_wedge(
+    channels: Channels, probe: Modes, reference: Reference, values: tuple[float, ...]
+) -> tuple[Channels, Modes]:
     """Damp what the aperture cannot tell along depth: W of :func:`wedge_weight` in physical units, depth padded.
 
     Args:
         channels: phase and absorption; half as many slices again are added at each side, equal to the outer ones.
         probe: left alone.
-        known: sampling and slice thickness.
+        reference: sampling and slice thickness.
         values: (β,), a pure number: the missing wedge begins at kz = kr / β.
 
     Returns:
@@ -50,18 +52,18 @@ def missing_wedge(channels: Channels, probe: Modes, known: Known, values: tuple[
     """
     pad = -(-len(channels) // 2)
     padded = jnp.pad(channels, ((pad, pad), (0, 0), (0, 0), (0, 0)), mode="edge")
-    return _wedge(padded, (known.thickness, *known.sampling), values[0])[pad : pad + len(channels)], probe
+    return _wedge(padded, (reference.thickness, *reference.sampling), values[0])[pad : pad + len(channels)], probe
 
 
 def missing_wedge_ptychoshelves(
-    channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]
+    channels: Channels, probe: Modes, reference: Reference, values: tuple[float, ...]
 ) -> tuple[Channels, Modes]:
     """The same in cycles a voxel, with kr² + 1e-3 and a factor exp(-α kr²); not interchangeable with it.
 
     Args:
         channels: phase and absorption.
         probe: left alone.
-        known: not used.
+        reference: not used.
         values: (β, α).
 
     Returns:
@@ -70,7 +72,7 @@ def missing_wedge_ptychoshelves(
     Source:
         Chen et al., Science 372 (2021) 826, and PtychoShelves.
     """
-    del known
+    del reference
     return _wedge(channels, (1.0, 1.0, 1.0), values[0], 1e-3, values[1]), probe
 
 
@@ -84,36 +86,38 @@ def _wedge(stack: Array, voxel: tuple[float, ...], beta: float, softness: float 
 
 
 def identical_slices(
-    channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]
+    channels: Channels, probe: Modes, reference: Reference, values: tuple[float, ...]
 ) -> tuple[Channels, Modes]:
     """Every slice is the mean of all.
 
     Args:
         channels: phase and absorption.
         probe: left alone.
-        known: not used.
+        reference: not used.
         values: none.
 
     Returns:
         both.
     """
-    del known, values
+    del reference, values
     return jnp.broadcast_to(jnp.mean(channels, axis=0), channels.shape), probe
 
 
-def depth_blur(channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]) -> tuple[Channels, Modes]:
+def depth_blur(
+    channels: Channels, probe: Modes, reference: Reference, values: tuple[float, ...]
+) -> tuple[Channels, Modes]:
     """A Gaussian along depth; weights that would fall outside go to the slices that are there, so the sum stays.
 
     Args:
         channels: phase and absorption.
         probe: left alone.
-        known: slice thickness.
+        reference: slice thickness.
         values: (standard deviation in Å,).
 
     Returns:
         both.
     """
-    z = known.thickness * jnp.arange(len(channels))
+    z = reference.thickness * jnp.arange(len(channels))
     weight = jnp.exp(-0.5 * ((z[:, None] - z[None, :]) / values[0]) ** 2)
     # Columns add up to one: each slice hands out what it has.
     weight = (weight / jnp.sum(weight, axis=0)).astype(channels.dtype)

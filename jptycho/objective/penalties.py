@@ -14,7 +14,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from jptycho.forward.fields import Fields
-from jptycho.objective.reference import Channels, Known, illuminated_mean
+from jptycho.objective.reference import Channels, Reference, illuminated_mean
 from jptycho.objective.roughness import (
     depth_tikhonov,
     depth_variation,
@@ -42,56 +42,56 @@ class Penalty:
     weight: float
 
 
-Term = Callable[[Fields, Channels, Known], Float[Array, ""]]
+Term = Callable[[Fields, Channels, Reference], Float[Array, ""]]
 
 
-def surface(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
+def surface(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
     """S² ⟨|t_1 - 1|² + |t_S - 1|²⟩ to second order: first and last slice are vacuum.
 
     Args:
         fields: not used.
         channels: phase and absorption.
-        known: holds the coverage.
+        reference: holds the coverage.
 
     Returns:
         the penalty.
     """
     del fields
     outer = channels[jnp.array([0, -1])] ** 2
-    return len(channels) ** 2 * jnp.sum(illuminated_mean(outer, known))
+    return len(channels) ** 2 * jnp.sum(illuminated_mean(outer, reference))
 
 
-def similar_slices(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
+def similar_slices(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
     """S Σ_s ⟨(u_s - mean_s u)²⟩ of phase and absorption.
 
     Args:
         fields: not used.
         channels: phase and absorption.
-        known: holds the coverage.
+        reference: holds the coverage.
 
     Returns:
         the penalty.
     """
     del fields
-    return len(channels) * jnp.sum(illuminated_mean((channels - jnp.mean(channels, axis=0)) ** 2, known))
+    return len(channels) * jnp.sum(illuminated_mean((channels - jnp.mean(channels, axis=0)) ** 2, reference))
 
 
-def weak_phase(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
+def pure_phase(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
     """S Σ_s ⟨(|t_s| - 1)²⟩: a thin specimen absorbs nothing.
 
     Args:
         fields: not used.
         channels: absorption is the second, where there is one.
-        known: holds the coverage.
+        reference: holds the coverage.
 
     Returns:
         the penalty.
     """
     del fields
-    return len(channels) * jnp.sum(illuminated_mean(jnp.expm1(-channels[:, 1:]) ** 2, known))
+    return len(channels) * jnp.sum(illuminated_mean(jnp.expm1(-channels[:, 1:]) ** 2, reference))
 
 
-def amorphous(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
+def amorphous(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
     """S Σ_s ⟨|F[φ_s]|² (1 + (k / k0)²)²⟩: negative logarithm of a Gaussian prior with the spectrum of amorphous matter.
 
     Random atoms scatter like one: the power spectrum is the squared scattering factor, which of a hydrogen-like charge
@@ -100,7 +100,7 @@ def amorphous(fields: Fields, channels: Channels, known: Known) -> Float[Array, 
     Args:
         fields: not used.
         channels: phase is the first.
-        known: k0, sampling and coverage.
+        reference: k0, sampling and coverage.
 
     Returns:
         the penalty.
@@ -110,22 +110,22 @@ def amorphous(fields: Fields, channels: Channels, known: Known) -> Float[Array, 
     """
     del fields
     phase = channels[:, 0]
-    phase = phase - illuminated_mean(phase, known)[:, None, None]
-    weight = visibility(known.coverage)
+    phase = phase - illuminated_mean(phase, reference)[:, None, None]
+    weight = visibility(reference.coverage)
     seen = phase * jnp.sqrt(weight)
-    ky, kx = spatial_frequencies(Grid((phase.shape[1], phase.shape[2]), known.sampling))
-    rise = ((1 + (ky**2 + kx**2) / known.amorphous_corner**2) ** 2).astype(phase.dtype)
+    ky, kx = spatial_frequencies(Grid((phase.shape[1], phase.shape[2]), reference.sampling))
+    rise = ((1 + (ky**2 + kx**2) / reference.amorphous_corner**2) ** 2).astype(phase.dtype)
     power = intensity(jnp.fft.fft2(seen, norm="ortho"))
     return len(channels) * jnp.sum(power * rise) / jnp.sum(weight)
 
 
-def charge_density(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
+def charge_density(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
     """Σ_s ⟨|∇²φ_s|⟩: by Poisson's equation ρ = -ε₀ ∇²V, and charge sits at the atoms and nowhere else.
 
     Args:
         fields: not used.
         channels: phase, proportional to the projected potential V, is the first.
-        known: holds the coverage.
+        reference: holds the coverage.
 
     Returns:
         the penalty; second differences a pixel.
@@ -134,37 +134,37 @@ def charge_density(fields: Fields, channels: Channels, known: Known) -> Float[Ar
     phase = jnp.pad(channels[:, 0], ((0, 0), (1, 1), (1, 1)), mode="edge")
     middle = phase[:, 1:-1, 1:-1]
     around = phase[:, :-2, 1:-1] + phase[:, 2:, 1:-1] + phase[:, 1:-1, :-2] + phase[:, 1:-1, 2:]
-    return jnp.sum(illuminated_mean(magnitude(4 * middle - around, 1 / len(channels)), known))
+    return jnp.sum(illuminated_mean(magnitude(4 * middle - around, 1 / len(channels)), reference))
 
 
-def smooth_positions(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
+def smooth_positions(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
     """Mean of |d_i - d_j|² over neighbours i, j; d is the displacement from the nominal position in pixels.
 
     Args:
         fields: positions.
         channels: not used.
-        known: nominal positions and neighbours.
+        reference: nominal positions and neighbours.
 
     Returns:
         the penalty.
     """
     del channels
-    return _roughness(fields.scan.position - known.positions, known.neighbours)
+    return _roughness(fields.scan.position - reference.positions, reference.neighbours)
 
 
-def smooth_tilts(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
+def smooth_tilts(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
     """Mean of |θ_i - θ_j|² over neighbours i, j, in mrad².
 
     Args:
         fields: tilts, one for each position.
         channels: not used.
-        known: neighbours.
+        reference: neighbours.
 
     Returns:
         the penalty; 0 for a tilt that all positions share.
     """
     del channels
-    return jnp.zeros(()) if fields.scan.tilt is None else _roughness(fields.scan.tilt, known.neighbours)
+    return jnp.zeros(()) if fields.scan.tilt is None else _roughness(fields.scan.tilt, reference.neighbours)
 
 
 def _roughness(values: Array, neighbours: Array) -> Array:
@@ -189,40 +189,40 @@ def outside_share(wave: Complex[Array, "modes y x"], outside: Float[Array, "y x"
     return jnp.sum(outside * power) / jnp.sum(power)
 
 
-def probe_support(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
+def probe_support(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
     """Share of the probe's power outside its support in real space.
 
     Args:
         fields: probe.
         channels: not used.
-        known: the support.
+        reference: the support.
 
     Returns:
         the penalty, between 0 and 1.
     """
     del channels
-    return outside_share(fields.probe, known.outside_support)
+    return outside_share(fields.probe, reference.outside_support)
 
 
-def probe_aperture(fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
+def probe_aperture(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
     """Share of the probe's power outside its aperture in reciprocal space.
 
     Args:
         fields: probe.
         channels: not used.
-        known: the aperture.
+        reference: the aperture.
 
     Returns:
         the penalty, between 0 and 1.
     """
     del channels
-    return outside_share(jnp.fft.fft2(fields.probe, norm="ortho"), known.outside_aperture)
+    return outside_share(jnp.fft.fft2(fields.probe, norm="ortho"), reference.outside_aperture)
 
 
-def _of_channel(function: Callable[[Array, Known], Array], channel: int) -> Term:
-    def term(fields: Fields, channels: Channels, known: Known) -> Array:
+def _of_channel(function: Callable[[Array, Reference], Array], channel: int) -> Term:
+    def term(fields: Fields, channels: Channels, reference: Reference) -> Array:
         del fields
-        return function(channels[:, channel], known)
+        return function(channels[:, channel], reference)
 
     term.__doc__ = function.__doc__
     return term
@@ -240,7 +240,7 @@ PENALTIES: dict[str, Term] = {
     **{f"{name}_absorption": _of_channel(function, 1) for name, function in PHASE_AND_ABSORPTION.items()},
     "surface": surface,
     "similar_slices": similar_slices,
-    "weak_phase": weak_phase,
+    "pure_phase": pure_phase,
     "amorphous": amorphous,
     "charge_density": charge_density,
     "smooth_positions": smooth_positions,
@@ -250,16 +250,18 @@ PENALTIES: dict[str, Term] = {
 }
 
 
-def total_penalty(penalties: tuple[Penalty, ...], fields: Fields, channels: Channels, known: Known) -> Float[Array, ""]:
+def total_penalty(
+    penalties: tuple[Penalty, ...], fields: Fields, channels: Channels, reference: Reference
+) -> Float[Array, ""]:
     """Σ weight · penalty; what is not named is not evaluated.
 
     Args:
         penalties: names and weights (static).
         fields: the rendered unknowns.
         channels: phase and absorption.
-        known: what they are compared with.
+        reference: what they are compared with.
 
     Returns:
         the sum.
     """
-    return sum((p.weight * PENALTIES[p.name](fields, channels, known) for p in penalties), jnp.zeros(()))
+    return sum((p.weight * PENALTIES[p.name](fields, channels, reference) for p in penalties), jnp.zeros(()))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from jptycho.objective.depth import depth_blur, identical_slices, missing_wedge, missing_wedge_ptychoshelves
-from jptycho.objective.reference import Channels, Known, Modes
+from jptycho.objective.reference import Channels, Modes, Reference
 from jptycho.optics.frequencies import spatial_frequencies
 from jptycho.optics.waves import intensity
 from jptycho.types import Array, Grid
@@ -32,79 +32,89 @@ class Projection:
     values: tuple[float, ...] = ()
 
 
-Map = Callable[[Channels, Modes, Known, tuple[float, ...]], tuple[Channels, Modes]]
+Map = Callable[[Channels, Modes, Reference, tuple[float, ...]], tuple[Channels, Modes]]
 
 
-def positivity(channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]) -> tuple[Channels, Modes]:
+def positivity(
+    channels: Channels, probe: Modes, reference: Reference, values: tuple[float, ...]
+) -> tuple[Channels, Modes]:
     """Phase and absorption are not negative.
 
     Args:
         channels: phase and absorption.
         probe: left alone.
-        known: not used.
+        reference: not used.
         values: none.
 
     Returns:
         both.
     """
-    del known, values
+    del reference, values
     return jnp.maximum(channels, 0.0), probe
 
 
-def phase_only(channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]) -> tuple[Channels, Modes]:
+def phase_only(
+    channels: Channels, probe: Modes, reference: Reference, values: tuple[float, ...]
+) -> tuple[Channels, Modes]:
     """No absorption: |t| = 1.
 
     Args:
         channels: phase and absorption.
         probe: left alone.
-        known: not used.
+        reference: not used.
         values: none.
 
     Returns:
         both.
     """
-    del known, values
+    del reference, values
     return channels.at[:, 1:].set(0.0), probe
 
 
-def _filtered(channels: Array, known: Known, response: Callable[[Array], Array]) -> Array:
+def _filtered(channels: Array, reference: Reference, response: Callable[[Array], Array]) -> Array:
     """Multiply the spectrum of each channel by a function of |k|² in Å⁻²."""
-    ky, kx = spatial_frequencies(Grid((channels.shape[-2], channels.shape[-1]), known.sampling), half=True)
+    ky, kx = spatial_frequencies(Grid((channels.shape[-2], channels.shape[-1]), reference.sampling), half=True)
     weight = response(ky**2 + kx**2).astype(channels.dtype)
     return jnp.fft.irfft2(jnp.fft.rfft2(channels) * weight, s=channels.shape[-2:])
 
 
-def low_pass(channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]) -> tuple[Channels, Modes]:
+def low_pass(
+    channels: Channels, probe: Modes, reference: Reference, values: tuple[float, ...]
+) -> tuple[Channels, Modes]:
     """No detail beyond a frequency.
 
     Args:
         channels: phase and absorption.
         probe: left alone.
-        known: sampling.
+        reference: sampling.
         values: (cutoff in Å⁻¹,).
 
     Returns:
         both.
     """
-    return _filtered(channels, known, lambda square: square <= values[0] ** 2), probe
+    return _filtered(channels, reference, lambda square: square <= values[0] ** 2), probe
 
 
-def butterworth(channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]) -> tuple[Channels, Modes]:
+def butterworth(
+    channels: Channels, probe: Modes, reference: Reference, values: tuple[float, ...]
+) -> tuple[Channels, Modes]:
     """Multiply frequencies by 1 / (1 + (k / cutoff)^(2 order)).
 
     Args:
         channels: phase and absorption.
         probe: left alone.
-        known: sampling.
+        reference: sampling.
         values: (cutoff in Å⁻¹, order).
 
     Returns:
         both.
     """
-    return _filtered(channels, known, lambda square: 1 / (1 + (square / values[0] ** 2) ** values[1])), probe
+    return _filtered(channels, reference, lambda square: 1 / (1 + (square / values[0] ** 2) ** values[1])), probe
 
 
-def probe_centring(channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]) -> tuple[Channels, Modes]:
+def probe_centring(
+    channels: Channels, probe: Modes, reference: Reference, values: tuple[float, ...]
+) -> tuple[Channels, Modes]:
     """Move probe and object together by whole pixels until the probe's centre of mass is at its window's centre.
 
     Only their relative position is determined; whole pixels need no interpolation, and no pattern changes.
@@ -112,13 +122,13 @@ def probe_centring(channels: Channels, probe: Modes, known: Known, values: tuple
     Args:
         channels: phase and absorption.
         probe: modes.
-        known: not used.
+        reference: not used.
         values: none.
 
     Returns:
         both.
     """
-    del known, values
+    del reference, values
     power = jnp.sum(intensity(probe), axis=0)
     # The centre of mass on a torus: the phase of the first Fourier coefficient.
     total = jnp.fft.fft2(power)
@@ -127,7 +137,9 @@ def probe_centring(channels: Channels, probe: Modes, known: Known, values: tuple
     return jnp.roll(channels, shift, axis=(2, 3)), jnp.roll(probe, shift, axis=(1, 2))
 
 
-def probe_power(channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]) -> tuple[Channels, Modes]:
+def probe_power(
+    channels: Channels, probe: Modes, reference: Reference, values: tuple[float, ...]
+) -> tuple[Channels, Modes]:
     """The modes' intensities sum to one, the electrons of an average pattern.
 
     Without absorption, and where the detector sees every electron, that is the incident beam.
@@ -135,18 +147,18 @@ def probe_power(channels: Channels, probe: Modes, known: Known, values: tuple[fl
     Args:
         channels: left alone.
         probe: modes.
-        known: not used.
+        reference: not used.
         values: none.
 
     Returns:
         both.
     """
-    del known, values
+    del reference, values
     return channels, probe / jnp.sqrt(jnp.sum(intensity(probe)))
 
 
 def vacuum_amplitude(
-    channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]
+    channels: Channels, probe: Modes, reference: Reference, values: tuple[float, ...]
 ) -> tuple[Channels, Modes]:
     """The most transparent illuminated place, the 1 % quantile of the summed absorption, absorbs nothing.
 
@@ -155,7 +167,7 @@ def vacuum_amplitude(
     Args:
         channels: phase and absorption.
         probe: modes.
-        known: coverage.
+        reference: coverage.
         values: none.
 
     Returns:
@@ -164,24 +176,26 @@ def vacuum_amplitude(
     del values
     if channels.shape[1] == 1:
         return channels, probe
-    total = jnp.where(known.coverage > 0.5, jnp.sum(channels[:, 1], axis=0), jnp.nan)
+    total = jnp.where(reference.coverage > 0.5, jnp.sum(channels[:, 1], axis=0), jnp.nan)
     least = jnp.nanquantile(total, 0.01)
     return channels.at[:, 1].add(-least / len(channels)), probe * jnp.exp(-least)
 
 
-def field_of_view(channels: Channels, probe: Modes, known: Known, values: tuple[float, ...]) -> tuple[Channels, Modes]:
+def field_of_view(
+    channels: Channels, probe: Modes, reference: Reference, values: tuple[float, ...]
+) -> tuple[Channels, Modes]:
     """What is illuminated less than a share of the mean is vacuum.
 
     Args:
         channels: phase and absorption.
         probe: left alone.
-        known: coverage.
+        reference: coverage.
         values: (share,).
 
     Returns:
         both.
     """
-    return channels * (known.coverage >= values[0]), probe
+    return channels * (reference.coverage >= values[0]), probe
 
 
 PROJECTIONS: dict[str, Map] = {
@@ -201,14 +215,14 @@ PROJECTIONS: dict[str, Map] = {
 """In the order in which they are applied; positivity after every filter that could undo it."""
 SOFT_EQUIVALENT = {
     "positivity": 'object.kind = "potential"',
-    "phase_only": 'object.kind = "phase", or penalties.weak_phase',
+    "phase_only": 'object.kind = "phase", or penalties.pure_phase',
     "low_pass": "penalties.tikhonov_phase or penalties.amorphous",
     "butterworth": "penalties.tikhonov_phase or penalties.amorphous",
     "missing_wedge": "penalties.tikhonov_depth_phase",
     "missing_wedge_ptychoshelves": "penalties.tikhonov_depth_phase",
     "identical_slices": "penalties.similar_slices",
     "depth_blur": "penalties.tikhonov_depth_phase",
-    "vacuum_amplitude": "penalties.weak_phase",
+    "vacuum_amplitude": "penalties.pure_phase",
     "field_of_view": "penalties.l1_phase",
     "probe_centring": "penalties.probe_support",
     "probe_power": "none: a generated probe's power is one learned number",
@@ -235,7 +249,7 @@ def touched_by(name: str) -> tuple[str, ...]:
 
 
 def project(
-    projections: tuple[Projection, ...], channels: Channels, probe: Modes, known: Known
+    projections: tuple[Projection, ...], channels: Channels, probe: Modes, reference: Reference
 ) -> tuple[Channels, Modes]:
     """Apply projections in order.
 
@@ -243,11 +257,11 @@ def project(
         projections: which (static).
         channels: phase and absorption.
         probe: modes.
-        known: coverage, sampling, thickness.
+        reference: coverage, sampling, thickness.
 
     Returns:
         object and probe.
     """
     for projection in projections:
-        channels, probe = PROJECTIONS[projection.name](channels, probe, known, projection.values)
+        channels, probe = PROJECTIONS[projection.name](channels, probe, reference, projection.values)
     return channels, probe

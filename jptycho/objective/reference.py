@@ -12,7 +12,7 @@ Modes = Complex[Array, "modes y x"]
 
 
 @pytree
-class Known:
+class Reference:
     """What penalties and projections compare the unknowns with.
 
     Attributes:
@@ -36,15 +36,15 @@ class Known:
     amorphous_corner: float = static(default=0.35)
 
 
-def illuminated_mean(image: Float[Array, "*slices Y X"], known: Known) -> Float[Array, "*slices"]:
+def illuminated_mean(image: Float[Array, "*slices Y X"], reference: Reference) -> Float[Array, "*slices"]:
     """Mean over the canvas, weighted by the visibility: what no electron saw does not count.
 
     Args:
         image: (..., Y, X).
-        known: holds the coverage c.
+        reference: holds the coverage c.
 
     Returns:
         the means (...).
     """
-    weight = visibility(known.coverage)
+    weight = visibility(reference.coverage)
     return jnp.sum(weight * image, axis=(-2, -1)) / jnp.sum(weight)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jptycho.objective.reference import Known, illuminated_mean
+from jptycho.objective.reference import Reference, illuminated_mean
 from jptycho.types import Array, Float
 
 SMOOTH = 1e-3
@@ -37,12 +37,12 @@ def _steps(image: Array) -> tuple[Array, Array]:
     return y, x
 
 
-def total_variation(image: Float[Array, "slices Y X"], known: Known) -> Float[Array, ""]:
+def total_variation(image: Float[Array, "slices Y X"], reference: Reference) -> Float[Array, ""]:
     """Σ_s ⟨|∇u_s|⟩, isotropic, differences a pixel.
 
     Args:
         image: u, phase or absorption of each slice.
-        known: holds the coverage.
+        reference: holds the coverage.
 
     Returns:
         the penalty.
@@ -52,15 +52,15 @@ def total_variation(image: Float[Array, "slices Y X"], known: Known) -> Float[Ar
     """
     y, x = _steps(image)
     width = SMOOTH / len(image)
-    return jnp.sum(illuminated_mean(jnp.sqrt(y * y + x * x + width**2) - width, known))
+    return jnp.sum(illuminated_mean(jnp.sqrt(y * y + x * x + width**2) - width, reference))
 
 
-def tikhonov(image: Float[Array, "slices Y X"], known: Known) -> Float[Array, ""]:
+def tikhonov(image: Float[Array, "slices Y X"], reference: Reference) -> Float[Array, ""]:
     """S Σ_s ⟨|∇u_s|²⟩ over S slices, differences a pixel.
 
     Args:
         image: u, phase or absorption of each slice.
-        known: holds the coverage.
+        reference: holds the coverage.
 
     Returns:
         the penalty.
@@ -69,43 +69,43 @@ def tikhonov(image: Float[Array, "slices Y X"], known: Known) -> Float[Array, ""
         Tikhonov, Sov. Math. Dokl. 4 (1963) 1035.
     """
     y, x = _steps(image)
-    return len(image) * jnp.sum(illuminated_mean(y * y + x * x, known))
+    return len(image) * jnp.sum(illuminated_mean(y * y + x * x, reference))
 
 
-def depth_variation(image: Float[Array, "slices Y X"], known: Known) -> Float[Array, ""]:
+def depth_variation(image: Float[Array, "slices Y X"], reference: Reference) -> Float[Array, ""]:
     """S Σ_s ⟨|u_{s+1} - u_s|⟩: total variation along depth.
 
     Args:
         image: u, phase or absorption of each slice.
-        known: holds the coverage.
+        reference: holds the coverage.
 
     Returns:
         the penalty.
     """
-    return len(image) * jnp.sum(illuminated_mean(magnitude(jnp.diff(image, axis=0), len(image) ** -2), known))
+    return len(image) * jnp.sum(illuminated_mean(magnitude(jnp.diff(image, axis=0), len(image) ** -2), reference))
 
 
-def depth_tikhonov(image: Float[Array, "slices Y X"], known: Known) -> Float[Array, ""]:
+def depth_tikhonov(image: Float[Array, "slices Y X"], reference: Reference) -> Float[Array, ""]:
     """S³ Σ_s ⟨(u_{s+1} - u_s)²⟩: squared slope along depth.
 
     Args:
         image: u, phase or absorption of each slice.
-        known: holds the coverage.
+        reference: holds the coverage.
 
     Returns:
         the penalty.
     """
-    return len(image) ** 3 * jnp.sum(illuminated_mean(jnp.diff(image, axis=0) ** 2, known))
+    return len(image) ** 3 * jnp.sum(illuminated_mean(jnp.diff(image, axis=0) ** 2, reference))
 
 
-def sparsity(image: Float[Array, "slices Y X"], known: Known) -> Float[Array, ""]:
+def sparsity(image: Float[Array, "slices Y X"], reference: Reference) -> Float[Array, ""]:
     """Σ_s ⟨|u_s|⟩: the L1 norm.
 
     Args:
         image: u, phase or absorption of each slice.
-        known: holds the coverage.
+        reference: holds the coverage.
 
     Returns:
         the penalty.
     """
-    return jnp.sum(illuminated_mean(magnitude(image, 1 / len(image)), known))
+    return jnp.sum(illuminated_mean(magnitude(image, 1 / len(image)), reference))

@@ -77,7 +77,7 @@ def choose_object_rate(problem: Problem) -> float:
     Returns:
         rad a step, before the preconditioner.
     """
-    slices, seen = problem.guess.object.shape[0], _per_pixel(problem)
+    slices, seen = problem.estimate.object.shape[0], _per_pixel(problem)
     strength = max(pattern_contrast(problem), FAST * seen**2)
     return OBJECT_RATE * strength * seen**0.25 / math.sqrt(slices)
 
@@ -195,11 +195,11 @@ def choose_preconditioner(problem: Problem) -> Preconditioner:
         problem: the scan.
 
     Returns:
-        the preconditioner, amplitude between 5 and 60.
+        the preconditioner, its gain between 5 and 60.
     """
     sampling = problem.setup.grid.sampling
-    spread = np.ptp(np.asarray(problem.guess.positions), axis=0)
+    spread = np.ptp(np.asarray(problem.estimate.positions), axis=0)
     side = math.sqrt(float(np.prod((spread + 1) * np.asarray(sampling))))
     pixels = side / math.sqrt(math.prod(sampling))
-    amplitude = min(0.15 * pixels, 4 * math.sqrt(problem.electrons))
-    return Preconditioner(min(max(amplitude, 5.0), 60.0), 1.25 / side, sampling)
+    gain = min(0.15 * pixels, 4 * math.sqrt(problem.electrons))
+    return Preconditioner(min(max(gain, 5.0), 60.0), 1.25 / side, sampling)

@@ -151,8 +151,8 @@ def _check_present(dataset: Dataset4D) -> None:
 
 def _check_energy(energy: float) -> None:
     if not LOWEST_ENERGY <= energy <= HIGHEST_ENERGY:
-        guess = f" Did you mean {energy * 1e3:g}?" if LOWEST_ENERGY <= energy * 1e3 <= HIGHEST_ENERGY else ""
-        raise ConfigError(f"data.energy: expected eV between 1e4 and 5e6, found {energy:g}.{guess}")
+        estimate = f" Did you mean {energy * 1e3:g}?" if LOWEST_ENERGY <= energy * 1e3 <= HIGHEST_ENERGY else ""
+        raise ConfigError(f"data.energy: expected eV between 1e4 and 5e6, found {energy:g}.{estimate}")
 
 
 def _check_overlap(dataset: Dataset4D) -> None:

@@ -61,11 +61,11 @@ def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
         return math.inf
 
 
-def choose_cpu_devices(say: Callable[[str], None], cache: Path | None = None) -> int:
+def choose_cpu_devices(log: Callable[[str], None], cache: Path | None = None) -> int:
     """Devices to make of the CPU: one, or one for each core where that was measured to be faster here.
 
     Args:
-        say: told what was chosen and why.
+        log: told what was chosen and why.
         cache: file that remembers the measurement; by default in the user's cache folder.
 
     Returns:
@@ -77,16 +77,16 @@ def choose_cpu_devices(say: Callable[[str], None], cache: Path | None = None) ->
     cache = _default_cache() if cache is None else cache
     known, machine = _read(cache), f"{_processor()}, {cores} cores, jax {jax.__version__}"
     if machine not in known:
-        say(f"measuring once whether this machine gains by {cores} devices instead of one")
+        log(f"measuring once whether this machine gains by {cores} devices instead of one")
         times = [_time_of(devices) for devices in (1, cores)]
         if None in times:
-            say("the measurement failed; one device is used")
+            log("the measurement failed; one device is used")
             return 1
         known = {**known, machine: times}
         _write(cache, known)
     one, many = known[machine]
     chosen = cores if many < WORTH * one else 1
-    say(f"CPU devices: {chosen} (an epoch on {cores} takes {many / one:.2f} of the time on one, measured here)")
+    log(f"CPU devices: {chosen} (an epoch on {cores} takes {many / one:.2f} of the time on one, measured here)")
     return chosen
 
 
@@ -151,7 +151,7 @@ def time_epoch(devices: int) -> float:
     model = ModelSpec(PixelObject("phase", Preconditioner(10.0, 0.05, problem.setup.grid.sampling)), PixelProbe())
     parts = choose_micro_batches(SIDE**2 // STEPS, devices, "cpu")
     solver = GradientSolver(model, "poisson", 1e-2, 1e-2, STEPS, parts)
-    params, constants = initialise(model, jax.random.key(0), problem.guess)
+    params, constants = initialise(model, jax.random.key(0), problem.estimate)
     data = distribute(problem.counts, problem.setup, mesh)
     state, times = init_state(solver, mesh, params, constants, jax.random.key(1)), []
     for _ in range(REPEATS):

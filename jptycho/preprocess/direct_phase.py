@@ -48,8 +48,8 @@ def differential_phase(problem: Problem, positive: bool = False) -> Float[np.nda
     Source:
         Close, Chen, Shibata & Findlay, Ultramicroscopy 159 (2015) 124, Eq. 9.
     """
-    canvas = problem.guess.object.shape[-2:]
-    pixels = np.asarray(problem.guess.positions)
+    canvas = problem.estimate.object.shape[-2:]
+    pixels = np.asarray(problem.estimate.positions)
     slope = 2 * np.pi * centres_of_mass(problem)
     sampling = problem.setup.grid.sampling
     visits, sums = np.zeros(canvas), np.zeros((2, *canvas))
@@ -90,7 +90,7 @@ def parallax_phase(problem: Problem, positive: bool = False) -> Float[np.ndarray
         Varnavides, Ribet et al., "Iterative phase retrieval algorithms for scanning transmission electron microscopy",
         arXiv 2309.05250, "parallax".
     """
-    canvas, sampling = problem.guess.object.shape[-2:], problem.setup.grid.sampling
+    canvas, sampling = problem.estimate.object.shape[-2:], problem.setup.grid.sampling
     mean = problem.counts.mean(axis=0, dtype=np.float64) * (np.asarray(problem.setup.mask) > 0)
     bright = mean > 0.5 * mean[mean > 0.1 * mean.max()].mean()
     axes = np.broadcast_arrays(*host_frequencies(mean.shape, sampling))
@@ -104,7 +104,7 @@ def parallax_phase(problem: Problem, positive: bool = False) -> Float[np.ndarray
             'Use "pixels" or "dpc".'
         )
     rows, columns = np.nonzero(bright)
-    pixels, size = np.asarray(problem.guess.positions), canvas[0] * canvas[1]
+    pixels, size = np.asarray(problem.estimate.positions), canvas[0] * canvas[1]
     sums, visits = np.zeros(size), np.zeros(size)
     for first in range(0, len(tilts), CHUNK):
         some = slice(first, first + CHUNK)
@@ -124,7 +124,7 @@ def _shared_by_slices(
     problem: Problem, phase: Float[np.ndarray, "Y X"], seen: np.ndarray, positive: bool
 ) -> Float[np.ndarray, "slices channels Y X"]:
     """A projected phase as channels of a guess, equal in all slices."""
-    out = np.zeros(problem.guess.object.shape, np.float32)
+    out = np.zeros(problem.estimate.object.shape, np.float32)
     if positive:
         phase = np.maximum(phase - phase[seen].min(), 0.0)
     out[:, 0] = phase / len(out)

@@ -17,7 +17,7 @@ from jptycho.forward.patches import shift_ramp
 from jptycho.optics.probe import form_probe, incoherent_modes
 from jptycho.preprocess.calibrate import beam_centre, check_calibration, check_mask
 from jptycho.preprocess.detector_gain import CountUnit, check_unit, unit_of, whole_electrons
-from jptycho.representations.base import OBJECT_KINDS, Guess, Unknown
+from jptycho.representations.base import OBJECT_KINDS, Estimate, Unknown
 from jptycho.representations.object_kinds import channels_of
 from jptycho.scan import orient, place_on_canvas, raster_positions
 from jptycho.types import Array, Complex, Float, Grid, Shaped
@@ -53,7 +53,7 @@ class Problem:
         counts: (scan, ky, kx), zero frequency at [0, 0]; whole electrons where that is what the file's are, else as
             stored.
         setup: constants of the run.
-        guess: flat object and nominal probe.
+        estimate: flat object and nominal probe.
         origin: position in Å of the canvas's pixel [0, 0].
         electrons: in an average pattern, as far as the counts tell.
         dataset: where it came from.
@@ -64,7 +64,7 @@ class Problem:
 
     counts: Shaped[np.ndarray, "scan ky kx"]
     setup: Setup
-    guess: Guess
+    estimate: Estimate
     origin: tuple[float, float]
     electrons: float
     dataset: Dataset4D
@@ -243,7 +243,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
         noise=Noise(jnp.asarray(electrons, jnp.float32), jnp.asarray(read_noise, jnp.float32)),
         centre=jnp.asarray(np.divide(centre, np.multiply(window, grid.sampling)), jnp.float32),
     )
-    guess = Guess(
+    estimate = Estimate(
         object=jnp.zeros((spec.slices, channels_of(spec.kind), *canvas)),
         probe=probe,
         positions=jnp.asarray(pixels, jnp.float32),
@@ -252,7 +252,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
         coverage=jnp.asarray(illumination(np.asarray(probe), pixels, canvas), jnp.float32),
     )
     origin = positions[0] - pixels[0] * np.asarray(grid.sampling)
-    return Problem(counts, setup, guess, (float(origin[0]), float(origin[1])), electrons, dataset, unit, undivided)
+    return Problem(counts, setup, estimate, (float(origin[0]), float(origin[1])), electrons, dataset, unit, undivided)
 
 
 def _check_canvas(canvas: tuple[int, int], grid: Grid, spec: ObjectSpec) -> None:
@@ -276,6 +276,6 @@ def field_of_view(problem: Problem) -> tuple[slice, slice]:
     Returns:
         rows and columns.
     """
-    pixels = np.asarray(problem.guess.positions)
+    pixels = np.asarray(problem.estimate.positions)
     low, high = np.ceil(pixels.min(axis=0)), np.floor(pixels.max(axis=0))
     return slice(int(low[0]), int(high[0]) + 1), slice(int(low[1]), int(high[1]) + 1)

@@ -8,7 +8,7 @@ import numpy as np
 from jptycho.data.dataset import wavelength_of
 from jptycho.errors import ConfigError
 from jptycho.objective.penalties import Penalty
-from jptycho.objective.reference import Known
+from jptycho.objective.reference import Reference
 from jptycho.optics.frequencies import host_frequencies
 from jptycho.preprocess.prepare import Problem
 from jptycho.types import Float, Int
@@ -61,17 +61,17 @@ def outside_circle(
     return (distance > radius).astype(float)
 
 
-def check_known(known: Known, penalties: tuple[Penalty, ...]) -> None:
+def check_reference(reference: Reference, penalties: tuple[Penalty, ...]) -> None:
     """Refuse a probe penalty whose region is empty.
 
     Args:
-        known: of :func:`known_of`.
+        reference: of :func:`make_reference`.
         penalties: that are on.
 
     Raises:
         ConfigError: the penalty would have no effect.
     """
-    regions = {"probe_support": known.outside_support, "probe_aperture": known.outside_aperture}
+    regions = {"probe_support": reference.outside_support, "probe_aperture": reference.outside_aperture}
     for penalty in penalties:
         if penalty.name in regions and not np.any(np.asarray(regions[penalty.name])):
             raise ConfigError(
@@ -80,7 +80,7 @@ def check_known(known: Known, penalties: tuple[Penalty, ...]) -> None:
             )
 
 
-def known_of(problem: Problem, support_radius: float | None = None, amorphous_corner: float = 0.35) -> Known:
+def make_reference(problem: Problem, support_radius: float | None = None, amorphous_corner: float = 0.35) -> Reference:
     """What penalties and projections compare the unknowns with.
 
     Args:
@@ -91,10 +91,10 @@ def known_of(problem: Problem, support_radius: float | None = None, amorphous_co
     Returns:
         the arrays.
     """
-    guess, grid = problem.guess, problem.setup.grid
+    estimate, grid = problem.estimate, problem.setup.grid
     calibration = problem.dataset.calibration
-    power = np.sum(np.abs(np.asarray(guess.probe)) ** 2, axis=0)
-    spectrum = np.sum(np.abs(np.fft.fft2(np.asarray(guess.probe))) ** 2, axis=0)
+    power = np.sum(np.abs(np.asarray(estimate.probe)) ** 2, axis=0)
+    spectrum = np.sum(np.abs(np.fft.fft2(np.asarray(estimate.probe))) ** 2, axis=0)
     if calibration.semiangle_cutoff is None:
         outside = spectrum < 1e-3 * spectrum.max()
     else:
@@ -104,13 +104,13 @@ def known_of(problem: Problem, support_radius: float | None = None, amorphous_co
         pixel = max(1 / (n * d) for n, d in zip(grid.shape, grid.sampling, strict=True))
         beyond = np.hypot(ky, kx) > reach + pixel
         outside = beyond & (spectrum < 1e-3 * spectrum.max())
-    return Known(
-        coverage=guess.coverage,
-        positions=guess.positions,
+    return Reference(
+        coverage=estimate.coverage,
+        positions=estimate.positions,
         neighbours=jnp.asarray(scan_neighbours(problem.dataset.shape[:-2])),
         outside_support=jnp.asarray(outside_circle(power, grid.sampling, support_radius), jnp.float32),
         outside_aperture=jnp.asarray(outside, jnp.float32),
         sampling=grid.sampling,
-        thickness=float(guess.thickness),
+        thickness=float(estimate.thickness),
         amorphous_corner=amorphous_corner,
     )

@@ -68,7 +68,7 @@ def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Proble
     return first, second, f"{share:.0%} of the electrons of each pattern"
 
 
-def halve(problem: Problem, seed: int, member: int = 0) -> tuple[Problem, Problem]:
+def make_half_sets(problem: Problem, seed: int, member: int = 0) -> tuple[Problem, Problem]:
     """A scan as two of half the electrons each, both with every position.
 
     Args:
@@ -90,7 +90,7 @@ def _with_masks(problem: Problem, share: float, seed: int) -> tuple[Problem, Pro
     parts = []
     for seen in (mask * ~held, mask * held):
         if not (problem.counts.mean(axis=0) * seen).sum():
-            raise ConfigError("stop.held_out: no count fell to one of the parts. Raise the share or set it to 0.")
+            raise ConfigError("validation.fraction: no count fell to one of the parts. Raise the share or set it to 0.")
         parts.append(dataclasses.replace(problem, setup=dataclasses.replace(problem.setup, mask=jnp.asarray(seen))))
     return parts[0], parts[1]
 
@@ -101,7 +101,7 @@ def _with_counts(problem: Problem, electrons: Shaped[np.ndarray, "scan ky kx"]) 
     if dose == 0:
         raise ConfigError(
             "data.counts: no electron fell to one of the parts into which they are divided. "
-            "Set stop.held_out = 0, and pixels.half_sets = false or dgp.split = false."
+            "Set validation.fraction = 0, and pixels.half_sets = false or dgp.half_sets = false."
         )
     setup: Setup = problem.setup
     read_out = jnp.zeros(()) if setup.noise is None else setup.noise.read_out

@@ -8,7 +8,7 @@ from typing import Any
 from jptycho.config.constraints import check_constraints
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import AUTO, GRADIENT
-from jptycho.config.run import Config
+from jptycho.config.run import Config, parse_config
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.readers.open import open_dataset
 from jptycho.errors import ConfigError
@@ -25,7 +25,6 @@ from jptycho.preprocess.automatic import (
 )
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
 from jptycho.reconstruction.build import check_engine, takes_whole_scan
-from jptycho.settings import parse
 
 
 def with_changes(config: Config | None, changes: dict[str, Any]) -> Config:
@@ -47,8 +46,15 @@ def with_changes(config: Config | None, changes: dict[str, Any]) -> Config:
     """
     values = {"data": {"file": ""}} if config is None else config.model_dump(exclude_none=True)
     for name, change in changes.items():
-        values[name] = {**values.get(name, {}), **change} if isinstance(change, dict) else change
-    return parse(Config, values)
+        values[name] = _merged(values.get(name), change)
+    return parse_config(values)
+
+
+def _merged(before: Any, change: Any) -> Any:
+    """A value replaced, of tables only what is named."""
+    if not (isinstance(before, dict) and isinstance(change, dict)):
+        return change
+    return before | {name: _merged(before.get(name), value) for name, value in change.items()}
 
 
 def check_config(config: Config) -> None:
@@ -62,10 +68,10 @@ def check_config(config: Config) -> None:
     """
     check_engine(config)
     check_constraints(config)
-    if config.method == "pixels" and config.pixels.half_sets is True and config.stop.held_out not in (AUTO, 0):
+    if config.method == "pixels" and config.pixels.half_sets is True and config.validation.fraction not in (AUTO, 0):
         raise ConfigError(
-            f"pixels.half_sets: the halves judge each other, found stop.held_out = {config.stop.held_out:g} as well. "
-            "Remove one of them."
+            "pixels.half_sets: the halves validate each other, found validation.fraction = "
+            f"{config.validation.fraction:g} as well. Remove one of them."
         )
     dgp = config.dgp
     sources = {config.data.file, dgp.start_file or config.data.file}
@@ -84,8 +90,8 @@ def _check_dgp(config: Config) -> None:
             'dgp.object: "pixels", and probe.fixed keeps the probe, so there is no network. Remove one of them.'
         )
     _check_input(config)
-    if dgp.members > 1 and not dgp.average:
-        raise ConfigError("dgp.average: 0, but an ensemble's mean is that of running means. Use 0.9, or one member.")
+    if dgp.ensemble_size > 1 and not dgp.ema_decay:
+        raise ConfigError("dgp.ema_decay: 0, but an ensemble's mean is that of running means. Use 0.9, or one member.")
     if dgp.architecture == "depth" and config.object.slices == 1:
         raise ConfigError('dgp.architecture: "depth" needs slices to relate. Use "unet", or raise object.slices.')
     _check_start(config)
@@ -117,10 +123,10 @@ def _check_start(config: Config) -> None:
             "dgp.pretrain_steps: 0, so the networks would forget the estimate at once. Use pretrain_steps = 40, "
             'or dgp.start = "random" to begin without one.'
         )
-    if dgp.start == "pixels" and dgp.start_epochs == 0 and (dgp.start_file is None or dgp.split):
+    if dgp.start == "pixels" and dgp.start_epochs == 0 and (dgp.start_file is None or dgp.half_sets):
         raise ConfigError(
             "dgp.start_epochs: 0, so there is no estimate to pre-train on. Use start_epochs = 12; with dgp.start_file, "
-            "they estimate the object from halves of the electrons: dgp.split = false does without."
+            "they estimate the object from halves of the electrons: dgp.half_sets = false does without."
         )
 
 
@@ -155,7 +161,7 @@ def prepare_from_config(config: Config, dataset: Dataset4D | None = None) -> Pro
     return prepare(dataset, spec, config.probe.modes)
 
 
-def effective(config: Config, problem: Problem) -> Config:
+def resolve_auto(config: Config, problem: Problem) -> Config:
     """Replace every ``auto`` by what was chosen.
 
     Args:
@@ -177,20 +183,25 @@ def effective(config: Config, problem: Problem) -> Config:
         "batch": automatic if pixels.batch == AUTO else pixels.batch,
         "object_rate": choose_object_rate(problem) if pixels.object_rate == AUTO else pixels.object_rate,
         "probe_rate": choose_probe_rate(problem) if pixels.probe_rate == AUTO else pixels.probe_rate,
-        "amplitude": chosen.amplitude if pixels.amplitude == AUTO else pixels.amplitude,
-        "corner": chosen.corner if pixels.corner == AUTO else pixels.corner,
+        "preconditioner": pixels.preconditioner.model_copy(
+            update={
+                name: getattr(chosen, name)
+                for name in ("gain", "cutoff")
+                if getattr(pixels.preconditioner, name) == AUTO
+            }
+        ),
     }
     loss = _loss(config, problem)
     update["half_sets"] = _half_sets(config, problem)
     instead = problem.undivided and pixels.half_sets == AUTO and pixels.solver == GRADIENT
     judged = config.method == "dgp" or instead
-    share = (HELD_OUT if judged else 0.0) if config.stop.held_out == AUTO else config.stop.held_out
+    share = (HELD_OUT if judged else 0.0) if config.validation.fraction == AUTO else config.validation.fraction
     return config.model_copy(
         update={
             "loss": loss,
             "pixels": pixels.model_copy(update=update),
             "dgp": _priors(config, problem),
-            "stop": config.stop.model_copy(update={"held_out": share}),
+            "validation": config.validation.model_copy(update={"fraction": share}),
         }
     )
 
@@ -198,10 +209,10 @@ def effective(config: Config, problem: Problem) -> Config:
 def _priors(config: Config, problem: Problem) -> DGPConfig:
     """The table of the priors without ``auto``."""
     dgp, used = config.dgp, config.method == "dgp"
-    split = _splits(config, problem) if used else dgp.split
+    split = _splits(config, problem) if used else dgp.half_sets
     noise = SPLIT_NOISE if split else choose_input_noise(problem)
     probe = choose_probe(problem, config.probe.fixed, dgp.object) if dgp.probe == AUTO else dgp.probe
-    update = {"noise": noise if dgp.noise == AUTO else dgp.noise, "split": split, "probe": probe}
+    update = {"input_noise": noise if dgp.input_noise == AUTO else dgp.input_noise, "half_sets": split, "probe": probe}
     dgp = dgp.model_copy(update=update)
     if used:
         _check_levels(dgp, problem)
@@ -211,14 +222,14 @@ def _priors(config: Config, problem: Problem) -> DGPConfig:
 def _half_sets(config: Config, problem: Problem) -> bool | str:
     """Whether pixels are reconstructed from half sets; refused where that is asked for and cannot be.
 
-    As given for the priors, which have ``dgp.split`` for that.
+    As given for the priors, which have ``dgp.half_sets`` for that.
     """
     wanted = config.pixels.half_sets
     if config.method != "pixels":
         return wanted
     if wanted is True and problem.undivided:
         raise ConfigError(f"pixels.half_sets: electrons cannot be divided: {problem.undivided}. Set half_sets = false.")
-    held_out = config.stop.held_out not in (AUTO, 0)
+    held_out = config.validation.fraction not in (AUTO, 0)
     cannot = problem.undivided or held_out or config.pixels.solver != GRADIENT
     return not cannot if wanted == AUTO else wanted
 
@@ -226,7 +237,7 @@ def _half_sets(config: Config, problem: Problem) -> bool | str:
 def _check_levels(dgp: DGPConfig, problem: Problem) -> None:
     """Refuse a network whose poolings leave less than two pixels of what it renders."""
     for name, side, levels, used in (
-        ("levels", min(problem.guess.object.shape[-2:]), dgp.levels, dgp.object == "network"),
+        ("levels", min(problem.estimate.object.shape[-2:]), dgp.levels, dgp.object == "network"),
         ("probe_levels", min(problem.setup.grid.shape), dgp.probe_levels, dgp.probe == "network"),
     ):
         fit = side.bit_length() - 2
@@ -244,7 +255,7 @@ def _splits(config: Config, problem: Problem) -> bool:
     """Whether halves of the electrons judge each other: not where they cannot be divided, or nothing is estimated."""
     dgp = config.dgp
     estimated = dgp.object == "network" and dgp.start != "random" and not dgp.random_input
-    return dgp.split and estimated and not problem.undivided
+    return dgp.half_sets and estimated and not problem.undivided
 
 
 def _check_batch(config: Config, patterns: int) -> None:
@@ -287,7 +298,7 @@ def _loss(config: Config, problem: Problem) -> str:
     return loss
 
 
-def effective_config(config: Config) -> Config:
+def resolve_auto_of_file(config: Config) -> Config:
     """The configuration with every ``auto`` replaced, as a run would.
 
     Args:
@@ -296,4 +307,4 @@ def effective_config(config: Config) -> Config:
     Returns:
         the complete configuration.
     """
-    return effective(config, prepare_from_config(config))
+    return resolve_auto(config, prepare_from_config(config))

@@ -98,8 +98,8 @@ USED = {
     "rpie": {"pie": {"object_step", "probe_step", "alpha"}},
     "mpie": {"pie": {"object_step", "probe_step", "alpha", "momentum", "period"}},
     "lsqml": {"lsqml": {"damping", "beta", "compact"}},
-    "dm": {"sets": {"beta", "passes"}},
-    "raar": {"sets": {"beta", "passes"}},
+    "dm": {"difference_map": {"beta", "passes"}},
+    "raar": {"difference_map": {"beta", "passes"}},
 }
 """Keys of the solvers' own tables that each reads."""
 
@@ -107,7 +107,7 @@ USED = {
 def _check_tables(config: Config) -> None:
     """Refuse settings of a solver that is not the one."""
     used = USED.get(config.pixels.solver, {})
-    for table in ("pie", "lsqml", "sets"):
+    for table in ("pie", "lsqml", "difference_map"):
         section = getattr(config, table)
         for key, field in type(section).model_fields.items():
             if getattr(section, key) != field.default and key not in used.get(table, ()):
@@ -166,7 +166,7 @@ def pixel_mesh(config: Config) -> Mesh:
     return make_mesh(jax.devices()[:shared])
 
 
-def pixel_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int) -> Solver:
+def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int) -> Solver:
     """The solver that a configuration asks for.
 
     Args:
@@ -181,11 +181,11 @@ def pixel_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int) -> S
     pixels, batch = config.pixels, int(config.pixels.batch)
     if pixels.solver in WHOLE_SCAN:
         make = raar if pixels.solver == "raar" else difference_map
-        sets = config.sets
+        settings = config.difference_map
         return make(
             ModelSpec(ChannelObject(config.object.kind), PixelProbe()),
-            sets.beta,
-            passes=sets.passes,
+            settings.beta,
+            passes=settings.passes,
             hold_probe=config.probe.fixed,
             projections=projections_of(config.projections),
         )
@@ -231,14 +231,16 @@ def preconditioner_of(config: Config, problem: Problem) -> Preconditioner:
     Returns:
         its constants.
     """
-    pixels = config.pixels
-    return Preconditioner(float(pixels.amplitude), float(pixels.corner), problem.setup.grid.sampling)
+    chosen = config.pixels.preconditioner
+    return Preconditioner(float(chosen.gain), float(chosen.cutoff), problem.setup.grid.sampling)
 
 
 def _gradient(config: Config, problem: Problem, epochs: int, shared: dict[str, Any]) -> GradientSolver:
     pixels, steps = config.pixels, shared["steps"]
     model = ModelSpec(
-        PixelObject(config.object.kind, preconditioner_of(config, problem), pixels.even, not config.probe.fixed),
+        PixelObject(
+            config.object.kind, preconditioner_of(config, problem), pixels.coverage_weighting, not config.probe.fixed
+        ),
         PixelProbe(),
         **refined(config, problem),
     )

@@ -11,13 +11,13 @@ from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.run import Run
 from jptycho.reconstruction.stages import judged
-from jptycho.representations.base import POTENTIAL, Guess, fields_of
+from jptycho.representations.base import POTENTIAL, Estimate, fields_of
 from jptycho.solvers.band_gains import Quadratic, best_gains, frequency_bands, loss_by_band, with_gains
 from jptycho.solvers.base import distribute
 from jptycho.types import Array
 
 
-def keep_confirmed(run: Run, candidates: dict[str, Guess]) -> Guess:
+def keep_confirmed(run: Run, candidates: dict[str, Estimate]) -> Estimate:
     """The estimate that predicts best what is held out, each after its bands are as strong as that confirms.
 
     An estimate whose bands were judged before and one whose were not cannot be compared: the gains are worth more than
@@ -33,61 +33,61 @@ def keep_confirmed(run: Run, candidates: dict[str, Guess]) -> Guess:
     if run.held is None:
         return next(iter(candidates.values()))
     mesh, found = make_mesh(), {}
-    for name, guess in candidates.items():
-        confirmed, gains = confirm_bands(run, guess, run.held)
+    for name, estimate in candidates.items():
+        confirmed, gains = confirm_bands(run, estimate, run.held)
         found[name] = (judged(run.held, run.config.loss, mesh, confirmed), confirmed, gains)
     kept = min(found, key=lambda name: found[name][0])
     losses = ", ".join(f"{loss:.6g} by {name}" for name, (loss, _, _) in found.items())
-    _, guess, gains = found[kept]
-    run.say(f"held-out electrons, bands as strong as they confirm: {losses}; {kept} is kept")
-    run.say(f"held-out electrons confirm {gains_in_words(gains)}")
-    return guess
+    _, estimate, gains = found[kept]
+    run.log(f"held-out electrons, bands as strong as they confirm: {losses}; {kept} is kept")
+    run.log(f"held-out electrons confirm {summarise_gains(gains)}")
+    return estimate
 
 
-def confirm_bands(run: Run, guess: Guess, judge: Problem) -> tuple[Guess, Array]:
+def confirm_bands(run: Run, estimate: Estimate, validate: Problem) -> tuple[Estimate, Array]:
     """An estimate, each band of it as strong as electrons confirm that it has not seen.
 
     Slow structure weighs little in the likelihood of a step, and much in the image.
 
     Args:
         run: the run.
-        guess: the estimate.
-        judge: the scan by those electrons.
+        estimate: the estimate.
+        validate: the scan by those electrons.
 
     Returns:
         the estimate, its members with the same gains; and the gains.
     """
-    guess = jax.device_put(guess, jax.devices()[0])
-    (rows, columns), sampling = guess.coverage.shape, run.problem.setup.grid.sampling
-    bands = jnp.asarray(frequency_bands((rows, columns), sampling), guess.object.dtype)
-    gains = best_gains(judge_bands(run.config.loss, guess, bands, judge), largest_slow=1.0)
+    estimate = jax.device_put(estimate, jax.devices()[0])
+    (rows, columns), sampling = estimate.coverage.shape, run.problem.setup.grid.sampling
+    bands = jnp.asarray(frequency_bands((rows, columns), sampling), estimate.object.dtype)
+    gains = best_gains(band_losses(run.config.loss, estimate, bands, validate), largest_slow=1.0)
 
     def strengthen(channels: Array) -> Array:
-        return admitted(run.config.object.kind, with_gains(channels, bands, gains))
+        return admit(run.config.object.kind, with_gains(channels, bands, gains))
 
-    members = None if guess.members is None else jnp.stack([strengthen(member) for member in guess.members])
-    return dataclasses.replace(guess, object=strengthen(guess.object), members=members), gains
+    members = None if estimate.members is None else jnp.stack([strengthen(member) for member in estimate.members])
+    return dataclasses.replace(estimate, object=strengthen(estimate.object), members=members), gains
 
 
-def judge_bands(loss: str, guess: Guess, bands: Array, judge: Problem) -> Quadratic:
+def band_losses(loss: str, estimate: Estimate, bands: Array, validate: Problem) -> Quadratic:
     """How electrons that an estimate has not seen judge each band of it.
 
     Args:
         loss: one of ``LOSSES``.
-        guess: the estimate.
+        estimate: the estimate.
         bands: of :func:`jptycho.solvers.band_gains.frequency_bands`.
-        judge: the scan by those electrons.
+        validate: the scan by those electrons.
 
     Returns:
         the loss as a function of the bands' gains.
     """
     mesh = make_mesh()
-    shared = replicate(mesh, (guess.object, fields_of(guess), bands))
-    losses = loss_by_band(mesh, loss, *shared, distribute(judge.counts, judge.setup, mesh))
+    shared = replicate(mesh, (estimate.object, fields_of(estimate), bands))
+    losses = loss_by_band(mesh, loss, *shared, distribute(validate.counts, validate.setup, mesh))
     return jax.device_put(losses, jax.devices()[0])
 
 
-def admitted(kind: str, channels: Array) -> Array:
+def admit(kind: str, channels: Array) -> Array:
     """Channels that the object's kind admits: filters make no phase of a potential negative, nor any absorption.
 
     Args:
@@ -102,7 +102,7 @@ def admitted(kind: str, channels: Array) -> Array:
     return channels.at[:, 1:].set(jnp.maximum(channels[:, 1:], 0.0))
 
 
-def gains_in_words(gains: Array) -> str:
+def summarise_gains(gains: Array) -> str:
     """The gains of bands, as a run says them.
 
     Args:
@@ -112,7 +112,7 @@ def gains_in_words(gains: Array) -> str:
         words.
 
     Example:
-        >>> gains_in_words(jnp.array([0.5, 1.0]))
+        >>> summarise_gains(jnp.array([0.5, 1.0]))
         'of 2 bands, from coarse to fine: 0.50 1.00'
     """
     return f"of {len(gains)} bands, from coarse to fine: " + " ".join(f"{gain:.2f}" for gain in gains)

@@ -17,11 +17,11 @@ from jptycho.parallel import make_mesh
 from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.build import preconditioner_of, refined, refined_rates
-from jptycho.reconstruction.ensembles import members_together, stacked
+from jptycho.reconstruction.ensembles import members_together, stack
 from jptycho.reconstruction.pixel_stages import estimate_by_pixels
 from jptycho.reconstruction.run import DGP, Reached, Run, has_checkpoint, stream
 from jptycho.reconstruction.stages import judged, optimise
-from jptycho.representations.base import POTENTIAL, Guess, ModelSpec, Representation, initialise
+from jptycho.representations.base import POTENTIAL, Estimate, ModelSpec, Representation, initialise
 from jptycho.representations.generated import GeneratedObject, GeneratedProbe, added_to_estimate
 from jptycho.representations.networks.pretraining import (
     Generator,
@@ -47,12 +47,14 @@ PIXEL_PROBE = 10.0
 """Learning rate of a probe of pixels, in that of a network's."""
 
 
-def run_generators(run: Run, guess: Guess, estimates: list[Guess] | None = None) -> tuple[dict[str, Guess], str]:
+def run_generators(
+    run: Run, estimate: Estimate, estimates: list[Estimate] | None = None
+) -> tuple[dict[str, Estimate], str]:
     """Pre-train object and probe generators on an estimate, then optimise them jointly.
 
     Args:
         run: the run.
-        guess: the estimate.
+        estimate: the estimate.
         estimates: by the halves of each member's electrons, where pixels made them.
 
     Returns:
@@ -66,24 +68,24 @@ def run_generators(run: Run, guess: Guess, estimates: list[Guess] | None = None)
     member = prior_solver(run.config, model, run.problem)
     check_projections(model, member.projections)
     solver: Solver = member
-    guess = jax.device_put(guess, mesh.devices[0])
+    estimate = jax.device_put(estimate, mesh.devices[0])
     starts = []
-    for number in range(settings.members):
-        halves = None if estimates is None else estimates[number].halves
-        start = None if run.stop() else _start(run, model, dataclasses.replace(guess, halves=halves), number)
+    for number in range(settings.ensemble_size):
+        half_sets = None if estimates is None else estimates[number].half_sets
+        start = None if run.stop() else _start(run, model, dataclasses.replace(estimate, half_sets=half_sets), number)
         if start is None:
             return {}, INTERRUPTED
         starts.append(start)
-    if settings.members > 1:
-        solver = EnsembleSolver(member, settings.members, members_at_once(run.config, run.problem))
-    start = starts[0] if settings.members == 1 else (stacked([p for p, _ in starts]), stacked([c for _, c in starts]))
-    reached = optimise(run, DGP, solver, mesh, guess, start, settings.epochs)
+    if settings.ensemble_size > 1:
+        solver = EnsembleSolver(member, settings.ensemble_size, members_at_once(run.config, run.problem))
+    start = starts[0] if settings.ensemble_size == 1 else (stack([p for p, _ in starts]), stack([c for _, c in starts]))
+    reached = optimise(run, DGP, solver, mesh, estimate, start, settings.epochs)
     if settings.start == "random" and reached.status == DONE:
-        _compare_with_pixels(run, mesh, guess, reached.guess)
+        _compare_with_pixels(run, mesh, estimate, reached.estimate)
     return _candidates(run, mesh, reached), reached.status
 
 
-def _candidates(run: Run, mesh: Mesh, reached: Reached) -> dict[str, Guess]:
+def _candidates(run: Run, mesh: Mesh, reached: Reached) -> dict[str, Estimate]:
     """Best and last epoch of the networks, and their start.
 
     The best was chosen before its bands were made as strong as what is held out confirms; then a later one may be
@@ -91,28 +93,30 @@ def _candidates(run: Run, mesh: Mesh, reached: Reached) -> dict[str, Guess]:
     An earlier result may have seen the electrons that are held out now: it is no candidate.
     """
     dgp, held, loss = run.config.dgp, run.held, run.config.loss
-    candidates = {NETWORKS: reached.guess} | ({} if reached.last is reached.guess else {LAST: reached.last})
+    candidates = {NETWORKS: reached.estimate} | ({} if reached.last is reached.estimate else {LAST: reached.last})
     if held is None or dgp.start_file is not None:
         return candidates
     if dgp.object == dgp.probe == "network":
-        with_start = dataclasses.replace(reached.guess, probe=reached.start.probe)
-        if judged(held, loss, mesh, with_start) < judged(held, loss, mesh, reached.guess):
-            run.say("the probe of the start predicts more with the networks' object than theirs, and is kept")
+        with_start = dataclasses.replace(reached.estimate, probe=reached.start.probe)
+        if judged(held, loss, mesh, with_start) < judged(held, loss, mesh, reached.estimate):
+            run.log("the probe of the start predicts more with the networks' object than theirs, and is kept")
             probe = reached.start.probe
-            candidates = {name: dataclasses.replace(guess, probe=probe) for name, guess in candidates.items()}
+            candidates = {name: dataclasses.replace(estimate, probe=probe) for name, estimate in candidates.items()}
     return candidates | {START: reached.start}
 
 
-def _compare_with_pixels(run: Run, mesh: Mesh, guess: Guess, found: Guess) -> None:
+def _compare_with_pixels(run: Run, mesh: Mesh, estimate: Estimate, found: Estimate) -> None:
     """Say so where networks that began without an estimate predict less than a few epochs of pixels."""
     epochs = max(1, run.config.dgp.start_epochs)
     if run.held is None:
-        run.say("nothing is held out (stop.held_out = 0), so nothing tells whether the random start found the object")
+        run.log(
+            "nothing is held out (validation.fraction = 0), so nothing tells whether the random start found the object"
+        )
         return
     try:
-        quick, status = estimate_by_pixels(run, guess, epochs, COMPARISON)
+        quick, status = estimate_by_pixels(run, estimate, epochs, COMPARISON)
     except DivergenceError:
-        run.say("random start: pixels diverge, so nothing tells whether the networks found the object")
+        run.log("random start: pixels diverge, so nothing tells whether the networks found the object")
         return
     if status == INTERRUPTED:
         return
@@ -120,7 +124,7 @@ def _compare_with_pixels(run: Run, mesh: Mesh, guess: Guess, found: Guess) -> No
     compared = f"{by_networks:.6g} with the networks, {by_pixels:.6g} after {epochs} epochs of pixels"
     if by_networks > by_pixels:
         compared += '. The random start has not found the object: use dgp.start = "pixels"'
-    run.say(f"random start, what is held out: {compared}")
+    run.log(f"random start, what is held out: {compared}")
 
 
 def members_at_once(config: Config, problem: Problem) -> int:
@@ -137,23 +141,23 @@ def members_at_once(config: Config, problem: Problem) -> int:
         ConfigError: memory does not hold the members.
     """
     model = prior_model(config, problem)
-    shapes = jax.eval_shape(lambda guess: initialise(model, jax.random.key(0), guess)[0], problem.guess)
+    shapes = jax.eval_shape(lambda estimate: initialise(model, jax.random.key(0), estimate)[0], problem.estimate)
     return members_together(config, problem, parameter_count(shapes))
 
 
-def _start(run: Run, model: ModelSpec, guess: Guess, member: int) -> tuple[Any, Any] | None:
+def _start(run: Run, model: ModelSpec, estimate: Estimate, member: int) -> tuple[Any, Any] | None:
     """Parameters and constants of one network of each kind, pre-trained unless a checkpoint holds what they became.
 
     None where an interruption was asked for meanwhile: half of that is no start.
     """
     settings, resumed = run.config.dgp, has_checkpoint(run, DGP)
-    if run.halves is not None and guess.halves is None:
+    if run.half_sets is not None and estimate.half_sets is None:
         # Of what a checkpoint holds only the shape matters.
-        direct = (lambda half, positive: guess.object) if resumed else DIRECT[settings.start]
+        direct = (lambda half, positive: estimate.object) if resumed else DIRECT[settings.start]
         positive = run.config.object.kind == POTENTIAL
-        halves = jnp.stack([jnp.asarray(direct(half, positive)) for half in run.halves[member]])
-        guess = dataclasses.replace(guess, halves=halves)
-    params, constants = initialise(model, stream(run, DGP, "weights", member), guess)
+        half_sets = jnp.stack([jnp.asarray(direct(half, positive)) for half in run.half_sets[member]])
+        estimate = dataclasses.replace(estimate, half_sets=half_sets)
+    params, constants = initialise(model, stream(run, DGP, "weights", member), estimate)
     if resumed or settings.start == "random" or not settings.pretrain_steps:
         return params, constants
     rate = settings.pretrain_rate
@@ -168,9 +172,9 @@ def _start(run: Run, model: ModelSpec, guess: Guess, member: int) -> tuple[Any, 
         if state is None:
             return None
         params[name], error = state.params, state.error
-        run.say(f"pre-trained the {name}'s network: {int(state.step)} steps, relative error {float(error):.3f}")
+        run.log(f"pre-trained the {name}'s network: {int(state.step)} steps, relative error {float(error):.3f}")
         if name == "object" and settings.residual == AUTO and better_added(error, constants[name]):
-            run.say(
+            run.log(
                 "that is more than the noise of the estimate: the network adds to the estimate and does not replace it"
             )
             params[name], constants[name] = added_to_estimate(params[name], constants[name])
@@ -209,7 +213,7 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
     filtered = preconditioner_of(config, problem)
     network = UNetSpec(
         settings.levels,
-        settings.filters,
+        settings.base_channels,
         settings.upsampling,
         architecture=settings.architecture,
         skips=settings.skips,
@@ -218,12 +222,12 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
     )
     probe_network = UNetSpec(
         settings.probe_levels,
-        settings.filters,
+        settings.base_channels,
         settings.upsampling,
         settings.probe_complex,
         precision=settings.precision,
     )
-    whole: Representation = PixelObject(kind, filtered, config.pixels.even, not config.probe.fixed)
+    whole: Representation = PixelObject(kind, filtered, config.pixels.coverage_weighting, not config.probe.fixed)
     if settings.object == "network":
         through = filtered if settings.preconditioned else None
         residual = settings.residual is True
@@ -231,7 +235,7 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
         whole = GeneratedObject(
             kind,
             network,
-            float(settings.noise),
+            float(settings.input_noise),
             residual,
             through,
             blind,
@@ -240,7 +244,7 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
         )
     probe: Representation = PixelProbe()
     if settings.probe == "network" and not config.probe.fixed:
-        probe = GeneratedProbe(probe_network, settings.probe_noise)
+        probe = GeneratedProbe(probe_network, settings.probe_input_noise)
     return ModelSpec(whole, probe, **refined(config, problem))
 
 
@@ -283,7 +287,7 @@ def prior_solver(config: Config, model: ModelSpec, problem: Problem) -> Gradient
         steps=steps,
         micro_batches=max(1, -(-patterns // steps // settings.micro_batch)),
         optimiser=Optimiser(warm_up=settings.warm_up),
-        average=settings.average,
+        ema_decay=settings.ema_decay,
         **refined_rates(config, problem),
         penalties=penalties_of(config.penalties),
         projections=projections_of(config.projections),

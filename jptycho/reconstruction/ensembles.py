@@ -45,25 +45,25 @@ def members_together(config: Config, problem: Problem, weights: int, available: 
     Raises:
         ConfigError: not even one fits beside what all members keep.
     """
-    dgp, shape = config.dgp, problem.guess.object.shape
+    dgp, shape = config.dgp, problem.estimate.object.shape
     available = int(SHARE * (memory_of_device() if available is None else available))
     images = shape[0] if dgp.architecture == "depth" else 1
-    halves = 2 if dgp.split else 1
-    kept = halves * problem.counts.nbytes + 4 * (WEIGHTS * weights + (3 + 2 * halves) * int(np.prod(shape)))
-    working = 4 * images * ACTIVATIONS * dgp.filters * shape[-2] * shape[-1]
+    half_sets = 2 if dgp.half_sets else 1
+    kept = half_sets * problem.counts.nbytes + 4 * (WEIGHTS * weights + (3 + 2 * half_sets) * int(np.prod(shape)))
+    working = 4 * images * ACTIVATIONS * dgp.base_channels * shape[-2] * shape[-1]
     fit = (available - working) // max(kept, 1)
-    if fit < dgp.members:
+    if fit < dgp.ensemble_size:
         raise ConfigError(
-            f"dgp.members: {dgp.members} members keep {dgp.members * kept / 2**30:.3g} GiB and work on "
-            f"{working / 2**30:.3g} GiB, but {available / 2**30:.3g} GiB may be used. "
-            + (f"Use at most {fit}." if fit >= 1 else "Use fewer patterns, slices or filters.")
+            f"dgp.ensemble_size: {dgp.ensemble_size} members keep {dgp.ensemble_size * kept / 2**30:.3g} GiB and "
+            f"work on {working / 2**30:.3g} GiB, but {available / 2**30:.3g} GiB may be used. "
+            + (f"Use at most {fit}." if fit >= 1 else "Use fewer patterns, slices or channels.")
         )
     if jax.default_backend() == "cpu":
         return 1
-    return int(min(dgp.members, max(1, (available - dgp.members * kept) // working)))
+    return int(min(dgp.ensemble_size, max(1, (available - dgp.ensemble_size * kept) // working)))
 
 
-def stacked(trees: list[Any]) -> Any:
+def stack(trees: list[Any]) -> Any:
     """Members' pytrees as one with a leading axis.
 
     Args:
@@ -73,7 +73,7 @@ def stacked(trees: list[Any]) -> Any:
         the stack.
 
     Example:
-        >>> stacked([{"a": jnp.ones(3)}, {"a": jnp.zeros(3)}])["a"].shape
+        >>> stack([{"a": jnp.ones(3)}, {"a": jnp.zeros(3)}])["a"].shape
         (2, 3)
     """
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

@@ -46,14 +46,14 @@ def extended(problem: Problem, extension: Extension) -> Problem:
     Returns:
         the scan.
     """
-    guess, extra = problem.guess, {}
+    estimate, extra = problem.estimate, {}
     unknowns = {name: unknown for name, unknown in extension.unknowns.items() if isinstance(unknown, Unknown)}
     for name, unknown in unknowns.items():
-        params, constants = unknown.representation.init(named_key(jax.random.key(0), name), guess)
+        params, constants = unknown.representation.init(named_key(jax.random.key(0), name), estimate)
         extra[name] = unknown.representation.apply(params, constants, None)
     setup = dataclasses.replace(problem.setup, effects=tuple(extension.effects))
-    guess = dataclasses.replace(guess, extra=extra)
-    return dataclasses.replace(problem, setup=setup, guess=guess, unknowns=unknowns)
+    estimate = dataclasses.replace(estimate, extra=extra)
+    return dataclasses.replace(problem, setup=setup, estimate=estimate, unknowns=unknowns)
 
 
 def check_unknowns(config: Config, unknowns: Mapping[str, Unknown | Representation]) -> None:

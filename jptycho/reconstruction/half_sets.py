@@ -10,14 +10,14 @@ import jax.numpy as jnp
 
 from jptycho.config.pixels import GRADIENT
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
-from jptycho.diagnostics.resolution import RingCorrelation, crossing
+from jptycho.diagnostics.resolution import RingCorrelation, resolution_at
 from jptycho.objective.projections import touched_by
-from jptycho.reconstruction.build import pixel_mesh, pixel_solver
-from jptycho.reconstruction.confirmed import admitted, gains_in_words, judge_bands
-from jptycho.reconstruction.ensembles import stacked
+from jptycho.reconstruction.build import build_solver, pixel_mesh
+from jptycho.reconstruction.confirmed import admit, band_losses, summarise_gains
+from jptycho.reconstruction.ensembles import stack
 from jptycho.reconstruction.run import HALVES, Reached, Run, stream
 from jptycho.reconstruction.stages import optimise
-from jptycho.representations.base import Guess, initialise
+from jptycho.representations.base import Estimate, initialise
 from jptycho.solvers.band_gains import best_gains, frequency_bands, with_gains
 from jptycho.solvers.base import Solver, State
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
@@ -33,60 +33,60 @@ GOLD_STANDARD = 1 / 7
 333 (2003) 721)."""
 
 
-def run_half_sets(run: Run, guess: Guess, epochs: int) -> tuple[list[Guess], str]:
+def run_half_sets(run: Run, estimate: Estimate, epochs: int) -> tuple[list[Estimate], str]:
     """Reconstruct each half of the electrons by pixels, and filter what they give by what both confirm.
 
     Args:
         run: the run.
-        guess: where every half starts.
+        estimate: where every half starts.
         epochs: to run.
 
     Returns:
         for each pair of halves the filtered estimate, its ``halves`` filtered as well; and the status.
     """
-    assert run.halves is not None
-    found, status = estimate_halves(run, guess, epochs)
+    assert run.half_sets is not None
+    found, status = estimate_halves(run, estimate, epochs)
     run.announce("filtering the half sets", 0, 0)
-    return [combine_halves(run, found, number) for number in range(len(run.halves))], status
+    return [combine_halves(run, found, number) for number in range(len(run.half_sets))], status
 
 
-def estimate_halves(run: Run, guess: Guess, epochs: int) -> tuple[Guess, str]:
+def estimate_halves(run: Run, estimate: Estimate, epochs: int) -> tuple[Estimate, str]:
     """Reconstruct each half of the electrons by pixels, all in one program.
 
     Args:
         run: the run.
-        guess: where every half starts.
+        estimate: where every half starts.
         epochs: to run.
 
     Returns:
         the mean; object and probe of every half are its members; and the status.
     """
-    assert run.halves is not None
+    assert run.half_sets is not None
     config, mesh = run.config, pixel_mesh(run.config)
-    members = 2 * len(run.halves)
-    member = pixel_solver(config, run.halves[0][0], mesh, epochs)
+    members = 2 * len(run.half_sets)
+    member = build_solver(config, run.half_sets[0][0], mesh, epochs)
     solver = _solver(run, member, members, epochs)
-    started = [initialise(member.model, stream(run, HALVES, "weights", n), guess) for n in range(members)]
-    start = (stacked([params for params, _ in started]), stacked([constants for _, constants in started]))
+    started = [initialise(member.model, stream(run, HALVES, "weights", n), estimate) for n in range(members)]
+    start = (stack([params for params, _ in started]), stack([constants for _, constants in started]))
 
     def filtered(state: State) -> Array:
         objects = jax.device_put(member_channels(state), jax.devices()[0])
         sampling = run.problem.setup.grid.sampling
         pairs = range(0, members, 2)
-        means = [half_set_filter(objects[n], objects[n + 1], guess.coverage, sampling).mean for n in pairs]
+        means = [half_set_filter(objects[n], objects[n + 1], estimate.coverage, sampling).mean for n in pairs]
         return jnp.mean(jnp.stack(means), axis=0)
 
     alone = dataclasses.replace(run, held=None, show=filtered)  # the halves judge each other
-    reached = optimise(alone, HALVES, solver, mesh, guess, start, epochs)
+    reached = optimise(alone, HALVES, solver, mesh, estimate, start, epochs)
     run.started, run.fallback = alone.started, alone.fallback  # a checkpoint may have changed them
     if reached.status == DONE and isinstance(solver, HalfSetSolver):
-        run.say(f"both half sets confirm that the probe differs from its start by {_change(reached):.1%} of it")
-    return reached.guess, reached.status
+        run.log(f"both half sets confirm that the probe differs from its start by {_change(reached):.1%} of it")
+    return reached.estimate, reached.status
 
 
 def _change(reached: Reached) -> float:
     """How far a stage moved the probe, mixtures of modes aside, relative to where it was."""
-    after, before = jax.device_put((reached.guess.probe, reached.start.probe), jax.devices()[0])
+    after, before = jax.device_put((reached.estimate.probe, reached.start.probe), jax.devices()[0])
     return float(jnp.linalg.norm(align_modes(after, before) - before) / jnp.linalg.norm(before))
 
 
@@ -106,7 +106,7 @@ def _solver(run: Run, member: Solver, members: int, epochs: int) -> EnsembleSolv
     return HalfSetSolver(member, members, together, epochs, run.problem.setup.grid.sampling)
 
 
-def combine_halves(run: Run, found: Guess, number: int) -> Guess:
+def combine_halves(run: Run, found: Estimate, number: int) -> Estimate:
     """One estimate from a pair of halves: the Wiener-filtered mean, each band as strong as the other half confirms.
 
     Args:
@@ -119,32 +119,32 @@ def combine_halves(run: Run, found: Guess, number: int) -> Guess:
     """
     found = jax.device_put(found, jax.devices()[0])
     objects, probes = found.members, found.member_probes
-    assert run.halves is not None
+    assert run.half_sets is not None
     assert objects is not None
     assert probes is not None
     first, second = 2 * number, 2 * number + 1
     sampling, (rows, columns) = run.problem.setup.grid.sampling, found.coverage.shape
     filtered = half_set_filter(objects[first], objects[second], found.coverage, sampling)
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), found.object.dtype)
-    judges = zip(filtered.halves, probes[first : second + 1], reversed(run.halves[number]), strict=True)
+    has_validation = zip(filtered.half_sets, probes[first : second + 1], reversed(run.half_sets[number]), strict=True)
     losses = [
-        judge_bands(run.config.loss, dataclasses.replace(found, object=half, probe=probe), bands, judge)
-        for half, probe, judge in judges
+        band_losses(run.config.loss, dataclasses.replace(found, object=half, probe=probe), bands, validate)
+        for half, probe, validate in has_validation
     ]
     gains = best_gains(jax.tree.map(jnp.add, *losses))
-    run.say(_in_words(filtered, gains))
-    admit = partial(admitted, run.config.object.kind)
+    run.log(_summarise(filtered, gains))
+    allowed = partial(admit, run.config.object.kind)
     return dataclasses.replace(
         found,
-        object=admit(with_gains(filtered.mean, bands, gains)),
-        halves=jnp.stack([admit(with_gains(half, bands, gains)) for half in filtered.halves]),
+        object=allowed(with_gains(filtered.mean, bands, gains)),
+        half_sets=jnp.stack([allowed(with_gains(half, bands, gains)) for half in filtered.half_sets]),
         members=None,
         member_probes=None,
     )
 
 
-def _in_words(filtered: HalfSets, gains: Array) -> str:
+def _summarise(filtered: HalfSets, gains: Array) -> str:
     rings = RingCorrelation(*jax.device_get((filtered.frequency, filtered.correlation)))
-    limit = crossing(rings, GOLD_STANDARD)
+    limit = resolution_at(rings, GOLD_STANDARD)
     detail = f"{1 / limit:.3g} Å" if limit else "no detail at all"
-    return f"half sets agree to {detail} (ring correlation 1/7) and confirm {gains_in_words(gains)}"
+    return f"half sets agree to {detail} (ring correlation 1/7) and confirm {summarise_gains(gains)}"

@@ -11,14 +11,14 @@ import numpy as np
 
 from jptycho.config.run import Config
 from jptycho.data.results import Result
-from jptycho.diagnostics.uncertainty import agreement
+from jptycho.diagnostics.uncertainty import ensemble_resolution
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import ScanFields
 from jptycho.forward.model import predict
 from jptycho.preprocess.prepare import Problem, field_of_view, per_electron
 from jptycho.reconstruction.run import ALL, Run
-from jptycho.reconstruction.summary import objective_in_words
-from jptycho.representations.base import Guess, fields_of
+from jptycho.reconstruction.summary import summarise_objective
+from jptycho.representations.base import Estimate, fields_of
 from jptycho.settings import to_toml
 from jptycho.solvers.epochs import Record
 from jptycho.types import Array
@@ -27,32 +27,32 @@ LARGEST_SHIFT = 0.5  # detector pixels, by which the beam's centre may differ fr
 REPORT_PATTERNS = 256  # of the scan, that the modelled mean pattern is taken over
 
 
-def collect(run: Run, guess: Guess, status: str) -> Result:
+def make_result(run: Run, estimate: Estimate, status: str) -> Result:
     """Everything that is worth keeping of a run.
 
     Args:
         run: the run.
-        guess: the last estimate.
+        estimate: the last estimate.
         status: ``"done"`` or ``"interrupted"``.
 
     Returns:
         the result, on the host.
     """
     problem, config = run.whole, run.config
-    channels = np.asarray(guess.object)
+    channels = np.asarray(estimate.object)
     fov = field_of_view(problem)
-    measured, modelled = _mean_patterns(problem, guess)
+    measured, modelled = _mean_patterns(problem, estimate)
     sampling = problem.setup.grid.sampling
     calibration = problem.dataset.calibration
-    deviation, agreed = _spread(guess, fov, sampling)
+    deviation, agreed = _spread(estimate, fov, sampling)
     return Result(
         phase=channels[:, 0],
         deviation=deviation,
         absorption=channels[:, 1] if channels.shape[1] == 2 else None,
-        probe=np.fft.fftshift(np.asarray(guess.probe), axes=(-2, -1)),
-        positions=np.asarray(guess.positions, np.float64) * sampling + problem.origin,
-        tilts=np.asarray(guess.tilt) if guess.tilt.ndim == 2 else None,
-        extra={name: np.asarray(rows) for name, rows in guess.extra.items()},
+        probe=np.fft.fftshift(np.asarray(estimate.probe), axes=(-2, -1)),
+        positions=np.asarray(estimate.positions, np.float64) * sampling + problem.origin,
+        tilts=np.asarray(estimate.tilt) if estimate.tilt.ndim == 2 else None,
+        extra={name: np.asarray(rows) for name, rows in estimate.extra.items()},
         history={
             field.name: np.array([getattr(record, field.name) for record in run.history])
             for field in dataclasses.fields(Record)
@@ -73,9 +73,9 @@ def collect(run: Run, guess: Guess, status: str) -> Result:
             "dose": float(problem.setup.dose) * stored_per_count(problem),
             "wavelength": problem.setup.wavelength,
             "energy": calibration.energy or 0.0,
-            "tilt": np.reshape(guess.tilt, (-1, 2)).mean(axis=0).tolist(),
+            "tilt": np.reshape(estimate.tilt, (-1, 2)).mean(axis=0).tolist(),
             **({} if problem.setup.centre is None else {"centre": np.asarray(problem.setup.centre, float).tolist()}),
-            "objective": "\n".join(objective_in_words(config)),
+            "objective": "\n".join(summarise_objective(config)),
             "configuration": to_toml(config),
             **agreed,
         },
@@ -95,18 +95,18 @@ def stored_per_count(problem: Problem) -> float:
 
 
 def _spread(
-    guess: Guess, view: tuple[slice, slice], sampling: tuple[float, float]
+    estimate: Estimate, view: tuple[slice, slice], sampling: tuple[float, float]
 ) -> tuple[np.ndarray | None, dict[str, int | float]]:
     """Standard deviation of the phase over an ensemble's members, and the detail on which they agree."""
-    if guess.members is None:
+    if estimate.members is None:
         return None, {}
-    phases = np.asarray(guess.members)[:, :, 0]
-    _, detail = agreement(phases.sum(axis=1)[:, view[0], view[1]], sampling)
+    phases = np.asarray(estimate.members)[:, :, 0]
+    _, detail = ensemble_resolution(phases.sum(axis=1)[:, view[0], view[1]], sampling)
     return phases.std(axis=0), {"members": len(phases), "agreement": detail}
 
 
-def _mean_patterns(problem: Problem, guess: Guess) -> tuple[np.ndarray, np.ndarray]:
-    fields = fields_of(guess)
+def _mean_patterns(problem: Problem, estimate: Estimate) -> tuple[np.ndarray, np.ndarray]:
+    fields = fields_of(estimate)
     chosen = np.linspace(0, len(problem.counts) - 1, min(REPORT_PATTERNS, len(problem.counts))).astype(int)
 
     @jax.jit
@@ -130,15 +130,15 @@ def held_out_alike(result: Result, config: Config) -> bool:
         whether its configuration says so.
     """
     try:
-        stop = tomllib.loads(str(result.attributes.get("configuration", "")))["stop"]
-        share = float(stop["held_out"])
+        stop = tomllib.loads(str(result.attributes.get("configuration", "")))["validation"]
+        share = float(stop["fraction"])
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError):
         return False
     repeated = ALL in result.history.get("stage", ())
-    return not repeated and (share, result.attributes.get("seed")) == (config.stop.held_out, config.seed)
+    return not repeated and (share, result.attributes.get("seed")) == (config.validation.fraction, config.seed)
 
 
-def guess_from_result(problem: Problem, result: Result) -> Guess:
+def estimate_from_result(problem: Problem, result: Result) -> Estimate:
     """Start from a previous result of the same scan.
 
     Args:
@@ -152,35 +152,35 @@ def guess_from_result(problem: Problem, result: Result) -> Guess:
         ConfigError: the shapes do not agree, or the beam's centre.
     """
     channels = [result.phase] if result.absorption is None else [result.phase, result.absorption]
-    wanted = problem.guess.object.shape
+    wanted = problem.estimate.object.shape
     stack = np.stack(channels[: wanted[1]], axis=1)
     stack = np.concatenate([stack, np.zeros((len(stack), wanted[1] - stack.shape[1], *stack.shape[2:]))], axis=1)
     shapes = (result.probe.shape, result.positions.shape)
-    if stack.shape != wanted or shapes != (problem.guess.probe.shape, problem.guess.positions.shape):
+    if stack.shape != wanted or shapes != (problem.estimate.probe.shape, problem.estimate.positions.shape):
         raise ConfigError(
             f"dgp.start_file: object {stack.shape} and probe {result.probe.shape}; expected {wanted} and "
-            f"{problem.guess.probe.shape}. Name a result of the same scan, slices and modes."
+            f"{problem.estimate.probe.shape}. Name a result of the same scan, slices and modes."
         )
     _check_centre(problem, result)
     probe = jnp.asarray(np.fft.ifftshift(result.probe, axes=(-2, -1)))
     sampling = np.asarray(problem.setup.grid.sampling)
     positions = jnp.asarray((result.positions - np.asarray(problem.origin)) / sampling, jnp.float32)
     return dataclasses.replace(
-        problem.guess,
+        problem.estimate,
         object=jnp.asarray(stack, jnp.float32),
         probe=probe,
         positions=positions,
         tilt=_tilt_from(problem, result),
-        extra=problem.guess.extra
+        extra=problem.estimate.extra
         | {name: jnp.asarray(rows) for name, rows in result.extra.items() if name in problem.unknowns},
     )
 
 
 def _tilt_from(problem: Problem, result: Result) -> Array:
     """The tilt that an earlier run found, unless this one states its own."""
-    if bool(jnp.any(problem.guess.tilt != 0)):
-        return problem.guess.tilt
-    shared = result.attributes.get("tilt", problem.guess.tilt)
+    if bool(jnp.any(problem.estimate.tilt != 0)):
+        return problem.estimate.tilt
+    shared = result.attributes.get("tilt", problem.estimate.tilt)
     return jnp.asarray(shared if result.tilts is None else result.tilts, jnp.float32)
 
 

@@ -17,35 +17,35 @@ from jptycho.data.checkpoints import load_facts
 from jptycho.preprocess.automatic import choose_batch
 from jptycho.reconstruction.build import takes_whole_scan
 from jptycho.reconstruction.pixel_stages import run_last_pixels
-from jptycho.reconstruction.run import ALL, FINISH, Run, folder_of, has_checkpoint
-from jptycho.representations.base import Guess
+from jptycho.reconstruction.run import ALL, POLISH, Run, folder_of, has_checkpoint
+from jptycho.representations.base import Estimate
 
 
-def run_finish(run: Run, guess: Guess) -> tuple[Guess, str]:
+def run_polish(run: Run, estimate: Estimate) -> tuple[Estimate, str]:
     """Go on from the networks' estimate with plain pixels; what is held out judges whether that is better.
 
     Args:
         run: the run.
-        guess: the networks' estimate; a checkpoint of this stage replaces it.
+        estimate: the networks' estimate; a checkpoint of this stage replaces it.
 
     Returns:
         the estimate reached, and the status. The members of an ensemble stay what they were.
     """
     config = run.config
-    if in_finish(run) and (load_facts(folder_of(run)) or {})["ensemble"]:
-        guess = dataclasses.replace(guess, members=jnp.zeros((config.dgp.members, *guess.object.shape)))
+    if in_polish(run) and (load_facts(folder_of(run)) or {})["ensemble"]:
+        estimate = dataclasses.replace(estimate, members=jnp.zeros((config.dgp.ensemble_size, *estimate.object.shape)))
     refine = config.refine.model_copy(
         update={
-            "position_rate": config.dgp.finish_rate * config.refine.position_rate,
-            "tilt_rate": config.dgp.finish_rate * config.refine.tilt_rate,
+            "position_rate": config.dgp.polish_rate * config.refine.position_rate,
+            "tilt_rate": config.dgp.polish_rate * config.refine.tilt_rate,
         }
     )
     pixels = plain_pixels(config, len(run.problem.counts))
     plain = config.model_copy(update={"pixels": pixels, "refine": refine})
-    return run_last_pixels(run, FINISH, plain, guess, config.dgp.finish_epochs)
+    return run_last_pixels(run, POLISH, plain, estimate, config.dgp.polish_epochs)
 
 
-def in_finish(run: Run) -> bool:
+def in_polish(run: Run) -> bool:
     """Whether a checkpoint is of the finish, or of its repetition.
 
     Args:
@@ -54,7 +54,7 @@ def in_finish(run: Run) -> bool:
     Returns:
         whether; the networks are behind it then.
     """
-    return has_checkpoint(run, FINISH) or has_checkpoint(run, ALL)
+    return has_checkpoint(run, POLISH) or has_checkpoint(run, ALL)
 
 
 def plain_pixels(config: Config, patterns: int) -> PixelsConfig:
@@ -71,10 +71,9 @@ def plain_pixels(config: Config, patterns: int) -> PixelsConfig:
     return plain.model_copy(
         update={
             "batch": choose_batch(patterns) if takes_whole_scan(config) else given.batch,
-            "object_rate": config.dgp.finish_rate * float(given.object_rate),
-            "probe_rate": config.dgp.finish_rate * float(given.probe_rate),
-            "amplitude": 0.0,
-            "corner": given.corner,
-            "even": given.even,
+            "object_rate": config.dgp.polish_rate * float(given.object_rate),
+            "probe_rate": config.dgp.polish_rate * float(given.probe_rate),
+            "preconditioner": given.preconditioner.model_copy(update={"gain": 0.0}),
+            "coverage_weighting": given.coverage_weighting,
         }
     )

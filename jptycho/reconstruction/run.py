@@ -18,15 +18,15 @@ from jptycho.data.checkpoints import load_facts, save_checkpoint
 from jptycho.errors import CheckpointError, ConfigError
 from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_key
-from jptycho.representations.base import Guess
+from jptycho.representations.base import Estimate
 from jptycho.solvers.base import State
 from jptycho.solvers.epochs import Announce, Record
 from jptycho.types import Array
 
-HALVES, PIXELS, DGP, FINISH, ALL = "half sets", "pixels", "dgp", "finish", "all electrons"
+HALVES, PIXELS, DGP, POLISH, ALL = "half sets", "pixels", "dgp", "finish", "all electrons"
 """Stages of a run; the last repeats the one before with what was held out."""
-Say = Callable[[str], None]
-Observer = Callable[[Record, Callable[[], Array]], None]
+Log = Callable[[str], None]
+Callback = Callable[[Record, Callable[[], Array]], None]
 """Called after each epoch with its record and a function that gives the object's channels then."""
 
 
@@ -38,14 +38,14 @@ class Run:
         config: effective configuration.
         problem: the scan made ready, by the electrons that are reconstructed.
         whole: the same by all electrons.
-        say: told in words what happens.
-        observe: called after each epoch.
+        log: told in words what happens.
+        callback: called after each epoch.
         announce: told what is done between epochs.
         stop: asked after each epoch.
         checkpoint: folder, or None for none.
         started: clock reading.
         held: the same scan by the electrons that are held out, or None.
-        halves: for each network the scan by each half of the electrons, or None; they judge it.
+        half_sets: for each network the scan by each half of the electrons, or None; they judge it.
         history: of every epoch so far.
         fallback: estimate that is better than a stage interrupted in the middle; None where there is none.
         show: the object of a state as observers see it; None for that of the solver.
@@ -54,16 +54,16 @@ class Run:
     config: Config
     problem: Problem
     whole: Problem
-    say: Say
-    observe: Observer
+    log: Log
+    callback: Callback
     announce: Announce
     stop: Callable[[], bool]
     checkpoint: Path | None
     started: float
     held: Problem | None = None
-    halves: list[tuple[Problem, Problem]] | None = None
+    half_sets: list[tuple[Problem, Problem]] | None = None
     history: list[Record] = dataclasses.field(default_factory=list)
-    fallback: Guess | None = None
+    fallback: Estimate | None = None
     show: Callable[[State], Array] | None = None
 
 
@@ -85,18 +85,18 @@ class Reached:
     """How a stage ended.
 
     Attributes:
-        guess: the estimate that is kept.
+        estimate: the estimate that is kept.
         status: ``"done"`` or ``"interrupted"``.
         epoch: whose estimate it is; 0 where the start is kept.
         start: what it began with, from its checkpoint where there was one.
         last: the estimate of the last epoch.
     """
 
-    guess: Guess
+    estimate: Estimate
     status: str
     epoch: int
-    start: Guess
-    last: Guess
+    start: Estimate
+    last: Estimate
 
 
 def has_checkpoint(run: Run, stage: str) -> bool:
@@ -141,8 +141,8 @@ def _facts(run: Run) -> dict[str, Any]:
     problem, digest = run.whole, hashlib.sha256()
     for array in (
         problem.counts[:: max(1, len(problem.counts) // 64)],
-        problem.guess.positions,
-        problem.guess.probe,
+        problem.estimate.positions,
+        problem.estimate.probe,
         problem.setup.mask,
         () if problem.setup.centre is None else problem.setup.centre,
     ):
@@ -169,4 +169,4 @@ def save(run: Run, stage: str, tree: dict[str, Any], more: dict[str, Any]) -> No
     try:
         save_checkpoint(folder_of(run), tree, facts | more)
     except CheckpointError as error:
-        run.say(f"{error} The run goes on; if it is interrupted, it goes on from the checkpoint before, if any.")
+        run.log(f"{error} The run goes on; if it is interrupted, it goes on from the checkpoint before, if any.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jptycho.config.constraints import in_words, penalties_of, projections_of
+from jptycho.config.constraints import penalties_of, projections_of, summarise
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
@@ -12,7 +12,7 @@ from jptycho.reconstruction.build import USED, WHOLE_SCAN
 from jptycho.solvers.optimisers import LINE_SEARCH
 
 
-def objective_in_words(config: Config) -> list[str]:
+def summarise_objective(config: Config) -> list[str]:
     """What a run minimises, with what, and under which constraints: everything that is on.
 
     Args:
@@ -21,30 +21,30 @@ def objective_in_words(config: Config) -> list[str]:
     Returns:
         lines.
     """
-    refine, stop = config.refine, config.stop
+    refine, validation = config.refine, config.validation
     free = ["object", *([] if config.probe.fixed else ["probe"])]
     free += [f"positions (rate {refine.position_rate:g} px)"] if refine.position_rate else []
     free += [f"{refine.tilt} tilt (rate {refine.tilt_rate:g} mrad)"] if refine.tilt != "none" else []
-    pixels_last = config.method == "pixels" or (config.dgp.finish_epochs and config.dgp.object == "network")
-    again = ", then the last stage with all electrons" if stop.all_electrons and pixels_last else ""
-    judged = f"{stop.held_out:g}, patience {stop.patience}{again}" if stop.held_out else "none"
+    pixels_last = config.method == "pixels" or (config.dgp.polish_epochs and config.dgp.object == "network")
+    again = ", then the last stage with all electrons" if validation.all_electrons and pixels_last else ""
+    judged = f"{validation.fraction:g}, patience {validation.patience}{again}" if validation.fraction else "none"
     lines = [
         f"loss: {config.loss}",
-        *in_words(penalties_of(config.penalties), projections_of(config.projections)),
+        *summarise(penalties_of(config.penalties), projections_of(config.projections)),
         f"optimised: {', '.join(free)}",
         f"held out: {judged}",
     ]
-    by_pixels = config.dgp.start == "pixels" and (config.dgp.start_file is None or config.dgp.split)
+    by_pixels = config.dgp.start == "pixels" and (config.dgp.start_file is None or config.dgp.half_sets)
     if config.method == "pixels" or by_pixels:
-        lines.append(f"pixels by {_solver_in_words(config)}")
+        lines.append(f"pixels by {_summarise_solver(config)}")
     if config.method == "pixels" and config.pixels.half_sets is True:
         lines.append("two half sets of the electrons, filtered by what both have in common")
     if config.method == "dgp":
-        lines += _priors_in_words(config.dgp)
+        lines += _summarise_priors(config.dgp)
     return lines
 
 
-def counts_in_words(problem: Problem) -> list[str]:
+def summarise_counts(problem: Problem) -> list[str]:
     """What one electron is taken to leave, on what grounds, and what in the counts speaks against it.
 
     Args:
@@ -79,36 +79,38 @@ PEDESTAL = 4.0
 """Shot noise that the mean of the darkest pixels should have, over the variance that they have: above it is none."""
 
 
-def _priors_in_words(dgp: DGPConfig) -> list[str]:
-    start = f"{dgp.start_epochs} epochs of pixels" + (" by half sets, filtered" if dgp.split else "")
+def _summarise_priors(dgp: DGPConfig) -> list[str]:
+    start = f"{dgp.start_epochs} epochs of pixels" + (" by half sets, filtered" if dgp.half_sets else "")
     if dgp.start_file:
-        start = f"a result ({dgp.start_file})" + (f", the object by halves from {start}" if dgp.split else "")
+        start = f"a result ({dgp.start_file})" + (f", the object by halves from {start}" if dgp.half_sets else "")
     start = {"dpc": "differential phase contrast", "parallax": "parallax of the bright field"}.get(dgp.start, start)
     if dgp.start == "random":
         start = "random weights, no estimate"
-    network = f"{dgp.architecture} of {dgp.levels} levels, {dgp.filters} filters, input noise {dgp.noise:.3g}"
+    network = (
+        f"{dgp.architecture} of {dgp.levels} levels, {dgp.base_channels} filters, input noise {dgp.input_noise:.3g}"
+    )
     unknowns = {
         "object": network if dgp.object == "network" else "pixels",
         "probe": f"unet of {dgp.probe_levels} levels" if dgp.probe == "network" else "pixels",
     }
     judged = "each half of the electrons judges what is made of the other's estimate"
-    if not dgp.split:
+    if not dgp.half_sets:
         judged = "all electrons judge what is made of their own estimate: input noise and stop prevent over-fitting"
     if dgp.start == "random" or dgp.random_input or dgp.object == "pixels":
         judged = "no network of the object sees an estimate"
     return [
         f"deep generative priors from {start}: " + "; ".join(f"{name} {what}" for name, what in unknowns.items()),
         f"{judged}; adam, rates of networks {dgp.object_rate:g} and {dgp.probe_rate:g}"
-        + (f"; {dgp.members} members" if dgp.members > 1 else ""),
+        + (f"; {dgp.ensemble_size} members" if dgp.ensemble_size > 1 else ""),
         *(
-            [f"finish: {dgp.finish_epochs} epochs of plain pixels, {dgp.finish_rate:g} of their rate"]
-            if dgp.finish_epochs and dgp.object == "network"
+            [f"finish: {dgp.polish_epochs} epochs of plain pixels, {dgp.polish_rate:g} of their rate"]
+            if dgp.polish_epochs and dgp.object == "network"
             else []
         ),
     ]
 
 
-def _solver_in_words(config: Config) -> str:
+def _summarise_solver(config: Config) -> str:
     pixels = config.pixels
     if pixels.solver != GRADIENT:
         values = (
@@ -120,7 +122,9 @@ def _solver_in_words(config: Config) -> str:
     options = "".join(f", {key} {value:g}" for key, value in sorted(pixels.optimiser_options.items()))
     rates = "" if pixels.optimiser in LINE_SEARCH else f", rates {pixels.object_rate:.3g} and {pixels.probe_rate:g}"
     schedule = "" if pixels.optimiser in LINE_SEARCH else f", {pixels.schedule} schedule"
-    preconditioner = f", spectral preconditioner amplitude {pixels.amplitude:.3g}, corner {pixels.corner:.3g}"
+    preconditioner = (
+        f", spectral preconditioner of gain {pixels.preconditioner.gain:.3g}, cutoff {pixels.preconditioner.cutoff:.3g}"
+    )
     return f"{pixels.optimiser}{options}{rates}{schedule}{preconditioner}"
 
 
@@ -135,12 +139,16 @@ def advice(config: Config, stage: str) -> str:
         a sentence.
     """
     if stage == "all electrons":
-        return "Set stop.all_electrons = false."
+        return "Set validation.all_electrons = false."
     if stage == "finish":
-        return "Lower dgp.finish_rate, or set dgp.finish_epochs = 0."
+        return "Lower dgp.polish_rate, or set dgp.polish_epochs = 0."
     if stage == "dgp" or config.pixels.solver == GRADIENT:
         stage = "dgp" if stage == "dgp" else "pixels"
         return f"Lower {stage}.object_rate or {stage}.probe_rate, and any weight of [penalties]."
     if config.pixels.solver == "lsqml":
         return "Lower lsqml.beta, or raise lsqml.damping."
-    return "Lower sets.beta." if config.pixels.solver in WHOLE_SCAN else "Lower pie.object_step or pie.probe_step."
+    return (
+        "Lower difference_map.beta."
+        if config.pixels.solver in WHOLE_SCAN
+        else "Lower pie.object_step or pie.probe_step."
+    )

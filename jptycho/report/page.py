@@ -49,7 +49,7 @@ def run_table(results: dict[str, Result]) -> Table:
                 str(len(history["loss"])),
                 f"{history['seconds'][-1]:.1f}",
                 f"{history['loss'][-1]:.5g}",
-                f"{history['error'][-1]:.4f}",
+                f"{history['amplitude_error'][-1]:.4f}",
             ]
         )
     return Table("Runs", ["run", "status", "epochs", "seconds", "loss", "amplitude error"], rows)
@@ -100,7 +100,7 @@ def figures_of(results: dict[str, Result]) -> dict[str, tuple[str, str, Figure]]
             if result.deviation is not None:
                 caption += (
                     f" Deviation: over {result.attributes['members']} members, which agree on detail down to "
-                    f"{float(result.attributes['agreement']):.3g} {result.attributes['length_unit']}."
+                    f"{float(result.attributes['ensemble_resolution']):.3g} {result.attributes['length_unit']}."
                 )
             found[f"slices_{name}"] = (f"Slices: {name}", caption, slices_figure(result))
         found[f"patterns_{name}"] = (

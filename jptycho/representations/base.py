@@ -17,7 +17,7 @@ OBJECT_KINDS = (PHASE, POTENTIAL, COMPLEX)
 
 
 @pytree
-class Guess:
+class Estimate:
     """An estimate of the unknowns, and those of them that are held fixed.
 
     Attributes:
@@ -27,7 +27,7 @@ class Guess:
         thickness: Å between slices, scalar.
         tilt: mrad (2,), or (scan, 2) where each position has its own.
         coverage: how much each canvas pixel is illuminated, (Y, X), mean one over the canvas.
-        halves: the object as each half of the electrons alone gives it; None where they were not divided.
+        half_sets: the object as each half of the electrons alone gives it; None where they were not divided.
         members: the object as each member of an ensemble has it; None where there is one estimate.
         member_probes: the probe likewise.
         extra: further unknowns by name, a row for each pattern (scan, ...).
@@ -39,7 +39,7 @@ class Guess:
     thickness: Float[Array, ""]
     tilt: Float[Array, "2"] | Float[Array, "scan 2"]
     coverage: Float[Array, "Y X"]
-    halves: Float[Array, "2 slices channels Y X"] | None = None
+    half_sets: Float[Array, "2 slices channels Y X"] | None = None
     members: Float[Array, "members slices channels Y X"] | None = None
     member_probes: Complex[Array, "members modes y x"] | None = None
     extra: dict[str, Shaped[Array, "scan ..."]] = dataclasses.field(default_factory=dict)
@@ -49,7 +49,7 @@ class Guess:
 class Representation(Protocol):
     """Two pure functions; an implementation is a frozen, hashable dataclass, so it may be a static argument."""
 
-    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
         """Parameters (real leaves, optimised) and constants (kept) that start from a guess."""
         ...
 
@@ -71,7 +71,7 @@ class Assignable(Representation, Protocol):
 class Halved(Representation, Protocol):
     """A representation whose input holds electrons, so that a half of them must not judge what it contributed to."""
 
-    def at_half(self, constants: Any, half: Array) -> Any:
+    def select_half(self, constants: Any, half: Array) -> Any:
         """Constants of what a half of the electrons, 0 or 1, may judge."""
         ...
 
@@ -100,7 +100,8 @@ class Unknown:
     """A further unknown of a run, which the detector's effects read from the rows of the scan by its name.
 
     Attributes:
-        representation: gives a row for each pattern (scan, ...); starts from ``guess.extra`` where that has the name.
+        representation: gives a row for each pattern (scan, ...); starts from ``estimate.extra`` where that has its
+            name.
         rate: learning rate of its parameters.
     """
 
@@ -138,25 +139,25 @@ def transmission(channels: Float[Array, "slices channels Y X"]) -> Complex[Array
     return wave * jnp.exp(-channels[:, 1]) if channels.shape[1] == 2 else wave
 
 
-def initialise(spec: ModelSpec, key: Array, guess: Guess) -> tuple[Any, Any]:
+def initialise(spec: ModelSpec, key: Array, estimate: Estimate) -> tuple[Any, Any]:
     """Parameters and constants of every unknown.
 
     Args:
         spec: the representations.
         key: random key.
-        guess: where to start.
+        estimate: where to start.
 
     Returns:
         params and constants by the name of the unknown; the constants also hold what is ``"fixed"``.
     """
-    started = {name: r.init(named_key(key, name), guess) for name, r in unknowns_of(spec).items()}
-    fixed: dict[str, Any] = {n: getattr(guess, n) for n in ("positions", "thickness", "tilt") if n not in started}
-    fixed["extra"] = {name: rows for name, rows in guess.extra.items() if name not in started}
+    started = {name: r.init(named_key(key, name), estimate) for name, r in unknowns_of(spec).items()}
+    fixed: dict[str, Any] = {n: getattr(estimate, n) for n in ("positions", "thickness", "tilt") if n not in started}
+    fixed["extra"] = {name: rows for name, rows in estimate.extra.items() if name not in started}
     params = {name: pair[0] for name, pair in started.items()}
     return params, {**{name: pair[1] for name, pair in started.items()}, "fixed": fixed}
 
 
-def judged_by(spec: ModelSpec, constants: Any, half: Array) -> Any:
+def select_half(spec: ModelSpec, constants: Any, half: Array) -> Any:
     """Constants with which every unknown is free of the electrons of a half.
 
     Args:
@@ -167,7 +168,9 @@ def judged_by(spec: ModelSpec, constants: Any, half: Array) -> Any:
     Returns:
         constants of the same structure.
     """
-    halved = {name: r.at_half(constants[name], half) for name, r in unknowns_of(spec).items() if isinstance(r, Halved)}
+    halved = {
+        name: r.select_half(constants[name], half) for name, r in unknowns_of(spec).items() if isinstance(r, Halved)
+    }
     return {**constants, **halved}
 
 
@@ -202,16 +205,18 @@ def _fields(
     return Fields(transmission(channels), probe, ScanFields(positions, own, extra), thickness, shared)
 
 
-def fields_of(guess: Guess) -> Fields:
+def fields_of(estimate: Estimate) -> Fields:
     """Everything the physics sees of an estimate.
 
     Args:
-        guess: the estimate.
+        estimate: the estimate.
 
     Returns:
         the fields.
     """
-    return _fields(guess.object, guess.probe, guess.positions, guess.thickness, guess.tilt, guess.extra)
+    return _fields(
+        estimate.object, estimate.probe, estimate.positions, estimate.thickness, estimate.tilt, estimate.extra
+    )
 
 
 def render(spec: ModelSpec, params: Any, constants: Any, key: Array | None = None) -> Fields:

@@ -18,13 +18,13 @@ import jax.numpy as jnp
 
 from jptycho.optics.probe import probe_power
 from jptycho.randomness import named_key
-from jptycho.representations.base import Guess
+from jptycho.representations.base import Estimate
 from jptycho.representations.networks.augmentation import moved, moved_back, random_move
 from jptycho.representations.networks.input import (
     SMALLEST_SCALE,
-    Standardised,
-    at_half,
+    NetworkInput,
     corner,
+    select_half,
     standardise,
     standardise_modes,
 )
@@ -44,18 +44,18 @@ def added_to_estimate(params: Any, constants: Any) -> tuple[Any, Any]:
 
     Args:
         params: its weights.
-        constants: the :class:`Standardised` estimates first.
+        constants: the :class:`NetworkInput` estimates first.
 
     Returns:
         both, changed.
     """
     head = jax.tree.map(jnp.zeros_like, params["params"][HEAD])
-    kept = dataclasses.replace(constants[0], kept=jnp.ones_like(constants[0].kept))
-    return {"params": {**params["params"], HEAD: head}}, (kept, *constants[1:])
+    residual_weight = dataclasses.replace(constants[0], residual_weight=jnp.ones_like(constants[0].residual_weight))
+    return {"params": {**params["params"], HEAD: head}}, (residual_weight, *constants[1:])
 
 
 def _run(
-    network: UNet, noise: float, params: Any, constants: Standardised, key: Array | None
+    network: UNet, noise: float, params: Any, constants: NetworkInput, key: Array | None
 ) -> Float[Array, "n Y X channels"]:
     """Mean of what the network makes of the estimates, fresh noise added to them where there is a key."""
 
@@ -97,9 +97,9 @@ class GeneratedObject:
     ramp_is_gauge: bool = True
     augmented: bool = False
 
-    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
         """Random weights; the constants hold the estimates as inputs and targets."""
-        stacks = guess.object[None] if guess.halves is None else guess.halves
+        stacks = estimate.object[None] if estimate.half_sets is None else estimate.half_sets
         images = jnp.stack([self._image(stack) for stack in stacks])
         smallest = BLANK_SCALE if self.random_input else SMALLEST_SCALE
         constants = standardise(images, 2**self.network.levels, smallest)
@@ -107,22 +107,22 @@ class GeneratedObject:
             noise = jax.random.normal(named_key(key, "input"), constants.image.shape[1:], images.dtype)
             constants = dataclasses.replace(constants, image=jnp.broadcast_to(noise, constants.image.shape))
         weights = initial_weights(self._network(constants), named_key(key, "weights"), constants.image[0])
-        constants = (constants, guess.coverage, guess.object)
+        constants = (constants, estimate.coverage, estimate.object)
         return added_to_estimate(weights, constants) if self.residual else (weights, constants)
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
         """Phase in rad and absorption."""
-        inputs, coverage, guess = constants
+        inputs, coverage, estimate = constants
         image = self.raw(params, constants, key) * inputs.scale + inputs.mean
-        image = image[:, : guess.shape[-2], : guess.shape[-1]].transpose(0, 3, 1, 2)
-        free = image.reshape(guess.shape)
+        image = image[:, : estimate.shape[-2], : estimate.shape[-1]].transpose(0, 3, 1, 2)
+        free = image.reshape(estimate.shape)
         if self.preconditioner is not None:
             free = free.at[:, 0].set(precondition(self.preconditioner, free[:, 0]))
         return constrain(self.kind, free, coverage, self.ramp_is_gauge)
 
     def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "n Y X channels"]:
         """The standardised output, which pre-training brings to the target."""
-        inputs: Standardised = constants[0]
+        inputs: NetworkInput = constants[0]
         network = self._network(inputs)
         if key is not None and self.augmented:
             move = random_move(named_key(key, "move"), 2**self.network.levels)
@@ -130,11 +130,11 @@ class GeneratedObject:
             image = moved_back(_run(network, self.noise, params, seen, key), move)
         else:
             image = _run(network, self.noise, params, inputs, key)
-        return image + inputs.kept * jnp.mean(inputs.image, axis=0)
+        return image + inputs.residual_weight * jnp.mean(inputs.image, axis=0)
 
-    def at_half(self, constants: Any, half: Array) -> Any:
+    def select_half(self, constants: Any, half: Array) -> Any:
         """Constants of what one half of the electrons judges."""
-        return (at_half(constants[0], half), *constants[1:])
+        return (select_half(constants[0], half), *constants[1:])
 
     def _image(self, channels: Float[Array, "slices channels Y X"]) -> Float[Array, "n Y X c"]:
         """Free channels as the network sees them."""
@@ -144,7 +144,7 @@ class GeneratedObject:
         images = free if self.network.architecture == DEPTH else free.reshape(1, -1, *free.shape[-2:])
         return images.transpose(0, 2, 3, 1)
 
-    def _network(self, inputs: Standardised) -> UNet:
+    def _network(self, inputs: NetworkInput) -> UNet:
         return UNet(self.network, inputs.image.shape[-1])
 
 
@@ -163,19 +163,19 @@ class GeneratedProbe:
     network: UNetSpec
     noise: float
 
-    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
         """Random weights; the constants hold the guess as input and target."""
-        parts = jnp.concatenate([guess.probe.real, guess.probe.imag])
+        parts = jnp.concatenate([estimate.probe.real, estimate.probe.imag])
         constants = standardise_modes(parts.transpose(1, 2, 0)[None, None], 2**self.network.levels)
         weights = initial_weights(self._network(constants), named_key(key, "weights"), constants.image[0])
-        return {"network": weights, "log_power": jnp.log(probe_power(guess.probe))}, (constants, guess.probe)
+        return {"network": weights, "log_power": jnp.log(probe_power(estimate.probe))}, (constants, estimate.probe)
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Complex[Array, "modes y x"]:
         """Complex modes of the power that is learned."""
-        inputs, guess = constants
+        inputs, estimate = constants
         image = self.raw(params, constants, key)[0] * inputs.scale
-        image = corner(image[: guess.shape[-2], : guess.shape[-1]], 2**self.network.levels).transpose(2, 0, 1)
-        modes = guess.shape[0]
+        image = corner(image[: estimate.shape[-2], : estimate.shape[-1]], 2**self.network.levels).transpose(2, 0, 1)
+        modes = estimate.shape[0]
         wave = image[:modes] + 1j * image[modes:]
         return wave * jnp.sqrt(jnp.exp(params["log_power"]) / probe_power(wave))
 
@@ -183,11 +183,11 @@ class GeneratedProbe:
         """The standardised output, which pre-training brings to the target."""
         return _run(self._network(constants[0]), self.noise, params["network"], constants[0], key)
 
-    def at_half(self, constants: Any, half: Array) -> Any:
+    def select_half(self, constants: Any, half: Array) -> Any:
         """The same constants: all electrons determine the probe far better than a half's pixels."""
         del half
         return constants
 
-    def _network(self, inputs: Standardised) -> UNet:
+    def _network(self, inputs: NetworkInput) -> UNet:
         parts = 2 if self.network.complex_valued else 1
         return UNet(self.network, inputs.image.shape[-1] // parts)

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jptycho.representations.base import Guess
+from jptycho.representations.base import Estimate
 from jptycho.types import Array, Float
 
 
@@ -15,10 +15,10 @@ from jptycho.types import Array, Float
 class FreePositions:
     """Every position moves by itself; their mean stays, for it is the object's place on the canvas."""
 
-    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
         """No displacement; the constants are the nominal positions."""
         del key
-        return jnp.zeros_like(guess.positions), guess.positions
+        return jnp.zeros_like(estimate.positions), estimate.positions
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "scan 2"]:
         """Canvas pixels."""
@@ -36,12 +36,12 @@ class FreeTilt:
 
     local: bool = False
 
-    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
         """The guess, for every position where tilts are local, else their mean."""
         del key
         if not self.local:
-            return jnp.mean(jnp.reshape(guess.tilt, (-1, 2)), axis=0), None
-        return jnp.broadcast_to(guess.tilt, (len(guess.positions), 2)), None
+            return jnp.mean(jnp.reshape(estimate.tilt, (-1, 2)), axis=0), None
+        return jnp.broadcast_to(estimate.tilt, (len(estimate.positions), 2)), None
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Array:
         """mrad."""

@@ -9,23 +9,23 @@ from typing import Any
 import jax.numpy as jnp
 
 from jptycho.optics.frequencies import spatial_frequencies
-from jptycho.representations.base import Guess
+from jptycho.representations.base import Estimate
 from jptycho.representations.object_kinds import constrain, unconstrain
 from jptycho.types import Array, Complex, Float, Grid
 
 
 @dataclasses.dataclass(frozen=True)
 class Preconditioner:
-    """w(k) = 1 + amplitude / (1 + (k / corner)²); hashable.
+    """w(k) = 1 + gain / (1 + (k / cutoff)²); hashable.
 
     Attributes:
-        amplitude: how much faster than a fine detail the whole field of view moves; 0 is plain pixels.
-        corner: frequency in Å⁻¹ below which that holds.
+        gain: how much faster than a fine detail the whole field of view moves; 0 is plain pixels.
+        cutoff: frequency in Å⁻¹ below which that holds.
         sampling: Å a pixel along (y, x).
     """
 
-    amplitude: float
-    corner: float
+    gain: float
+    cutoff: float
     sampling: tuple[float, float]
 
 
@@ -44,7 +44,7 @@ def spectral_weight(spec: Preconditioner, shape: tuple[int, int]) -> Float[Array
         31.0
     """
     ky, kx = spatial_frequencies(Grid(shape, spec.sampling), half=True)
-    return 1 + spec.amplitude / (1 + (ky**2 + kx**2) / spec.corner**2)
+    return 1 + spec.gain / (1 + (ky**2 + kx**2) / spec.cutoff**2)
 
 
 def precondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Float[Array, "slices Y X"]:
@@ -57,13 +57,13 @@ def precondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Flo
         phase: θ of each slice.
 
     Returns:
-        θ_s + F⁻¹[(w(k) - 1) F[mean θ]]; θ itself where the amplitude is 0.
+        θ_s + F⁻¹[(w(k) - 1) F[mean θ]]; θ itself where the gain is 0.
 
     Example:
         >>> precondition(Preconditioner(30.0, 0.02, (0.3, 0.3)), jnp.ones((1, 8, 8))).mean().item()
         31.0
     """
-    if spec.amplitude == 0:
+    if spec.gain == 0:
         return phase
     weight = spectral_weight(spec, (phase.shape[1], phase.shape[2])).astype(phase.dtype)
     spectrum = jnp.fft.rfft2(jnp.mean(phase, axis=0))
@@ -85,7 +85,7 @@ def uncondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Floa
         >>> uncondition(spec, 31 * jnp.ones((1, 8, 8))).mean().round(4).item()
         1.0
     """
-    if spec.amplitude == 0:
+    if spec.gain == 0:
         return phase
     weight = spectral_weight(spec, (phase.shape[1], phase.shape[2])).astype(phase.dtype)
     spectrum = jnp.fft.rfft2(jnp.mean(phase, axis=0))
@@ -102,10 +102,10 @@ class ChannelObject:
 
     kind: str
 
-    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
         """The guess."""
         del key
-        return guess.object, None
+        return estimate.object, None
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
         """Phase in rad and absorption."""
@@ -124,26 +124,26 @@ class PixelObject:
 
     Attributes:
         kind: one of ``OBJECT_KINDS``.
-        preconditioner: of the phase; amplitude 0 for plain pixels.
-        even: whether a pixel moves less the fewer electrons it sees, by :func:`visibility`.
+        preconditioner: of the phase; gain 0 for plain pixels.
+        coverage_weighting: whether a pixel moves less the fewer electrons it sees, by :func:`visibility`.
         ramp_is_gauge: whether the probe is free, so that no pattern determines a phase ramp.
     """
 
     kind: str
     preconditioner: Preconditioner
-    even: bool = True
+    coverage_weighting: bool = True
     ramp_is_gauge: bool = True
 
-    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
         """Steps away from the guess, all zero; the constants are the guess and the coverage."""
         del key
-        return jnp.zeros_like(guess.object), (unconstrain(self.kind, guess.object), guess.coverage)
+        return jnp.zeros_like(estimate.object), (unconstrain(self.kind, estimate.object), estimate.coverage)
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
         """Phase in rad and absorption: guess + F⁻¹[w F[visibility · θ]]."""
         del key
         start, coverage = constants
-        steps = params * visibility(coverage) if self.even else params
+        steps = params * visibility(coverage) if self.coverage_weighting else params
         phase = precondition(self.preconditioner, steps[:, 0])
         return constrain(self.kind, start + steps.at[:, 0].set(phase), coverage, self.ramp_is_gauge)
 
@@ -153,7 +153,7 @@ class PixelObject:
         start, coverage = constants
         steps = unconstrain(self.kind, value) - start
         steps = steps.at[:, 0].set(uncondition(self.preconditioner, steps[:, 0]))
-        seen = visibility(coverage) if self.even else jnp.ones_like(coverage)
+        seen = visibility(coverage) if self.coverage_weighting else jnp.ones_like(coverage)
         return jnp.where(seen > LEAST_SEEN, steps / jnp.maximum(seen, LEAST_SEEN), 0.0)
 
 
@@ -186,10 +186,10 @@ class PixelProbe:
     The leaves are of order one whatever the window, so that one learning rate fits all.
     """
 
-    def init(self, key: Array, guess: Guess) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
         """Pixels that give the guess."""
         del key
-        return jnp.stack([guess.probe.real, guess.probe.imag]) * probe_scale(guess.probe.shape), None
+        return jnp.stack([estimate.probe.real, estimate.probe.imag]) * probe_scale(estimate.probe.shape), None
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Complex[Array, "modes y x"]:
         """Complex modes."""

@@ -10,7 +10,7 @@ from scipy import ndimage
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.model import predict_batch
 from jptycho.parallel import make_mesh
-from jptycho.representations.base import Guess, ModelSpec, initialise
+from jptycho.representations.base import Estimate, ModelSpec, initialise
 from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.solvers.base import distribute, epoch, init_state
 from jptycho.solvers.pie import PIESolver
@@ -161,9 +161,11 @@ def overlap_curve(step: int, iterations: int = 40, seed: int = 42) -> Float[np.n
     model = ModelSpec(ChannelObject("complex"), PixelProbe())
     solver = PIESolver(model, steps=len(patterns), probe_step=0.0)
     flat = jnp.zeros((1, 2, OBJECT, OBJECT))
-    guess = Guess(flat, fields.probe, fields.scan.position, fields.thickness, fields.tilt, jnp.ones(flat.shape[-2:]))
+    estimate = Estimate(
+        flat, fields.probe, fields.scan.position, fields.thickness, fields.tilt, jnp.ones(flat.shape[-2:])
+    )
     mesh = make_mesh(jax.devices()[:1])
-    params, constants = initialise(model, jax.random.key(0), guess)
+    params, constants = initialise(model, jax.random.key(0), estimate)
     state = init_state(solver, mesh, params, constants, jax.random.key(seed))
     data = distribute(patterns, setup, mesh)
     errors = [_amplitude_error(solver.fields(state.params, constants), setup, patterns)]

@@ -101,7 +101,7 @@ def loss_by_band(
     channels: Float[Array, "slices channels Y X"],
     fields: Fields,
     bands: Float[Array, "bands Y X"],
-    judge: ScanData,
+    validate: ScanData,
 ) -> Quadratic:
     """How the loss of electrons changes with the gain of each band of the phase: Gauss-Newton about one.
 
@@ -114,12 +114,12 @@ def loss_by_band(
         channels: phase in rad and absorption of the estimate.
         fields: probe, positions and all else that is not the object.
         bands: of :func:`frequency_bands`.
-        judge: electrons that the estimate was not made from.
+        validate: electrons that the estimate was not made from.
 
     Returns:
         slope and curvature in nats, all patterns together.
     """
-    shards, local = judge.weight.shape
+    shards, local = validate.weight.shape
     parts = jnp.concatenate([in_bands(channels[:, 0], bands), _ramps(channels[:, 0])])
 
     def local_sums(shared: Any, rows: ScanFields, counts: Array, weight: Array) -> Quadratic:
@@ -132,8 +132,8 @@ def loss_by_band(
         return in_parts(add, start, (counts, rows), weight, -(-local // PARTS))
 
     rows = split_scan(fields.scan, shards, local)
-    shared = (channels, parts, fields, judge.setup)
-    return _without_ramps(sum_over_shards(mesh, local_sums)(shared, rows, judge.counts, judge.weight))
+    shared = (channels, parts, fields, validate.setup)
+    return _without_ramps(sum_over_shards(mesh, local_sums)(shared, rows, validate.counts, validate.weight))
 
 
 def _without_ramps(losses: Quadratic) -> Quadratic:

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.objective.projections import SOFT_EQUIVALENT, Projection, project, touched_by
-from jptycho.objective.reference import Known
+from jptycho.objective.reference import Reference
 from jptycho.parallel import replicate, shard
 from jptycho.representations.base import Assignable, ModelSpec, render, render_channels
 from jptycho.types import Array, Float, Shaped, pytree
@@ -49,13 +49,13 @@ class ScanData:
             where the electrons of each pattern are divided into halves.
         weight: of each pattern (shards, local); zero for what pads the scan.
         setup: constants of the run.
-        known: what penalties and projections compare the unknowns with; None where there are none.
+        reference: what penalties and projections compare the unknowns with; None where there are none.
     """
 
     counts: Shaped[Array, "shards local *half ky kx"]
     weight: Float[Array, "shards local"]
     setup: Setup
-    known: Known | None = None
+    reference: Reference | None = None
 
 
 @pytree
@@ -64,12 +64,12 @@ class Metrics:
 
     Attributes:
         loss: mean over patterns, as seen while the epoch ran.
-        error: amplitude error √(Σ(√I - √y)² / Σy), likewise.
+        amplitude_error:  error √(Σ(√I - √y)² / Σy), likewise.
         finite: whether every number stayed finite.
     """
 
     loss: Float[Array, ""]
-    error: Float[Array, ""]
+    amplitude_error: Float[Array, ""]
     finite: Array
 
 
@@ -157,7 +157,7 @@ def epoch(solver: Solver, mesh: Mesh, state: State, constants: Any, data: ScanDa
     """
     after, metrics = solver.epoch(mesh, state, constants, data)
     if solver.projections:
-        after = dataclasses.replace(after, params=projected(solver, after.params, constants, known_in(data)))
+        after = dataclasses.replace(after, params=project_params(solver, after.params, constants, reference_in(data)))
     # What comes out lies as what went in: else the next call would compile once more.
     after = jax.lax.with_sharding_constraint(after, NamedSharding(mesh, PartitionSpec()))
     largest = jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(after.params)])
@@ -177,7 +177,7 @@ def in_halves(data: ScanData) -> bool:
     return data.counts.ndim == 5
 
 
-def known_in(data: ScanData) -> Known:
+def reference_in(data: ScanData) -> Reference:
     """What penalties and projections compare the unknowns with.
 
     Args:
@@ -189,28 +189,29 @@ def known_in(data: ScanData) -> Known:
     Raises:
         ConfigError: the scan was distributed without them.
     """
-    if data.known is None:
+    if data.reference is None:
         raise ConfigError(
-            "known: missing; penalties and projections need it. Give distribute known_of(problem) as its last argument."
+            "reference: missing; penalties and projections need it. Give distribute make_reference(problem) as "
+            "its last argument."
         )
-    return data.known
+    return data.reference
 
 
-def projected(solver: Solver, params: Any, constants: Any, known: Known) -> Any:
+def project_params(solver: Solver, params: Any, constants: Any, reference: Reference) -> Any:
     """Parameters of the nearest object and probe that obey the solver's projections.
 
     Args:
         solver: the settings.
         params: of its representations.
         constants: likewise.
-        known: coverage, sampling, thickness.
+        reference: coverage, sampling, thickness.
 
     Returns:
         parameters.
     """
     model = solver.model
     fields, channels = render_channels(model, params, constants)
-    channels, probe = project(solver.projections, channels, fields.probe, known)
+    channels, probe = project(solver.projections, channels, fields.probe, reference)
     values = {"object": channels, "probe": probe}
     found = dict(params)
     for name in sorted({name for p in solver.projections for name in touched_by(p.name)}):
@@ -220,7 +221,7 @@ def projected(solver: Solver, params: Any, constants: Any, known: Known) -> Any:
     return found
 
 
-def summarised(losses: Array, errors: Array, weight: Array) -> Metrics:
+def summarise_metrics(losses: Array, errors: Array, weight: Array) -> Metrics:
     """Metrics of an epoch from sums over its patterns.
 
     Args:
@@ -250,7 +251,7 @@ def rendered(solver: Solver, params: Any, constants: Any) -> Fields:
 
 
 def distribute(
-    counts: Shaped[np.ndarray, "scan *half ky kx"], setup: Setup, mesh: Mesh, known: Known | None = None
+    counts: Shaped[np.ndarray, "scan *half ky kx"], setup: Setup, mesh: Mesh, reference: Reference | None = None
 ) -> ScanData:
     """Share a scan out over devices, padding with patterns of weight zero.
 
@@ -258,7 +259,7 @@ def distribute(
         counts: as stored, zero frequency at [0, 0]; (scan, 2, ky, kx) for halves of the electrons.
         setup: constants of the run.
         mesh: of :func:`jptycho.parallel.make_mesh`.
-        known: what penalties and projections need.
+        reference: what penalties and projections need.
 
     Returns:
         the scan; pattern i is on shard i // local.
@@ -272,7 +273,7 @@ def distribute(
         shard(mesh, padded.reshape(shards, local, *counts.shape[1:])),
         shard(mesh, weight.reshape(shards, local)),
         replicate(mesh, setup),
-        replicate(mesh, known),
+        replicate(mesh, reference),
     )
 
 

@@ -19,7 +19,7 @@ from jptycho.objective.data_term import as_fractions
 from jptycho.objective.projections import Projection
 from jptycho.optics.waves import intensity
 from jptycho.representations.base import ModelSpec
-from jptycho.solvers.base import Metrics, ScanData, State, rendered, summarised
+from jptycho.solvers.base import Metrics, ScanData, State, rendered, summarise_metrics
 from jptycho.solvers.exit_wave_updates import add_windows, changed, in_parts, kind_of, of_kind, pattern_loss, with_probe
 from jptycho.types import Array
 
@@ -128,7 +128,7 @@ def _epoch(solver: DifferenceMapSolver, state: State, constants: Any, data: Scan
     for _ in range(solver.passes):
         fields = _overlap(solver, fields, setup, waves, weight)
     params = changed(solver.model, state.params, constants, fields.object, fields.probe)
-    metrics = summarised(weight * losses, weight * errors, weight)
+    metrics = summarise_metrics(weight * losses, weight * errors, weight)
     return State(params, waves, None, state.key, state.epoch + 1), metrics
 
 

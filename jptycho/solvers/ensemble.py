@@ -13,7 +13,7 @@ from jptycho.forward.fields import Fields
 from jptycho.objective.projections import Projection
 from jptycho.optics.probe import probe_power
 from jptycho.representations.base import ModelSpec, transmission
-from jptycho.solvers.base import Metrics, ScanData, Solver, State, known_in, projected
+from jptycho.solvers.base import Metrics, ScanData, Solver, State, project_params, reference_in
 from jptycho.solvers.probe_filter import align_modes
 from jptycho.types import Array, Float
 
@@ -27,12 +27,12 @@ class EnsembleSolver:
 
     Attributes:
         solver: of each member.
-        members: how many.
+        ensemble_size: how many.
         together: members that are mapped at once by ``vmap``; the others wait their turn.
     """
 
     solver: Solver
-    members: int
+    ensemble_size: int
     together: int = 1
 
     @property
@@ -58,7 +58,7 @@ class EnsembleSolver:
 
     def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
         """An epoch of every member."""
-        keys = jax.random.split(state.key, self.members + 1)
+        keys = jax.random.split(state.key, self.ensemble_size + 1)
         memory, averages = state.optimiser
 
         def one(member: Any) -> tuple[State, Metrics]:
@@ -68,17 +68,19 @@ class EnsembleSolver:
             mine = State(params, opt, average if keeps_mean else None, key, state.epoch)
             after, metrics = self.solver.epoch(mesh, mine, own, dataclasses.replace(data, counts=counts))
             if self.solver.projections:
-                after = dataclasses.replace(after, params=projected(self.solver, after.params, own, known_in(data)))
+                after = dataclasses.replace(
+                    after, params=project_params(self.solver, after.params, own, reference_in(data))
+                )
             if not keeps_mean:
                 after = dataclasses.replace(after, average=self._object(after.params, own))
             return after, metrics
 
-        numbers = jnp.arange(self.members)
+        numbers = jnp.arange(self.ensemble_size)
         after, metrics = self._map(one, (state.params, memory, averages, constants, keys[1:], numbers))
         mean = jnp.mean(after.average, axis=0)
         state = State(after.params, (after.optimiser, after.average), mean, keys[0], state.epoch + 1)
         finite = jnp.all(metrics.finite)
-        return state, Metrics(jnp.mean(metrics.loss), jnp.mean(metrics.error), finite)
+        return state, Metrics(jnp.mean(metrics.loss), jnp.mean(metrics.amplitude_error), finite)
 
     def fields(self, params: Any, constants: Any) -> Fields:
         """The mean of the members' objects and of their probes, those in the gauge of the first, and of all else."""
@@ -97,7 +99,7 @@ class EnsembleSolver:
         return self._map(lambda member: self.solver.fields(*member), (params, constants))
 
     def _map(self, function: Any, members: Any) -> Any:
-        return jax.lax.map(function, members, batch_size=min(self.together, self.members))
+        return jax.lax.map(function, members, batch_size=min(self.together, self.ensemble_size))
 
 
 LEAST_POWER = 1e-12

@@ -31,9 +31,9 @@ class Record:
         epoch: number within the stage, from 1.
         epochs: that the stage will have.
         loss: mean over patterns.
-        error: amplitude error.
+        amplitude_error: √(Σ(√I - √y)² / Σy).
         seconds: since the run began, compilation and earlier stages included.
-        held_out: mean loss over held-out electrons; not a number where none are.
+        validation_loss: mean loss over held-out electrons; not a number where none are.
         noise: loss that noise alone would give, expected of the same loss at the predicted rates.
     """
 
@@ -41,16 +41,16 @@ class Record:
     epoch: int
     epochs: int
     loss: float
-    error: float
+    amplitude_error: float
     seconds: float
-    held_out: float = math.nan
+    validation_loss: float = math.nan
     noise: float = math.nan
 
 
 Watch = Callable[[Record, State], None]
 Announce = Callable[[str, int, int], None]
 """Called with what a run does where no epoch is reported, how much of it is done, and of how much: 0 where unknown."""
-Judge = Callable[[State], tuple[Array, Array]]
+Validate = Callable[[State], tuple[Array, Array]]
 """Gives the held-out loss of a state, and the loss that noise alone would give."""
 
 
@@ -92,8 +92,8 @@ class Stage:
         epochs: in all.
         started: clock reading at the run's start.
         advice: what to do where it diverges.
-        judge: of a state, or None.
-        judges: whether its held-out loss is a number.
+        validate: of a state, or None.
+        has_validation: whether its held-out loss is a number.
         announce: told that the first epoch is compiled.
     """
 
@@ -105,13 +105,13 @@ class Stage:
     epochs: int
     started: float
     advice: str = "Lower its rates."
-    judge: Judge | None = None
-    judges: bool = False
+    validate: Validate | None = None
+    has_validation: bool = False
     announce: Announce = lambda what, done, total: None
 
 
 def run_epochs(
-    stage: Stage, state: State, observe: Watch, stop: Callable[[], bool], enough: Callable[[], bool] = lambda: False
+    stage: Stage, state: State, callback: Watch, stop: Callable[[], bool], enough: Callable[[], bool] = lambda: False
 ) -> tuple[State, str]:
     """Run epochs until the stage's number is reached, a stop is asked for or more would not help.
 
@@ -120,7 +120,7 @@ def run_epochs(
     Args:
         stage: what to run.
         state: to start from; its arrays are donated.
-        observe: called after each epoch.
+        callback: called after each epoch.
         stop: asked after each epoch.
         enough: asked before each epoch; ends the stage as done.
 
@@ -137,15 +137,15 @@ def run_epochs(
         if number == first:
             stage.announce(f"{stage.name}: compiling", 0, 0)
         state, metrics = epoch(stage.solver, stage.mesh, state, stage.constants, stage.data)
-        judged = (jnp.nan, jnp.nan) if stage.judge is None else stage.judge(state)
+        judged = (jnp.nan, jnp.nan) if stage.validate is None else stage.validate(state)
         metrics, judged = jax.device_get((metrics, judged))
-        loss, error = float(metrics.loss), float(metrics.error)
+        loss, error = float(metrics.loss), float(metrics.amplitude_error)
         if not metrics.finite:
             raise DivergenceError(f"loss: not finite in epoch {number} of {stage.name}. {stage.advice}")
-        if stage.judges and not math.isfinite(judged[0]):
+        if stage.has_validation and not math.isfinite(judged[0]):
             raise DivergenceError(f"held-out loss: not finite in epoch {number} of {stage.name}. {stage.advice}")
         seconds = time.perf_counter() - stage.started
-        observe(Record(stage.name, number, stage.epochs, loss, error, seconds, *map(float, judged)), state)
+        callback(Record(stage.name, number, stage.epochs, loss, error, seconds, *map(float, judged)), state)
         if stop() and number < stage.epochs:
             return state, INTERRUPTED
     return state, DONE

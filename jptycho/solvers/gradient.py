@@ -17,9 +17,18 @@ from jptycho.objective.penalties import Penalty, total_penalty
 from jptycho.objective.projections import Projection
 from jptycho.parallel import sum_over_shards
 from jptycho.randomness import named_key
-from jptycho.representations.base import ModelSpec, judged_by, render_channels
+from jptycho.representations.base import ModelSpec, render_channels, select_half
 from jptycho.scan import batch_plan
-from jptycho.solvers.base import Metrics, ScanData, State, in_halves, known_in, rendered, split_scan, summarised
+from jptycho.solvers.base import (
+    Metrics,
+    ScanData,
+    State,
+    in_halves,
+    reference_in,
+    rendered,
+    split_scan,
+    summarise_metrics,
+)
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, build
 from jptycho.types import Array
 
@@ -40,7 +49,7 @@ class GradientSolver:
         steps: optimiser steps an epoch.
         micro_batches: parts of a step whose gradients are accumulated before the representation sees them.
         optimiser: Adam by default.
-        average: weight of the past in the running mean of the object over steps; 0 keeps none.
+        ema_decay: weight of the past in the running mean of the object over steps; 0 keeps none.
         position_rate: learning rate of the positions in pixels, where they are refined.
         tilt_rate: learning rate of the tilt in mrad, likewise.
         extra_rates: pairs of name and learning rate of the further unknowns.
@@ -55,7 +64,7 @@ class GradientSolver:
     steps: int
     micro_batches: int = 1
     optimiser: Optimiser = ADAM
-    average: float = 0.0
+    ema_decay: float = 0.0
     position_rate: float = 0.0
     tilt_rate: float = 0.0
     extra_rates: tuple[tuple[str, float], ...] = ()
@@ -65,7 +74,7 @@ class GradientSolver:
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """The Optax state, and the running mean of the object, which the first step replaces."""
         average = None
-        if self.average:
+        if self.ema_decay:
             shape = jax.eval_shape(self.model.object.apply, params["object"], constants["object"], None)
             average = jnp.zeros(shape.shape, shape.dtype)
         return transformation(self, params).init(params), average
@@ -105,7 +114,7 @@ def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, dat
     noise_keys = jax.random.split(named_key(key_epoch, "noise"), solver.steps)
     # Halves of the electrons take turns, from a random one on.
     first_half = jax.random.randint(named_key(key_epoch, "half"), (), 0, 2)
-    halves = (jnp.arange(solver.steps) + first_half) % 2
+    half_sets = (jnp.arange(solver.steps) + first_half) % 2
     objective = _objective(solver, mesh, constants, data)
     transform = transformation(solver, state.params)
 
@@ -120,14 +129,14 @@ def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, dat
         updates, opt = transform.update(gradient, opt, params, **extra)
         updates = _where_probe_moves(updates, constants)
         params = optax.apply_updates(params, updates)
-        if solver.average:
-            past = jnp.where(first, 0.0, solver.average)
+        if solver.ema_decay:
+            past = jnp.where(first, 0.0, solver.ema_decay)
             average = past * average + (1 - past) * channels
         return (params, opt, average), (loss, error)
 
     carry = (state.params, state.optimiser, state.average)
-    (params, opt, average), (losses, errors) = jax.lax.scan(step, carry, ((*plan, noise_keys, halves), firsts))
-    return State(params, opt, average, key, state.epoch + 1), summarised(losses, errors, data.weight)
+    (params, opt, average), (losses, errors) = jax.lax.scan(step, carry, ((*plan, noise_keys, half_sets), firsts))
+    return State(params, opt, average, key, state.epoch + 1), summarise_metrics(losses, errors, data.weight)
 
 
 def _where_probe_moves(updates: Any, constants: Any) -> Any:
@@ -159,13 +168,13 @@ def _objective(solver: GradientSolver, mesh: Mesh, constants: Any, data: ScanDat
     data_gradient = _sharded_gradient(solver, mesh, data)
 
     def evaluate(params: Any, index: Array, weight: Array, key: Array, half: Array) -> Any:
-        free = judged_by(solver.model, constants, half) if in_halves(data) else constants
+        free = select_half(solver.model, constants, half) if in_halves(data) else constants
         (fields, channels), pull_back = jax.vjp(lambda p: render_channels(solver.model, p, free, key), params)
         sums, cotangent = data_gradient(fields, index, weight, half)
         value, slope = sums[0] / jnp.sum(weight), jnp.zeros_like(channels)
         if solver.penalties:
             extra, (more, slope) = jax.value_and_grad(total_penalty, argnums=(1, 2))(
-                solver.penalties, fields, channels, known_in(data)
+                solver.penalties, fields, channels, reference_in(data)
             )
             value, cotangent = value + extra, jax.tree.map(jnp.add, cotangent, more)
         (gradient,) = pull_back((cotangent, slope))

@@ -69,7 +69,7 @@ class HalfSetSolver(EnsembleSolver):
         """An epoch of every member; after a round the probe that both halves confirm."""
         memory, averages, shared = state.optimiser
         free = shared.moving | (state.epoch >= self.epochs - LAST)
-        own = constants | {PROBE_MOVES: jnp.broadcast_to(free, self.members)}
+        own = constants | {PROBE_MOVES: jnp.broadcast_to(free, self.ensemble_size)}
         after, metrics = super().epoch(mesh, dataclasses.replace(state, optimiser=(memory, averages)), own, data)
         due = shared.moving & (after.epoch % ROUND == 0) & (after.epoch + HELD + LAST <= self.epochs)
 
@@ -95,7 +95,7 @@ class HalfSetSolver(EnsembleSolver):
 
     def _common(self, probes: Complex[Array, "members modes y x"], shared: SharedProbe) -> tuple[Array, Array]:
         """Means over the pairs of :func:`jptycho.solvers.probe_filter.filter_probes`."""
-        pairs = range(0, self.members, 2)
+        pairs = range(0, self.ensemble_size, 2)
         every = [filter_probes(probes[n], probes[n + 1], shared.modes, self.sampling) for n in pairs]
         modes, shares = (jnp.stack(part) for part in zip(*every, strict=True))
         return jnp.mean(modes, axis=0), jnp.mean(shares)

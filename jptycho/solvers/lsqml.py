@@ -20,7 +20,7 @@ from jptycho.optics.waves import intensity
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec
 from jptycho.scan import batch_plan, compact_plan
-from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarised
+from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarise_metrics
 from jptycho.solvers.exit_wave_updates import (
     ExitWaves,
     add_windows,
@@ -113,7 +113,7 @@ def _epoch(solver: LSQMLSolver, mesh: Mesh, state: State, constants: Any, data: 
 
     (transmission, probe), (losses, errors) = jax.lax.scan(step, (start.object, start.probe), plan)
     params = changed(solver.model, state.params, constants, transmission, probe)
-    return State(params, None, None, key, state.epoch + 1), summarised(losses, errors, data.weight)
+    return State(params, None, None, key, state.epoch + 1), summarise_metrics(losses, errors, data.weight)
 
 
 def _correction(waves: ExitWaves, measured: Array, setup: Setup, row: ScanFields) -> Array:

@@ -18,7 +18,7 @@ from jptycho.optics.waves import intensity
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec
 from jptycho.scan import batch_plan
-from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarised
+from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarise_metrics
 from jptycho.solvers.exit_wave_updates import (
     ExitWaves,
     add_windows,
@@ -106,7 +106,7 @@ def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Any, data: Sc
     carry = ((start.object, start.probe), memory, state.epoch * solver.steps)
     (unknowns, memory, _), (losses, errors) = jax.lax.scan(step, carry, (index, weight))
     params = changed(solver.model, state.params, constants, *unknowns)
-    return State(params, memory, None, key, state.epoch + 1), summarised(losses, errors, data.weight)
+    return State(params, memory, None, key, state.epoch + 1), summarise_metrics(losses, errors, data.weight)
 
 
 def _new_object(solver: PIESolver, old: Array, to_object: Array, seen: Array) -> Array:

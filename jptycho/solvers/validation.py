@@ -28,7 +28,7 @@ NOISY = 24  # patterns, whose noise is drawn to know the loss that it gives alon
 
 
 @partial(jax.jit, static_argnames=("solver", "mesh", "loss"))
-def judge_state(
+def validate_state(
     solver: Solver, mesh: Mesh, loss: str, state: State, constants: Any, setup: Setup, held: ScanData | None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean loss over the held-out electrons of every position, and what noise alone gives of the electrons seen.

@@ -63,14 +63,14 @@ def test_the_start_probe_has_unit_intensity(modes):
     disk = np.zeros((3, 3, 32, 32))
     disk[..., 10:23, 10:23] = 1
     problem = prepare(from_arrays(disk, CALIBRATION), modes=modes)
-    assert float(jnp.sum(jnp.abs(problem.guess.probe) ** 2)) == pytest.approx(1, abs=1e-5)
+    assert float(jnp.sum(jnp.abs(problem.estimate.probe) ** 2)) == pytest.approx(1, abs=1e-5)
 
 
 def test_modes_are_added_orthogonal_to_all_that_the_data_give():
-    nominal = np.asarray(prepare(from_arrays(counts(), CALIBRATION), modes=2).guess.probe)
+    nominal = np.asarray(prepare(from_arrays(counts(), CALIBRATION), modes=2).estimate.probe)
     given = np.fft.fftshift(nominal * np.array([1.0, 0.3])[:, None, None], axes=(-2, -1))
     scan = from_arrays(counts(), CALIBRATION, probe=given)
-    modes = np.asarray(prepare(scan, modes=4).guess.probe).reshape(4, -1)
+    modes = np.asarray(prepare(scan, modes=4).estimate.probe).reshape(4, -1)
     modes = modes / np.linalg.norm(modes, axis=1, keepdims=True)
     np.testing.assert_allclose(modes @ modes.conj().T, np.eye(4), atol=1e-5)
 
@@ -230,8 +230,8 @@ def test_defocus_is_that_of_the_objects_middle():
     from jptycho.optics.propagation import fresnel_kernel, propagate  # noqa: PLC0415
 
     grid = thin.setup.grid
-    moved = propagate(thick.guess.probe[0], fresnel_kernel(grid, thin.setup.wavelength, 20.0))
-    np.testing.assert_allclose(moved, thin.guess.probe[0], atol=1e-4)
+    moved = propagate(thick.estimate.probe[0], fresnel_kernel(grid, thin.setup.wavelength, 20.0))
+    np.testing.assert_allclose(moved, thin.estimate.probe[0], atol=1e-4)
 
 
 def test_a_scan_keeps_its_mask(tmp_path):

@@ -9,8 +9,8 @@ import jptycho
 from jptycho.cli.demo import score
 from jptycho.data.dataset import from_arrays
 from jptycho.preprocess.prepare import prepare
-from jptycho.reconstruction.auto import check_config, effective, with_changes
-from jptycho.reconstruction.summary import objective_in_words
+from jptycho.reconstruction.auto import check_config, resolve_auto, with_changes
+from jptycho.reconstruction.summary import summarise_objective
 
 THREE = {"slices": 3, "slice_thickness": 6.0}
 COMPLEX = {"kind": "complex", **THREE}
@@ -96,7 +96,7 @@ def test_contradictions_are_refused_before_a_file_is_read(name):
 def refused(scan, **changes):
     problem = prepare(scan)
     with pytest.raises(jptycho.ConfigError) as found:
-        effective(with_changes(None, changes), problem)
+        resolve_auto(with_changes(None, changes), problem)
     return str(found.value)
 
 
@@ -120,8 +120,8 @@ def test_negative_counts_need_a_read_noise(small_scan):
     scan = from_arrays(noisy, small_scan.calibration, small_scan.positions, truth=small_scan.truth)
     with pytest.raises(jptycho.FormatError, match=r"negative values.*data.read_noise.*mixed"):
         jptycho.reconstruct(scan)
-    known = dataclasses.replace(small_scan.calibration, counts_per_electron=1.0, read_noise=0.5)
-    scan = from_arrays(noisy, known, small_scan.positions, truth=small_scan.truth)
+    reference = dataclasses.replace(small_scan.calibration, counts_per_electron=1.0, read_noise=0.5)
+    scan = from_arrays(noisy, reference, small_scan.positions, truth=small_scan.truth)
     result = jptycho.reconstruct(scan, pixels={"epochs": 4})
     assert "loss: mixed" in result.attributes["objective"]
     assert score(result, result.phase, scan.truth).correlation > 0.9
@@ -138,17 +138,17 @@ def test_everything_that_is_on_is_said_and_reported(small_scan, tmp_path):
     said = []
     result = jptycho.reconstruct(
         small_scan,
-        say=said.append,
+        log=said.append,
         object=COMPLEX,
         pixels={"epochs": 2, "optimiser": "adamw", "optimiser_options": {"weight_decay": 0.0}, "schedule": "plateau"},
-        penalties={"tv_phase": 0.01, "weak_phase": 0.1},
+        penalties={"tv_phase": 0.01, "pure_phase": 0.1},
         projections={"identical_slices": True, "probe_power": True},
         refine={"position_rate": 0.01, "tilt": "local"},
     )
     text = "\n".join(said)
     for line in (
         "loss: poisson",
-        "penalties: tv_phase 0.01, weak_phase 0.1",
+        "penalties: tv_phase 0.01, pure_phase 0.1",
         "projections: identical_slices, probe_power",
         "positions (rate 0.01 px), local tilt (rate 0.1 mrad)",
         "adamw",
@@ -158,14 +158,14 @@ def test_everything_that_is_on_is_said_and_reported(small_scan, tmp_path):
     from jptycho.report.page import write_report  # noqa: PLC0415
 
     write_report(tmp_path / "report.html", {"pixels": result}, "test")
-    assert "weak_phase 0.1" in (tmp_path / "report.html").read_text()
+    assert "pure_phase 0.1" in (tmp_path / "report.html").read_text()
     assert float(result.phase.std(axis=0).max()) < 1e-3
     assert np.sum(np.abs(result.probe) ** 2) == pytest.approx(1, abs=1e-4)
 
 
 def test_words_say_none_where_there_is_none(small_scan):
-    config = effective(with_changes(None, {}), prepare(small_scan))
-    lines = objective_in_words(config)
+    config = resolve_auto(with_changes(None, {}), prepare(small_scan))
+    lines = summarise_objective(config)
     assert "penalties: none" in lines
     assert "projections: none" in lines
 
@@ -184,20 +184,20 @@ def test_total_variation_smooths_and_its_weight_does_not_depend_on_the_batch(sma
 
 @pytest.mark.slow
 def test_penalties_reach_a_generated_object_and_projections_do_not(small_scan):
-    nets = {"levels": 1, "filters": 4, "epochs": 4, "steps": 2, "start_epochs": 2, "pretrain_steps": 10}
+    nets = {"levels": 1, "base_channels": 4, "epochs": 4, "steps": 2, "start_epochs": 2, "pretrain_steps": 10}
     roughness = {}
 
-    def observe(record, channels):
+    def callback(record, channels):
         phase = np.asarray(channels())[:, 0].sum(axis=0)[20:-20, 20:-20]
         roughness[record.stage] = np.abs(np.diff(phase, axis=0)).mean()
 
     jptycho.reconstruct(
         small_scan,
         method="dgp",
-        dgp={**nets, "object_rate": 2e-2, "average": 0.0, "warm_up": 0, "epochs": 8, "residual": False},
+        dgp={**nets, "object_rate": 2e-2, "ema_decay": 0.0, "warm_up": 0, "epochs": 8, "residual": False},
         probe={"fixed": True},
         penalties={"tv_phase": 1.0},
-        observe=observe,
+        callback=callback,
     )
     # A weight this large leaves nothing of the atoms; without it they are there (see the other tests).
     assert roughness["dgp"] < 0.3 * roughness["pixels"]
@@ -206,7 +206,7 @@ def test_penalties_reach_a_generated_object_and_projections_do_not(small_scan):
 
 
 def test_lbfgs_descends_and_holds_a_fixed_probe(small_scan):
-    start = jptycho.prepare(small_scan).guess.probe
+    start = jptycho.prepare(small_scan).estimate.probe
     result = jptycho.reconstruct(
         small_scan, pixels={"optimiser": "lbfgs", "epochs": 10}, probe={"fixed": True}, penalties={"tv_phase": 1e-3}
     )
@@ -220,7 +220,8 @@ class PowerCutError(Exception):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"pixels": {"solver": "raar", "epochs": 6}}, {"stop": {"held_out": 0.1}, "pixels": {"epochs": 6}}]
+    "settings",
+    [{"pixels": {"solver": "raar", "epochs": 6}}, {"validation": {"fraction": 0.1}, "pixels": {"epochs": 6}}],
 )
 def test_what_a_solver_remembers_survives_an_interruption(small_scan, tmp_path, settings):
     """Exit waves of RAAR; the best epoch so far where electrons are held out."""
@@ -231,13 +232,13 @@ def test_what_a_solver_remembers_survives_an_interruption(small_scan, tmp_path, 
             raise PowerCutError
 
     with pytest.raises(PowerCutError):
-        jptycho.reconstruct(small_scan, checkpoint=tmp_path / "run", observe=cut, **settings)
+        jptycho.reconstruct(small_scan, checkpoint=tmp_path / "run", callback=cut, **settings)
     said = []
-    resumed = jptycho.reconstruct(small_scan, checkpoint=tmp_path / "run", say=said.append, **settings)
+    resumed = jptycho.reconstruct(small_scan, checkpoint=tmp_path / "run", log=said.append, **settings)
     whole = jptycho.reconstruct(small_scan, **settings)
     assert any("goes on from the checkpoint after epoch 3" in line for line in said)
     np.testing.assert_array_equal(resumed.phase, whole.phase)
-    np.testing.assert_array_equal(resumed.history["held_out"], whole.history["held_out"])
+    np.testing.assert_array_equal(resumed.history["validation_loss"], whole.history["validation_loss"])
 
 
 def test_positions_are_refined(small_scan):

@@ -12,9 +12,9 @@ import pytest
 import jptycho
 from jptycho.preprocess.prepare import prepare
 from jptycho.reconstruction.auto import with_changes
-from jptycho.reconstruction.confirmed import judge_bands
+from jptycho.reconstruction.confirmed import band_losses
 from jptycho.reconstruction.extension import extended
-from jptycho.reconstruction.outcome import guess_from_result
+from jptycho.reconstruction.outcome import estimate_from_result
 from jptycho.reconstruction.run import Run, _facts
 from jptycho.reconstruction.stages import judged
 from jptycho.report.page import write_report
@@ -22,7 +22,7 @@ from jptycho.solvers.band_gains import frequency_bands
 
 LEVEL = 0.12
 """Share of the electrons that a uniform background adds."""
-NETS = {"epochs": 6, "filters": 4, "levels": 1, "probe_levels": 1, "start_epochs": 6, "pretrain_steps": 5}
+NETS = {"epochs": 6, "base_channels": 4, "levels": 1, "probe_levels": 1, "start_epochs": 6, "pretrain_steps": 5}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Background:
 
     start: float = 0.02
 
-    def init(self, key, guess):
-        rows = guess.extra.get("background")
+    def init(self, key, estimate):
+        rows = estimate.extra.get("background")
         level = jnp.asarray(self.start) if rows is None else jnp.mean(rows)
-        return jnp.sqrt(level), jnp.ones_like(guess.positions[:, 0])
+        return jnp.sqrt(level), jnp.ones_like(estimate.positions[:, 0])
 
     def apply(self, params, constants, key):
         return constants * params**2
@@ -75,7 +75,12 @@ def correlation(result, scan):
 
 @pytest.mark.parametrize("method", ["pixels", pytest.param("dgp", marks=pytest.mark.slow)])
 def test_an_unknown_of_the_user_is_found_and_written(hazy, method, tmp_path):
-    settings = {"method": method, "pixels": {"epochs": 15, "half_sets": False}, "dgp": NETS, "stop": {"held_out": 0.1}}
+    settings = {
+        "method": method,
+        "pixels": {"epochs": 15, "half_sets": False},
+        "dgp": NETS,
+        "validation": {"fraction": 0.1},
+    }
     result = jptycho.reconstruct(hazy, **settings, extension=MINE)
     level = result.extra["background"]
     assert level.shape == (256,)
@@ -84,13 +89,13 @@ def test_an_unknown_of_the_user_is_found_and_written(hazy, method, tmp_path):
     # Without it the model does not explain the patterns, and the specimen suffers.
     without = jptycho.reconstruct(hazy, **settings)
     assert correlation(result, hazy) > correlation(without, hazy) + 0.005
-    with_it, without_it = (np.nanmin(r.history["held_out"]) for r in (result, without))
+    with_it, without_it = (np.nanmin(r.history["validation_loss"]) for r in (result, without))
     held_out = 0.1 * hazy.read().sum()
     assert (without_it - with_it) * held_out > 50  # nats: one unknown more may gain half a nat by chance
     jptycho.write_result(tmp_path / "result.h5", result)
     back = jptycho.read_result(tmp_path / "result.h5")
     np.testing.assert_array_equal(back.extra["background"], level)
-    again = guess_from_result(dataclasses.replace(prepare(hazy), unknowns=UNKNOWNS), back)
+    again = estimate_from_result(dataclasses.replace(prepare(hazy), unknowns=UNKNOWNS), back)
     np.testing.assert_array_equal(again.extra["background"], level)
     write_report(tmp_path / "report.html", {"hazy": back}, "with a background")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -109,7 +114,7 @@ def test_it_is_resumed_from_a_checkpoint(hazy, tmp_path):
             raise PowerCutError
 
     with pytest.raises(PowerCutError):
-        jptycho.reconstruct(hazy, **settings, extension=MINE, checkpoint=tmp_path / "c", observe=cut)
+        jptycho.reconstruct(hazy, **settings, extension=MINE, checkpoint=tmp_path / "c", callback=cut)
     resumed = jptycho.reconstruct(hazy, **settings, extension=MINE, checkpoint=tmp_path / "c")
     assert len(resumed.history["loss"]) == 6
     np.testing.assert_allclose(resumed.extra["background"], whole.extra["background"], rtol=1e-6)
@@ -140,8 +145,8 @@ def halve_above(intensity, row):
 class WithoutRepr:
     """As a user may write it: it shows its address."""
 
-    def init(self, key, guess):
-        return jnp.zeros(()), jnp.ones_like(guess.positions[:, 0])
+    def init(self, key, estimate):
+        return jnp.zeros(()), jnp.ones_like(estimate.positions[:, 0])
 
     def apply(self, params, constants, key):
         return constants * params
@@ -178,8 +183,8 @@ def test_what_fills_up_a_part_is_a_row_that_there_is(hazy, patterns):
     extension = jptycho.Extension({"background": jptycho.Unknown(Background(1.0), 1e-2)}, (Divide(),))
     problem = extended(prepare(scan), extension)
     mesh = jptycho.make_mesh(jax.devices()[:1])
-    assert np.isfinite(judged(problem, "poisson", mesh, problem.guess))
-    bands = jnp.asarray(frequency_bands(problem.guess.coverage.shape, problem.setup.grid.sampling, 4), jnp.float32)
-    losses = judge_bands("poisson", problem.guess, bands, problem)
+    assert np.isfinite(judged(problem, "poisson", mesh, problem.estimate))
+    bands = jnp.asarray(frequency_bands(problem.estimate.coverage.shape, problem.setup.grid.sampling, 4), jnp.float32)
+    losses = band_losses("poisson", problem.estimate, bands, problem)
     assert np.isfinite(losses.slope).all()
     assert np.isfinite(losses.curvature).all()

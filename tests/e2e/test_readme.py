@@ -17,7 +17,7 @@ README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding=
 
 
 def with_small_networks(scan, **given):
-    small = {"levels": 1, "filters": 4, "probe_levels": 1, "epochs": 3}
+    small = {"levels": 1, "base_channels": 4, "probe_levels": 1, "epochs": 3}
     return reconstruct(scan, **{**given, "dgp": {**given.get("dgp", {}), **small}})
 
 

@@ -24,7 +24,7 @@ def reconstruct(name, data, epochs):
 @pytest.mark.slow
 def test_duck_shows_its_atoms(outside_data):
     result = reconstruct("ducky", outside_data, 6)
-    assert result.history["error"][-1] < 0.074
+    assert result.history["amplitude_error"][-1] < 0.074
     truth = np.load(outside_data / "ducky" / "truth_projected_phase_512x512_0.3125A.npy")
     a = result.attributes
     found = compare_with_truth(
@@ -36,7 +36,7 @@ def test_duck_shows_its_atoms(outside_data):
 
 def test_gold_is_positive_in_the_rotavirus_scan(outside_data):
     result = reconstruct("rotavirus", outside_data, 6)
-    assert result.history["error"][-1] < 0.234
+    assert result.history["amplitude_error"][-1] < 0.234
     phase = jptycho.projected_phase(result)
     inner = phase[60:-60, 60:-60]
     assert inner.max() - np.median(inner) > 3 * (np.median(inner) - inner.min())
@@ -45,5 +45,5 @@ def test_gold_is_positive_in_the_rotavirus_scan(outside_data):
 @pytest.mark.slow
 def test_siemens_star_in_pixels_of_unknown_size(outside_data):
     result = reconstruct("siemens_star", outside_data, 20)
-    assert result.history["error"][-1] < 0.105
+    assert result.history["amplitude_error"][-1] < 0.105
     assert result.attributes["length_unit"] == "px"

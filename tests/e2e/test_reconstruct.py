@@ -22,8 +22,8 @@ from jptycho.preprocess.prepare import prepare
 
 from ..tolerances import SCALED_RUNS
 
-SMALL_NETS = {"levels": 1, "filters": 4, "probe_levels": 1, "pretrain_steps": 30, "epochs": 4, "steps": 2}
-SMALL_NETS["finish_epochs"] = 0
+SMALL_NETS = {"levels": 1, "base_channels": 4, "probe_levels": 1, "pretrain_steps": 30, "epochs": 4, "steps": 2}
+SMALL_NETS["polish_epochs"] = 0
 SLOW_DGP = pytest.param("dgp", marks=pytest.mark.slow)
 
 
@@ -36,7 +36,7 @@ def test_preconditioned_pixels_find_the_particle_soon(small_scan):
     result = jptycho.reconstruct(small_scan, pixels={"epochs": 6})
     found = score(result, result.phase, small_scan.truth)
     assert found.correlation > 0.95
-    plain = jptycho.reconstruct(small_scan, pixels={"epochs": 6, "amplitude": 0.0})
+    plain = jptycho.reconstruct(small_scan, pixels={"epochs": 6, "preconditioner": {"gain": 0.0}})
     assert score(plain, plain.phase, small_scan.truth).correlation < found.correlation
 
 
@@ -46,15 +46,15 @@ def test_the_dgp_keeps_and_improves_its_start():
     )
     stages = {}
 
-    def observe(record, channels):
+    def callback(record, channels):
         stages[record.stage] = np.asarray(channels())[:, 0]
 
     result = jptycho.reconstruct(
         scan,
         method="dgp",
-        dgp={"epochs": 12, "levels": 1, "filters": 8},
-        stop={"patience": 20, "all_electrons": False},
-        observe=observe,
+        dgp={"epochs": 12, "levels": 1, "base_channels": 8},
+        validation={"patience": 20, "all_electrons": False},
+        callback=callback,
     )
     start, end = (score(result, stages[s], scan.truth) for s in ("half sets", "dgp"))
     assert end.high_pass > start.high_pass
@@ -112,7 +112,7 @@ def test_start_from_a_result(tmp_path, small_scan):
     jptycho.write_result(tmp_path / "first.h5", first)
     dgp = {**SMALL_NETS, "start_file": str(tmp_path / "first.h5")}
     said = []
-    result = jptycho.reconstruct(small_scan, method="dgp", dgp=dgp, say=said.append)
+    result = jptycho.reconstruct(small_scan, method="dgp", dgp=dgp, log=said.append)
     # An earlier result may have seen what is held out now, so it is no candidate for what is kept.
     assert not any("better than the start" in line for line in said)
     assert set(result.history["stage"]) == {"dgp"}
@@ -123,7 +123,7 @@ def test_start_from_a_result(tmp_path, small_scan):
 
 @pytest.mark.parametrize("method", ["pixels", "dgp"])
 def test_a_fixed_probe_stays_as_it_is(small_scan, method):
-    start = jptycho.prepare(small_scan).guess.probe
+    start = jptycho.prepare(small_scan).estimate.probe
     result = jptycho.reconstruct(
         small_scan, method=method, probe={"fixed": True}, pixels={"epochs": 2}, dgp={**SMALL_NETS, "start_epochs": 2}
     )
@@ -136,14 +136,14 @@ def test_gradient_through_predict(small_scan):
     from jptycho.optics.probe import form_probe  # noqa: PLC0415
 
     problem = jptycho.prepare(small_scan)
-    guess, setup = problem.guess, problem.setup
+    estimate, setup = problem.estimate, problem.setup
     measured = jnp.asarray(problem.counts[::8], jnp.float32) / setup.dose
 
     @jax.jit
     def misfit(defocus):
         probe = form_probe(setup.grid, wavelength(300e3), 20.0, {"C10": -defocus})[None]
-        flat = jnp.ones((1, *guess.object.shape[-2:]), jnp.complex64)
-        fields = jptycho.Fields(flat, probe, jptycho.ScanFields(guess.positions), guess.thickness, guess.tilt)
+        flat = jnp.ones((1, *estimate.object.shape[-2:]), jnp.complex64)
+        fields = jptycho.Fields(flat, probe, jptycho.ScanFields(estimate.positions), estimate.thickness, estimate.tilt)
         predicted = jptycho.predict_batch(fields, setup, fields.scan[::8])
         return jnp.sum((jnp.sqrt(predicted + 1e-6) - jnp.sqrt(measured + 1e-6)) ** 2)
 
@@ -233,10 +233,10 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path, small_scan, method):
             raise PowerCutError
 
     with pytest.raises(PowerCutError):
-        jptycho.reconstruct(small_scan, **settings, observe=cut, checkpoint=tmp_path / "c")
+        jptycho.reconstruct(small_scan, **settings, callback=cut, checkpoint=tmp_path / "c")
     seen = []
     resumed = jptycho.reconstruct(
-        small_scan, **settings, observe=lambda r, _: seen.append((r.stage, r.epoch)), checkpoint=tmp_path / "c"
+        small_scan, **settings, callback=lambda r, _: seen.append((r.stage, r.epoch)), checkpoint=tmp_path / "c"
     )
     assert seen == [(stage, 4), (stage, 5), (stage, 6)]
     np.testing.assert_array_equal(resumed.phase, whole.phase)
@@ -252,7 +252,7 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path, small_scan):
 
     with pytest.raises(KeyboardInterrupt):
         jptycho.reconstruct(
-            small_scan, pixels={"epochs": 4}, output={"checkpoint_minutes": 0}, observe=cut, checkpoint=tmp_path / "c"
+            small_scan, pixels={"epochs": 4}, output={"checkpoint_minutes": 0}, callback=cut, checkpoint=tmp_path / "c"
         )
     other = dataclasses.replace(small_scan, read=lambda: small_scan.read()[::-1])
     with pytest.raises(jptycho.ConfigError, match="other data"):
@@ -269,7 +269,7 @@ def test_interrupted_python_call_returns_the_last_epoch(small_scan):
         if record.epoch == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    result = jptycho.reconstruct(small_scan, pixels={"epochs": 50}, observe=press)
+    result = jptycho.reconstruct(small_scan, pixels={"epochs": 50}, callback=press)
     assert result.attributes["status"] == "interrupted"
     assert 3 <= len(result.history["loss"]) <= 4
 
@@ -282,7 +282,7 @@ def test_an_interruption_before_the_networks_gives_the_start(small_scan):
         if record.epoch == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
-    result = jptycho.reconstruct(small_scan, method="dgp", dgp={"start_epochs": 2}, observe=press)
+    result = jptycho.reconstruct(small_scan, method="dgp", dgp={"start_epochs": 2}, callback=press)
     assert result.attributes["status"] == "interrupted"
     assert list(result.history["stage"]) == ["half sets"] * 2
 
@@ -314,15 +314,15 @@ def test_result_does_not_depend_on_the_number_of_devices(small_scan):
 def test_a_wedge_fits_as_well_as_a_flat_specimen(small_scan, fixed):
     """A phase ramp is measured where the probe is held, and a gauge where it is free: neither costs anything."""
     problem = prepare(small_scan)
-    guess, sampling = problem.guess, problem.setup.grid.sampling
-    canvas = guess.object.shape[-2:]
+    estimate, sampling = problem.estimate, problem.setup.grid.sampling
+    canvas = estimate.object.shape[-2:]
     texture = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=canvas), 2)
     x = (np.arange(canvas[1]) - canvas[1] / 2) * sampling[1]
     losses = []
     for slope in (0.0, 0.1):  # rad/Å
         phase = 0.3 * texture / texture.std() + slope * x
-        rows = ScanFields(guess.positions)
-        fields = Fields(jnp.exp(1j * phase)[None], guess.probe, rows, guess.thickness, guess.tilt)
+        rows = ScanFields(estimate.positions)
+        fields = Fields(jnp.exp(1j * phase)[None], estimate.probe, rows, estimate.thickness, estimate.tilt)
         expected = np.asarray(predict_batch(fields, problem.setup, rows)) * 3e3
         counts = np.fft.fftshift(np.random.default_rng(1).poisson(expected), axes=(-2, -1)).astype(np.uint16)
         scan = from_arrays(counts.reshape(small_scan.shape), small_scan.calibration, small_scan.positions)

@@ -148,4 +148,4 @@ def test_simulate_and_print_config(folder):
     values = tomllib.loads(shown.stdout)
     assert values["loss"] == "poisson"
     assert isinstance(values["pixels"]["batch"], int)
-    assert isinstance(values["pixels"]["corner"], float)
+    assert isinstance(values["pixels"]["preconditioner"]["cutoff"], float)

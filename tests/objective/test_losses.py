@@ -83,10 +83,10 @@ def test_intensity_loss_is_gaussian_with_the_mean_pixels_variance():
 
 def test_all_losses_agree_near_a_good_model():
     """One normalisation: a rate or weight carries over from one loss to another."""
-    even = jnp.full((5, 7), 1 / 35)
-    data = even * (1 + 1e-3 * jnp.asarray(np.random.default_rng(1).normal(size=(5, 7))))
+    coverage_weighting = jnp.full((5, 7), 1 / 35)
+    data = coverage_weighting * (1 + 1e-3 * jnp.asarray(np.random.default_rng(1).normal(size=(5, 7))))
     bright = noise(1e6, 0.0)  # so that the shifts of anscombe and mixed vanish
-    values = {name: float(loss(even, data, bright).sum()) for name, loss in LOSSES.items()}
+    values = {name: float(loss(coverage_weighting, data, bright).sum()) for name, loss in LOSSES.items()}
     for name, value in values.items():
         # the floor damps all but the plain intensities by 3 %
         assert value == pytest.approx(values["poisson"], rel=0.035), name

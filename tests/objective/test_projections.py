@@ -12,12 +12,12 @@ from jptycho.forward.fields import ScanFields
 from jptycho.forward.model import predict
 from jptycho.objective.depth import wedge_weight
 from jptycho.objective.projections import PROJECTIONS, SOFT_EQUIVALENT, Projection, project
-from jptycho.objective.reference import Known
-from jptycho.representations.base import Guess, ModelSpec, initialise, render_channels, transmission
+from jptycho.objective.reference import Reference
+from jptycho.representations.base import Estimate, ModelSpec, initialise, render_channels, transmission
 from jptycho.representations.generated import GeneratedObject, GeneratedProbe
 from jptycho.representations.networks.unet import UNetSpec
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
-from jptycho.solvers.base import ScanData, check_projections, known_in, projected
+from jptycho.solvers.base import ScanData, check_projections, project_params, reference_in
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.types import Grid
 
@@ -35,11 +35,13 @@ VALUES = {
 }
 
 
-def known(slices_thickness=4.0):
+def reference(slices_thickness=4.0):
     coverage = np.ones(CANVAS)
     coverage[:3] = 0.1
     one = jnp.zeros((9, 14))
-    return Known(jnp.asarray(coverage), jnp.zeros((4, 2)), jnp.zeros((1, 2), int), one, one, SAMPLING, slices_thickness)
+    return Reference(
+        jnp.asarray(coverage), jnp.zeros((4, 2)), jnp.zeros((1, 2), int), one, one, SAMPLING, slices_thickness
+    )
 
 
 def state(slices=6, channels=2, seed=0):
@@ -49,7 +51,7 @@ def state(slices=6, channels=2, seed=0):
 
 
 def apply(name, channels, probe):
-    return project((Projection(name, VALUES.get(name, ())),), channels, probe, known())
+    return project((Projection(name, VALUES.get(name, ())),), channels, probe, reference())
 
 
 @pytest.mark.usefixtures("x64")
@@ -117,7 +119,7 @@ def test_missing_wedge_of_ptychoshelves_has_its_published_value():
     z, x = np.arange(8)[:, None], np.arange(30)[None, :]
     wave = np.cos(2 * np.pi * (z / 8 + x / 10))[:, None, None, :] * np.ones((1, 1, 4, 1))
     values = Projection("missing_wedge_ptychoshelves", (0.5, 1.0))
-    filtered, _ = project((values,), jnp.asarray(wave), state()[1], known())
+    filtered, _ = project((values,), jnp.asarray(wave), state()[1], reference())
     np.testing.assert_allclose(filtered, 0.774982 * wave, atol=1e-5)
 
 
@@ -142,7 +144,7 @@ def test_gauges_leave_the_patterns_alone(name):
     spot = np.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / 4)
     fields = dataclasses.replace(fields, probe=jnp.asarray(spot)[None] * jnp.array([1.0, 0.5j])[:, None, None])
     channels = jnp.stack([jnp.angle(fields.object), -jnp.log(jnp.abs(fields.object))], axis=1)
-    k = dataclasses.replace(known(), coverage=jnp.ones(canvas))
+    k = dataclasses.replace(reference(), coverage=jnp.ones(canvas))
     moved, probe = project((Projection(name),), channels, fields.probe, k)
     assert float(jnp.abs(probe - fields.probe).max()) > 1e-3
     after = dataclasses.replace(fields, object=transmission(moved), probe=probe)
@@ -154,7 +156,9 @@ def test_gauges_leave_the_patterns_alone(name):
 def guess_of(kind="complex", canvas=CANVAS, slices=6):
     channels, probe = state(slices, 2 if kind == "complex" else 1)
     zeros = jnp.zeros_like(channels, jnp.float32)
-    return Guess(zeros, probe.astype(jnp.complex64), jnp.zeros((4, 2)), jnp.array(4.0), jnp.zeros(2), jnp.ones(canvas))
+    return Estimate(
+        zeros, probe.astype(jnp.complex64), jnp.zeros((4, 2)), jnp.array(4.0), jnp.zeros(2), jnp.ones(canvas)
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,8 +172,8 @@ def test_pixels_take_the_projected_value(representation):
     projections = tuple(Projection(n, VALUES.get(n, ())) for n in names)
     solver = GradientSolver(model, "poisson", 1e-2, 1e-2, 1, projections=projections)
     before = render_channels(model, params, constants)[1]
-    fields, channels = render_channels(model, projected(solver, params, constants, known()), constants)
-    wanted, _ = project(projections, before, fields.probe, known())
+    fields, channels = render_channels(model, project_params(solver, params, constants, reference()), constants)
+    wanted, _ = project(projections, before, fields.probe, reference())
     # A gauge (plane) apart, and where absorption is kept positive by a smooth map.
     np.testing.assert_allclose(channels[:, 0] - channels[:, 0].mean(), wanted[:, 0] - wanted[:, 0].mean(), atol=2e-2)
     assert float(channels[:, 0].std(axis=0).max()) < 1e-3
@@ -177,8 +181,8 @@ def test_pixels_take_the_projected_value(representation):
 
 
 def test_a_scan_without_what_is_known_is_refused():
-    with pytest.raises(ConfigError, match="known_of"):
-        known_in(ScanData(jnp.zeros((1, 4, 9, 14)), jnp.ones((1, 4)), setup_for()))
+    with pytest.raises(ConfigError, match="make_reference"):
+        reference_in(ScanData(jnp.zeros((1, 4, 9, 14)), jnp.ones((1, 4)), setup_for()))
 
 
 @pytest.mark.parametrize("name", PROJECTIONS)

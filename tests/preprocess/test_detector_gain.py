@@ -11,8 +11,8 @@ from jptycho.data.dataset import from_arrays
 from jptycho.preprocess.detector_gain import CountUnit, common_unit, estimate_gain, unit_of, whole_electrons
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.shot_noise import measure_shot_noise, single_count
-from jptycho.reconstruction.auto import effective, with_changes
-from jptycho.reconstruction.summary import counts_in_words
+from jptycho.reconstruction.auto import resolve_auto, with_changes
+from jptycho.reconstruction.summary import summarise_counts
 
 SCAN = (20, 22)
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_told_is_said_and_not_divided(ideal):
     found = unit_of(counts, None)
     assert found == CountUnit(1.0, "unclear")
     assert whole_electrons(counts.reshape(-1, 32, 40), found)[1] == "it cannot be told whether counts are electrons"
-    said = "\n".join(counts_in_words(prepare(from_arrays(counts, ideal[1].calibration, ideal[1].positions))))
+    said = "\n".join(summarise_counts(prepare(from_arrays(counts, ideal[1].calibration, ideal[1].positions))))
     for words in ("assumed", "vary as if it were", "not divided: it cannot be told", "set data.counts_per_electron"):
         assert words in said
     assert unit_of(rng.poisson(200.0, ideal[0].shape), None) == CountUnit(1.0, "seen")
@@ -214,8 +214,8 @@ def test_a_stated_unit_of_which_counts_are_multiples_is_as_good_as_electrons(ide
         problem = prepare(from_arrays(counts, stated, ideal[1].positions))
         np.testing.assert_array_equal(problem.counts, plain.counts)
         assert problem.undivided == ""
-        config = effective(with_changes(None, {"method": "dgp"}), problem)
-        assert (config.loss, config.dgp.split) == ("poisson", True)
+        config = resolve_auto(with_changes(None, {"method": "dgp"}), problem)
+        assert (config.loss, config.dgp.half_sets) == ("poisson", True)
         assert float(problem.setup.dose) == pytest.approx(float(plain.setup.dose))
 
 
@@ -231,10 +231,10 @@ def test_noisy_read_out_is_not_rounded_away(ideal):
 def test_the_run_says_what_it_assumes(ideal):
     known, positions = ideal[1].calibration, ideal[1].positions
     electrons = electrons_of(ideal, 500, 0).astype(np.uint16)
-    lines = counts_in_words(prepare(from_arrays(electrons, known, positions)))
+    lines = summarise_counts(prepare(from_arrays(electrons, known, positions)))
     assert len(lines) == 1
     assert lines[0].startswith("one count is one electron (assumed, for all counts are its multiples; the counts vary")
-    said = "\n".join(counts_in_words(prepare(from_arrays(adu(electrons, dark=100.0), known, positions))))
+    said = "\n".join(summarise_counts(prepare(from_arrays(adu(electrons, dark=100.0), known, positions))))
     for words in ("estimated from their variance", "not divided", "data.counts_per_electron", "hold 100 counts"):
         assert words in said
 

@@ -8,7 +8,7 @@ import pytest
 import jptycho
 from jptycho.data.dataset import from_arrays
 from jptycho.preprocess.prepare import prepare
-from jptycho.preprocess.thinning import halve, hold_out, thin
+from jptycho.preprocess.thinning import hold_out, make_half_sets, thin
 
 
 def test_parts_are_independent_and_poisson():
@@ -33,7 +33,7 @@ def test_a_scan_becomes_two_of_fewer_electrons(small_scan):
 
 def test_halves_are_drawn_afresh_and_expect_half_the_dose(small_scan):
     problem = prepare(small_scan)
-    first, second = halve(problem, 0)
+    first, second = make_half_sets(problem, 0)
     np.testing.assert_array_equal(first.counts.astype(int) + second.counts, problem.counts)
     assert float(first.setup.dose) == pytest.approx(0.5 * float(problem.setup.dose), rel=0.02)
     assert second.setup.dose is first.setup.dose
@@ -65,15 +65,15 @@ def test_the_epoch_that_predicts_best_is_kept():
     )
     phases, said = {}, []
 
-    def observe(record, channels):
+    def callback(record, channels):
         phases[record.epoch] = np.asarray(channels())[:, 0]
 
     result = jptycho.reconstruct(
         scan, pixels={"epochs": 60, "schedule": "constant"},
-        stop={"held_out": 0.1, "patience": 4, "all_electrons": False}, observe=observe,
-        say=said.append,
+        validation={"fraction": 0.1, "patience": 4, "all_electrons": False}, callback=callback,
+        log=said.append,
     )  # fmt: skip
-    held = result.history["held_out"]
+    held = result.history["validation_loss"]
     best = int(np.argmin(held)) + 1
     assert len(held) == best + 4 < 60
     np.testing.assert_array_equal(result.phase, phases[best])

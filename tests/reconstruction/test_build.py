@@ -11,7 +11,7 @@ from jptycho.errors import ConfigError
 from jptycho.forward.model import predict_batch
 from jptycho.optics.propagation import fresnel_kernel
 from jptycho.parallel import make_mesh, replicate
-from jptycho.representations.base import Guess, ModelSpec, initialise, transmission
+from jptycho.representations.base import Estimate, ModelSpec, initialise, transmission
 from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.scan import batch_plan, compact_plan
 from jptycho.solvers.base import Solver, distribute, epoch, init_state
@@ -40,10 +40,12 @@ def problem(solver, slices=1, modes=2, shards=1, kind="complex"):
     channels = jnp.asarray(rng.normal(size=(slices, 2 if kind == "complex" else 1, *truth.object.shape[1:])) * 0.1)
     # A start whose probe is off, so that both corrections matter.
     probe = truth.probe * (1 + 0.2 * jnp.asarray(rng.normal(size=truth.probe.shape)))
-    guess = Guess(channels, probe, truth.scan.position, truth.thickness, truth.tilt, jnp.ones(truth.object.shape[1:]))
+    estimate = Estimate(
+        channels, probe, truth.scan.position, truth.thickness, truth.tilt, jnp.ones(truth.object.shape[1:])
+    )
     solver = dataclasses.replace(solver, model=ModelSpec(ChannelObject(kind), PixelProbe()))
     mesh = make_mesh(jax.devices()[:shards])
-    params, constants = initialise(solver.model, jax.random.key(0), guess)
+    params, constants = initialise(solver.model, jax.random.key(0), estimate)
     state = init_state(solver, mesh, params, replicate(mesh, constants), jax.random.key(1))
     data = distribute(patterns, setup, mesh)
     kernel = np.asarray(fresnel_kernel(GRID, WAVELENGTH, truth.thickness, truth.tilt))

@@ -15,11 +15,11 @@ from jptycho.objective.data_term import batch_loss
 from jptycho.objective.losses import LOSSES
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.prepare import prepare
-from jptycho.preprocess.thinning import halve
-from jptycho.reconstruction.auto import check_config, effective, with_changes
+from jptycho.preprocess.thinning import make_half_sets
+from jptycho.reconstruction.auto import check_config, resolve_auto, with_changes
 from jptycho.reconstruction.deep_prior import generators_of, prior_model
-from jptycho.reconstruction.ensembles import members_together, stacked
-from jptycho.representations.base import Guess, ModelSpec, initialise, judged_by, render
+from jptycho.reconstruction.ensembles import members_together, stack
+from jptycho.representations.base import Estimate, ModelSpec, initialise, render, select_half
 from jptycho.representations.generated import GeneratedObject, added_to_estimate
 from jptycho.representations.networks.augmentation import moved, moved_back, random_move
 from jptycho.representations.networks.pretraining import Pretraining, better_added, pretrain
@@ -33,40 +33,48 @@ from jptycho.solvers.probe_filter import align_modes
 from ..tolerances import SINGLE
 
 SMALL = UNetSpec(1, 4)
-QUICK = {"epochs": 2, "filters": 4, "levels": 1, "probe_levels": 1, "start_epochs": 2, "pretrain_steps": 5, "steps": 2}
-QUICK["finish_epochs"] = 0
+QUICK = {
+    "epochs": 2,
+    "base_channels": 4,
+    "levels": 1,
+    "probe_levels": 1,
+    "start_epochs": 2,
+    "pretrain_steps": 5,
+    "steps": 2,
+}
+QUICK["polish_epochs"] = 0
 
 
-def halved_guess(canvas=(24, 32), noise=0.5, seed=0):
+def halved_estimate(canvas=(24, 32), noise=0.5, seed=0):
     rng = np.random.default_rng(seed)
     smooth = ndimage.gaussian_filter(rng.normal(size=(1, 1, *canvas)), (0, 0, 3, 3), mode="wrap")
     truth = smooth / smooth.std()
-    halves = truth + noise * rng.normal(size=(2, *truth.shape))
-    guess = Guess(
-        jnp.asarray(halves.mean(axis=0), jnp.float32),
+    half_sets = truth + noise * rng.normal(size=(2, *truth.shape))
+    estimate = Estimate(
+        jnp.asarray(half_sets.mean(axis=0), jnp.float32),
         jnp.ones((1, 8, 8), jnp.complex64) / 8,
         jnp.full((5, 2), 10.0),
         jnp.asarray(4.0),
         jnp.zeros(2),
         jnp.ones(canvas),
-        halves=jnp.asarray(halves, jnp.float32),
+        half_sets=jnp.asarray(half_sets, jnp.float32),
     )
-    return guess, truth
+    return estimate, truth
 
 
 @pytest.mark.parametrize("half", [0, 1])
 def test_a_half_judges_what_is_made_of_the_other(half):
-    guess, _ = halved_guess(canvas=(19, 26))
+    estimate, _ = halved_estimate(canvas=(19, 26))
     model = ModelSpec(GeneratedObject("phase", SMALL, 0.0), PixelProbe())
-    params, constants = initialise(model, jax.random.key(0), guess)
-    inputs = judged_by(model, constants, jnp.asarray(half))["object"][0]
+    params, constants = initialise(model, jax.random.key(0), estimate)
+    inputs = select_half(model, constants, jnp.asarray(half))["object"][0]
     whole = constants["object"][0]
     seen = inputs.image[0, 0, :19, :26, 0] * whole.scale + whole.mean
     wanted = inputs.target[0, 0, :19, :26, 0] * whole.scale + whole.mean
-    np.testing.assert_allclose(seen, guess.halves[1 - half, 0, 0], atol=SINGLE)
-    np.testing.assert_allclose(wanted, guess.halves[half, 0, 0], atol=SINGLE)
+    np.testing.assert_allclose(seen, estimate.half_sets[1 - half, 0, 0], atol=SINGLE)
+    np.testing.assert_allclose(wanted, estimate.half_sets[half, 0, 0], atol=SINGLE)
     both = [
-        model.object.apply(params["object"], judged_by(model, constants, jnp.asarray(h))["object"], None)
+        model.object.apply(params["object"], select_half(model, constants, jnp.asarray(h))["object"], None)
         for h in (0, 1)
     ]
     mean = model.object.apply(params["object"], constants["object"], None)
@@ -74,9 +82,9 @@ def test_a_half_judges_what_is_made_of_the_other(half):
 
 
 def test_pretraining_on_halves_takes_their_noise_away():
-    guess, truth = halved_guess(canvas=(48, 48))
+    estimate, truth = halved_estimate(canvas=(48, 48))
     model = GeneratedObject("phase", UNetSpec(2, 8), 0.1)
-    params, constants = model.init(jax.random.key(0), guess)
+    params, constants = model.init(jax.random.key(0), estimate)
     params, error, _ = pretrain(model, params, constants, jax.random.key(1), Pretraining(120, 5e-3, 0.05))
     found = model.apply(params, constants, None)
 
@@ -84,31 +92,31 @@ def test_pretraining_on_halves_takes_their_noise_away():
         return float(remove_plane((np.asarray(image) - truth)[0, 0]).std())
 
     # The mean of the halves has noise 0.35.
-    assert wrong(found) < 0.7 * wrong(guess.object)
+    assert wrong(found) < 0.7 * wrong(estimate.object)
     assert float(error) < 0.4
 
 
 def scan_in_halves(small_scan, loss="poisson"):
     problem = prepare(small_scan)
-    first, second = halve(problem, 0)
-    halves = jnp.stack([0.1 + problem.guess.object, problem.guess.object])
-    guess = dataclasses.replace(problem.guess, halves=halves)
+    first, second = make_half_sets(problem, 0)
+    half_sets = jnp.stack([0.1 + problem.estimate.object, problem.estimate.object])
+    estimate = dataclasses.replace(problem.estimate, half_sets=half_sets)
     model = ModelSpec(GeneratedObject("phase", SMALL, 0.0), PixelProbe())
-    solver = GradientSolver(model, loss, object_rate=1e-3, probe_rate=1e-3, steps=1, average=0.5)
-    return first, second, guess, model, solver
+    solver = GradientSolver(model, loss, object_rate=1e-3, probe_rate=1e-3, steps=1, ema_decay=0.5)
+    return first, second, estimate, model, solver
 
 
 @pytest.mark.slow
 def test_a_step_sees_the_electrons_of_one_half(small_scan):
-    first, second, guess, model, solver = scan_in_halves(small_scan)
+    first, second, estimate, model, solver = scan_in_halves(small_scan)
     mesh = make_mesh(jax.devices()[:1])
-    params, constants = initialise(model, jax.random.key(0), guess)
+    params, constants = initialise(model, jax.random.key(0), estimate)
     data = distribute(np.stack([first.counts, second.counts], axis=1), first.setup, mesh)
     expected = []
     for half, part in enumerate((first, second)):
-        fields = render(model, params, judged_by(model, constants, jnp.asarray(half)), jax.random.key(5))
+        fields = render(model, params, select_half(model, constants, jnp.asarray(half)), jax.random.key(5))
         total = batch_loss(
-            LOSSES["poisson"], fields, first.setup, jnp.asarray(part.counts), guess.positions, jnp.ones(256)
+            LOSSES["poisson"], fields, first.setup, jnp.asarray(part.counts), estimate.positions, jnp.ones(256)
         )
         expected.append(float(total[0]) / 256)
     seen = set()
@@ -123,10 +131,10 @@ def test_a_step_sees_the_electrons_of_one_half(small_scan):
 
 @pytest.mark.slow
 def test_members_of_an_ensemble_are_runs_of_their_own(small_scan):
-    first, second, guess, model, solver = scan_in_halves(small_scan)
+    first, second, estimate, model, solver = scan_in_halves(small_scan)
     mesh = make_mesh(jax.devices()[:1])
-    starts = [initialise(model, jax.random.key(seed), guess) for seed in (0, 1)]
-    params, constants = stacked([p for p, _ in starts]), stacked([c for _, c in starts])
+    starts = [initialise(model, jax.random.key(seed), estimate) for seed in (0, 1)]
+    params, constants = stack([p for p, _ in starts]), stack([c for _, c in starts])
     pair = np.stack([first.counts, second.counts], axis=1)
     other = np.stack([second.counts, first.counts], axis=1)
     data = distribute(np.stack([pair, other], axis=1), first.setup, mesh)
@@ -153,7 +161,7 @@ def test_the_mean_probe_of_an_ensemble_does_not_mix_free_phases():
     np.testing.assert_allclose(align_modes(mixed, modes), modes, atol=1e-4)
     np.testing.assert_allclose(align_modes(-1j * modes, modes), modes, atol=1e-4)
     turned = jnp.stack([modes, -modes, 1j * modes])
-    solver = GradientSolver(ModelSpec(PixelProbe(), PixelProbe()), "poisson", 1e-3, 1e-3, 1, average=0.5)
+    solver = GradientSolver(ModelSpec(PixelProbe(), PixelProbe()), "poisson", 1e-3, 1e-3, 1, ema_decay=0.5)
     rest = (ScanFields(jnp.zeros((5, 2))), jnp.zeros(()), jnp.zeros(2))
     object.__setattr__(solver, "fields", lambda probe, _: Fields(jnp.ones((1, 4, 4), complex), probe, *rest))
     mean = EnsembleSolver(solver, 3, together=3).fields(turned, jnp.zeros(3))
@@ -173,8 +181,8 @@ def test_slices_of_a_network_with_depth_share_weights_and_see_their_neighbours()
 
 
 def test_a_decoder_does_not_look_at_its_input_and_a_residual_starts_at_it():
-    guess, _ = halved_guess()
-    guess = dataclasses.replace(guess, halves=None)
+    estimate, _ = halved_estimate()
+    estimate = dataclasses.replace(estimate, half_sets=None)
     decoder = UNet(UNetSpec(1, 4, architecture=DECODER), 1)
     image = jnp.ones((1, 8, 8, 1))
     weights = initial_weights(decoder, jax.random.key(0), image)
@@ -182,19 +190,19 @@ def test_a_decoder_does_not_look_at_its_input_and_a_residual_starts_at_it():
     plain = GeneratedObject("phase", SMALL, 0.1, residual=True)
     filtered = dataclasses.replace(plain, preconditioner=Preconditioner(10.0, 0.05, (0.4, 0.4)))
     for model in (plain, filtered):
-        params, constants = model.init(jax.random.key(0), guess)
-        flat = model.apply(params, constants, None) - guess.object
+        params, constants = model.init(jax.random.key(0), estimate)
+        flat = model.apply(params, constants, None) - estimate.object
         # A ramp and a mean are gauges; what is left of the difference is a plane.
         assert float(jnp.abs(jnp.diff(flat[0, 0], n=2, axis=0)).max()) < 1e-4
 
 
 @pytest.mark.parametrize(("noise", "better"), [(0.01, True), (2.0, False), (None, False)])
 def test_a_network_that_loses_more_than_the_noise_adds_to_the_estimate(noise, better):
-    guess, _ = halved_guess(noise=noise or 0.0)
+    estimate, _ = halved_estimate(noise=noise or 0.0)
     if noise is None:
-        guess = dataclasses.replace(guess, halves=None)
+        estimate = dataclasses.replace(estimate, half_sets=None)
     model = GeneratedObject("phase", SMALL, 0.0)
-    params, constants = model.init(jax.random.key(0), guess)
+    params, constants = model.init(jax.random.key(0), estimate)
     params, error, _ = pretrain(model, params, constants, jax.random.key(1), Pretraining(5, 5e-3, 0.05))
     assert better_added(error, constants) == better
     kept, seen = added_to_estimate(params, constants)
@@ -202,9 +210,9 @@ def test_a_network_that_loses_more_than_the_noise_adds_to_the_estimate(noise, be
 
 
 def test_half_precision_stays_near_single():
-    guess, _ = halved_guess()
+    estimate, _ = halved_estimate()
     models = [GeneratedObject("phase", UNetSpec(1, 4, precision=p), 0.0) for p in ("float32", "bfloat16")]
-    params, constants = models[0].init(jax.random.key(0), guess)
+    params, constants = models[0].init(jax.random.key(0), estimate)
     single, half = (model.apply(params, constants, None) for model in models)
     assert half.dtype == jnp.float32
     assert 0 < float(jnp.abs(single - half).max()) < 0.1 * float(jnp.abs(single).max())
@@ -212,10 +220,10 @@ def test_half_precision_stays_near_single():
 
 def test_an_ensemble_too_large_for_memory_is_refused_with_what_fits(small_scan):
     problem = prepare(small_scan)
-    config = with_changes(None, {"method": "dgp", "dgp": {"members": 40}})
-    with pytest.raises(jptycho.ConfigError, match=r"dgp\.members: 40 members keep .*Use at most \d+\."):
+    config = with_changes(None, {"method": "dgp", "dgp": {"ensemble_size": 40}})
+    with pytest.raises(jptycho.ConfigError, match=r"dgp\.ensemble_size: 40 members keep .*Use at most \d+\."):
         members_together(config, problem, 700_000, available=2**28)
-    with pytest.raises(jptycho.ConfigError, match=r"fewer patterns, slices or filters"):
+    with pytest.raises(jptycho.ConfigError, match=r"fewer patterns, slices or channels"):
         members_together(config, problem, 700_000, available=2**20)
     assert members_together(config, problem, 700_000, available=64 * 2**30) == 1
 
@@ -233,11 +241,11 @@ def test_an_ensemble_too_large_for_memory_is_refused_with_what_fits(small_scan):
         ({"dgp": {"start": "random", "start_file": "a.h5"}}, "dgp.start_file would have no effect"),
         ({"dgp": {"pretrain_steps": 0}}, "would forget the estimate"),
         ({"dgp": {"residual": True, "start": "random"}}, "dgp.residual"),
-        ({"dgp": {"members": 2, "average": 0}}, "dgp.average"),
+        ({"dgp": {"ensemble_size": 2, "ema_decay": 0}}, "dgp.ema_decay"),
         ({"dgp": {"start_epochs": 0}}, "no estimate to pre-train on"),
         ({"dgp": {"object": "cnn"}}, "dgp.object"),
         ({"dgp": {"positions": "network"}}, "dgp.positions: unknown key"),
-        ({"dgp": {"members": 0}}, "dgp.members"),
+        ({"dgp": {"ensemble_size": 0}}, "dgp.ensemble_size"),
     ],
 )
 def test_settings_of_the_priors_that_cannot_be(changes, message):
@@ -249,17 +257,17 @@ def test_poolings_that_leave_nothing_are_refused(small_scan):
     for levels, wanted in ((5, r"dgp\.probe_levels: 5 poolings need 64 pixels; .*has 32\. Use at most 4"), (4, None)):
         config = with_changes(None, {"method": "dgp", "dgp": {"probe": "network", "probe_levels": levels}})
         if wanted is None:
-            assert effective(config, prepare(small_scan)).dgp.split
+            assert resolve_auto(config, prepare(small_scan)).dgp.half_sets
         else:
             with pytest.raises(jptycho.ConfigError, match=wanted):
-                effective(config, prepare(small_scan))
+                resolve_auto(config, prepare(small_scan))
 
 
 def test_a_random_start_sees_noise_and_not_nothing(small_scan):
     problem = prepare(small_scan)
-    config = effective(with_changes(None, {"method": "dgp", "dgp": {"start": "random"}}), problem)
+    config = resolve_auto(with_changes(None, {"method": "dgp", "dgp": {"start": "random"}}), problem)
     generator = generators_of(prior_model(config, problem))["object"]
-    _, (inputs, *_) = generator.init(jax.random.key(0), problem.guess)
+    _, (inputs, *_) = generator.init(jax.random.key(0), problem.estimate)
     assert float(inputs.image.std()) == pytest.approx(1, rel=0.1)
     assert float(inputs.scale.min()) >= 0.1
 
@@ -268,7 +276,7 @@ def test_a_random_start_sees_noise_and_not_nothing(small_scan):
 def test_ensemble_end_to_end(small_scan, tmp_path):
     said = []
     result = jptycho.reconstruct(
-        small_scan, method="dgp", dgp={**QUICK, "members": 2}, stop={"held_out": 0}, say=said.append
+        small_scan, method="dgp", dgp={**QUICK, "ensemble_size": 2}, validation={"fraction": 0}, log=said.append
     )
     assert result.deviation is not None
     assert result.deviation.shape == result.phase.shape
@@ -291,12 +299,12 @@ def test_ensemble_end_to_end(small_scan, tmp_path):
 def test_combinations_run_and_end_no_worse_than_they_start(small_scan, dgp):
     """The start is judged like any epoch."""
     said = []
-    result = jptycho.reconstruct(small_scan, method="dgp", dgp={**QUICK, **dgp}, say=said.append)
+    result = jptycho.reconstruct(small_scan, method="dgp", dgp={**QUICK, **dgp}, log=said.append)
     kept = [line for line in said if line.startswith("dgp: ")]
     assert len(kept) == 1
     failed = any("The random start has not found the object" in line for line in said)
     assert failed == (dgp.get("start") == "random")
-    judged = result.history["held_out"][result.history["stage"] == "dgp"]
+    judged = result.history["validation_loss"][result.history["stage"] == "dgp"]
     best = float(kept[0].split("best, ")[-1].split(";")[0]) if "best, " in kept[0] else None
     if best is None:
         value = float(kept[0].split("start, ")[1].split(",")[0])
@@ -324,11 +332,11 @@ def test_a_move_is_undone_and_every_orientation_occurs(canvas):
 
 def test_a_network_that_treats_all_places_alike_is_not_changed_by_moves(monkeypatch):
     """A blur commutes with every move, so its output must come back in place; a network's depends on the move."""
-    guess, _ = halved_guess(canvas=(16, 16))
+    estimate, _ = halved_estimate(canvas=(16, 16))
     plain = GeneratedObject("phase", SMALL, 0.0)
     augmented = dataclasses.replace(plain, augmented=True)
-    params, constants = plain.init(jax.random.key(0), guess)
-    free = plain.at_half(constants, jnp.array(0))
+    params, constants = plain.init(jax.random.key(0), estimate)
+    free = plain.select_half(constants, jnp.array(0))
     outputs = [augmented.raw(params, free, jax.random.key(n)) for n in range(3)]
     assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
     np.testing.assert_array_equal(augmented.raw(params, free, None), plain.raw(params, free, None))

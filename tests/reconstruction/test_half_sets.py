@@ -21,9 +21,9 @@ from jptycho.objective.losses import LOSSES
 from jptycho.optics.probe import form_probe
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import prepare
-from jptycho.preprocess.thinning import halve, hold_out
-from jptycho.reconstruction.auto import effective, prepare_from_config, with_changes
-from jptycho.reconstruction.build import pixel_mesh, pixel_solver
+from jptycho.preprocess.thinning import hold_out, make_half_sets
+from jptycho.reconstruction.auto import prepare_from_config, resolve_auto, with_changes
+from jptycho.reconstruction.build import build_solver, pixel_mesh
 from jptycho.reconstruction.confirmed import confirm_bands
 from jptycho.reconstruction.half_sets import _solver, estimate_halves
 from jptycho.reconstruction.run import Run
@@ -78,20 +78,20 @@ def slow_filter(first, second, window):
 
 
 def test_the_global_filter_is_that_of_slow_numpy():
-    halves = noisy_halves(smooth_image()[None, None], 0.7)
+    half_sets = noisy_halves(smooth_image()[None, None], 0.7)
     coverage = np.ones(SHAPE)
     coverage[:, :6] = 0.05
-    found = half_set_filter(*halves, coverage, SAMPLING, local=False)
+    found = half_set_filter(*half_sets, coverage, SAMPLING, local=False)
     window = np.asarray(coverage_window(jnp.asarray(coverage)))
-    aligned = np.asarray(align_halves(jnp.stack(halves), jnp.asarray(window, jnp.float32)), float)
+    aligned = np.asarray(align_halves(jnp.stack(half_sets), jnp.asarray(window, jnp.float32)), float)
     np.testing.assert_allclose(found.mean[0, 0], slow_filter(*aligned[:, 0, 0], window), atol=2e-3)
 
 
 def test_the_filter_is_nearly_the_best_linear_one_and_leaves_what_has_no_noise():
     image = smooth_image()
-    halves = noisy_halves(image[None, None], 1.0)
-    found = half_set_filter(*halves, np.ones(SHAPE), SAMPLING, local=False)
-    unfiltered = np.mean((np.mean(halves, axis=0)[0, 0] - image) ** 2)
+    half_sets = noisy_halves(image[None, None], 1.0)
+    found = half_set_filter(*half_sets, np.ones(SHAPE), SAMPLING, local=False)
+    unfiltered = np.mean((np.mean(half_sets, axis=0)[0, 0] - image) ** 2)
     # The best linear filter knows the spectrum: a Gaussian one, of which the image is one realisation.
     rows, columns = (np.exp(-((2 * np.pi * 2.0 * np.fft.fftfreq(n)) ** 2)) for n in SHAPE)
     spectrum = np.outer(rows, columns)
@@ -106,8 +106,8 @@ def test_the_filter_is_nearly_the_best_linear_one_and_leaves_what_has_no_noise()
 
 def test_correlation_and_signal_to_noise_are_those_of_white_images():
     draw = np.random.default_rng(3).normal(size=(3, 1, 1, 128, 128))
-    halves = [jnp.asarray(draw[0] + np.sqrt(2.0) * draw[n], jnp.float32) for n in (1, 2)]
-    found = half_set_filter(*halves, np.ones((128, 128)), (0.3, 0.3))
+    half_sets = [jnp.asarray(draw[0] + np.sqrt(2.0) * draw[n], jnp.float32) for n in (1, 2)]
+    found = half_set_filter(*half_sets, np.ones((128, 128)), (0.3, 0.3))
     # S = 1 and 2 N = 2: correlation 1/3, signal to noise of the mean one.
     np.testing.assert_allclose(found.correlation[10:].mean(), 1 / 3, atol=0.02)
     np.testing.assert_allclose(found.ssnr[10:].mean(), 1.0, atol=0.1)
@@ -117,8 +117,8 @@ def test_correlation_and_signal_to_noise_are_those_of_white_images():
 def test_a_reflection_keeps_its_weight_where_its_ring_is_noise():
     y, x = np.indices((96, 96))
     lattice = 0.5 * np.cos(2 * np.pi * (16 * y + 8 * x) / 96)
-    halves = noisy_halves(lattice[None, None], 1.0)
-    found = np.asarray(half_set_filter(*halves, np.ones((96, 96)), (0.3, 0.3)).mean[0, 0])
+    half_sets = noisy_halves(lattice[None, None], 1.0)
+    found = np.asarray(half_set_filter(*half_sets, np.ones((96, 96)), (0.3, 0.3)).mean[0, 0])
     contrast = (found * lattice).sum() / (lattice**2).sum()
     assert 0.85 < contrast < 1.15
     assert np.corrcoef(found.ravel(), lattice.ravel())[0, 1] > 0.85
@@ -149,9 +149,9 @@ def test_local_weights_help_where_the_specimen_differs_from_place_to_place():
 
 def test_what_the_slices_share_survives_where_their_differences_are_noise():
     image = smooth_image(5)
-    halves = noisy_halves(np.stack([image] * 4)[:, None] / 4, 0.5)
-    filtered = np.asarray(half_set_filter(*halves, np.ones(SHAPE), SAMPLING).mean)[:, 0]
-    assert np.std(filtered - filtered.mean(axis=0)) < 0.1 * np.std(np.asarray(halves[0][:, 0]) - image / 4)
+    half_sets = noisy_halves(np.stack([image] * 4)[:, None] / 4, 0.5)
+    filtered = np.asarray(half_set_filter(*half_sets, np.ones(SHAPE), SAMPLING).mean)[:, 0]
+    assert np.std(filtered - filtered.mean(axis=0)) < 0.1 * np.std(np.asarray(half_sets[0][:, 0]) - image / 4)
     assert np.corrcoef(filtered.sum(axis=0).ravel(), image.ravel())[0, 1] > 0.95
 
 
@@ -160,8 +160,8 @@ def test_halves_are_brought_into_one_gauge():
     y, x = np.meshgrid(*map(np.fft.fftfreq, SHAPE), indexing="ij")
     moved = np.real(np.fft.ifft2(np.fft.fft2(image) * np.exp(-2j * np.pi * (y * shift[0] + x * shift[1]))))
     plane = 0.4 + np.add.outer(np.linspace(-0.3, 0.3, SHAPE[0]), np.linspace(-0.2, 0.2, SHAPE[1]))
-    halves = jnp.asarray(np.stack([image, moved + plane])[:, None, None], jnp.float32)
-    aligned = np.asarray(align_halves(halves, jnp.ones(SHAPE)))[:, 0, 0]
+    half_sets = jnp.asarray(np.stack([image, moved + plane])[:, None, None], jnp.float32)
+    aligned = np.asarray(align_halves(half_sets, jnp.ones(SHAPE)))[:, 0, 0]
     difference = aligned[0] - aligned[1]
     assert np.std(difference[5:-5, 5:-5]) < 0.02  # a plane is not periodic: its shift shows at the edge
 
@@ -244,9 +244,9 @@ def test_bands_are_confirmed_wherever_the_estimate_lies(noisy_scan):
     problem = prepare(noisy_scan)
     seen, held, _ = hold_out(problem, 0.1, 0)
     quiet = (lambda text: None, lambda record, channels: None, lambda what, done, total: None)
-    config = effective(with_changes(None, {"method": "dgp"}), problem)
+    config = resolve_auto(with_changes(None, {"method": "dgp"}), problem)
     run = Run(config, seen, problem, *quiet, lambda: False, None, 0.0, held)
-    everywhere = replicate(make_mesh(), seen.guess)
+    everywhere = replicate(make_mesh(), seen.estimate)
     assert np.isfinite(confirm_bands(run, everywhere, held)[0].object).all()
 
 
@@ -256,12 +256,19 @@ def test_held_out_electrons_may_weaken_the_slowest_bands_and_strengthen_the_othe
     said = []
     quiet = (said.append, lambda record, channels: None, lambda what, done, total: None)
     run = Run(
-        effective(with_changes(None, {"method": "dgp"}), problem), seen, problem, *quiet, lambda: False, None, 0.0, held
+        resolve_auto(with_changes(None, {"method": "dgp"}), problem),
+        seen,
+        problem,
+        *quiet,
+        lambda: False,
+        None,
+        0.0,
+        held,
     )
     asked = jnp.ones(BANDS).at[:6].set(jnp.array([1.5, 0.5, 1.1, 1.1, 1.5, 0.5]))
     wanted = Quadratic(1e6 * (1 - asked), 1e6 * jnp.eye(BANDS))
-    monkeypatch.setattr("jptycho.reconstruction.confirmed.judge_bands", lambda *_: wanted)
-    _, gains = confirm_bands(run, seen.guess, held)
+    monkeypatch.setattr("jptycho.reconstruction.confirmed.band_losses", lambda *_: wanted)
+    _, gains = confirm_bands(run, seen.estimate, held)
     np.testing.assert_allclose(gains[:6], [1.0, 0.5, 1.0, 1.1, 1.2, 0.5], atol=1e-3)
 
 
@@ -303,8 +310,8 @@ def test_a_white_change_is_weighed_once():
     errors = []
     for seed in range(4):
         true = noisy_probes(before, 0.1, seed + 100)[0]
-        halves = noisy_probes(true, 0.1 * np.sqrt(2), seed)  # the noise of their mean is as large as the change
-        errors.append(relative_error(filter_probes(*halves, before, GRID.sampling)[0], before, true))
+        half_sets = noisy_probes(true, 0.1 * np.sqrt(2), seed)  # the noise of their mean is as large as the change
+        errors.append(relative_error(filter_probes(*half_sets, before, GRID.sampling)[0], before, true))
     assert 0.4 < np.mean(errors) < 0.57
 
 
@@ -328,8 +335,8 @@ def test_a_weak_mode_that_is_replaced_keeps_no_phase_of_its_own():
     weak = [np.fft.ifft2(spectrum * np.exp(1j * order * phase)) for order in (2, 4)]
     before, true = (jnp.asarray(np.stack([strong, 0.3 * one / np.linalg.norm(one)]), jnp.complex64) for one in weak)
     noise = 0.02 * before[1]
-    halves = [jnp.stack([true[0], true[1] + sign * noise]) for sign in (1, -1)]
-    found, _ = filter_probes(*halves, before, GRID.sampling)
+    half_sets = [jnp.stack([true[0], true[1] + sign * noise]) for sign in (1, -1)]
+    found, _ = filter_probes(*half_sets, before, GRID.sampling)
 
     def density(modes):
         flat = np.asarray(modes).reshape(len(modes), -1)
@@ -400,7 +407,7 @@ def test_a_run_that_is_interrupted_ends_at_the_same_result(noisy_scan, tmp_path)
         if record.epoch == 6:
             os.kill(os.getpid(), signal.SIGINT)
 
-    half = jptycho.reconstruct(noisy_scan, observe=interrupt, checkpoint=tmp_path / "c", **settings)
+    half = jptycho.reconstruct(noisy_scan, callback=interrupt, checkpoint=tmp_path / "c", **settings)
     assert half.attributes["status"] == "interrupted"
     again = jptycho.reconstruct(noisy_scan, checkpoint=tmp_path / "c", **settings)
     np.testing.assert_array_equal(again.phase, whole.phase)
@@ -416,24 +423,24 @@ def test_half_sets_are_better_than_all_electrons_at_once(noisy_scan):
     said = []
     settings = {"pixels": {"epochs": 12}}
     plain = jptycho.reconstruct(noisy_scan, pixels={"epochs": 12, "half_sets": False})
-    halves = jptycho.reconstruct(noisy_scan, say=said.append, **settings)
-    first, second = (score(result, result.phase, noisy_scan.truth) for result in (plain, halves))
+    half_sets = jptycho.reconstruct(noisy_scan, log=said.append, **settings)
+    first, second = (score(result, result.phase, noisy_scan.truth) for result in (plain, half_sets))
     assert second.ssim > first.ssim + 0.03
     assert second.correlation > first.correlation + 0.02
     assert any("half sets agree" in line for line in said)
-    assert set(halves.history["stage"]) == {"half sets"}
+    assert set(half_sets.history["stage"]) == {"half sets"}
 
 
 def test_what_cannot_be_divided_is_judged_by_held_out_pixels(noisy_scan):
     said = []
     scan = jptycho.simulate_gold(scan_shape=(12, 12), detector=(32, 32), dose=float("inf"))
-    result = jptycho.reconstruct(scan, say=said.append, pixels={"epochs": 2})
+    result = jptycho.reconstruct(scan, log=said.append, pixels={"epochs": 2})
     assert any("judged by 10% of the detector's pixels" in line for line in said)
-    assert np.isfinite(result.history["held_out"][result.history["stage"] == "pixels"]).all()
+    assert np.isfinite(result.history["validation_loss"][result.history["stage"] == "pixels"]).all()
     with pytest.raises(ConfigError, match="half_sets: electrons cannot be divided"):
         jptycho.reconstruct(scan, pixels={"epochs": 2, "half_sets": True})
-    with pytest.raises(ConfigError, match="the halves judge each other"):
-        jptycho.reconstruct(noisy_scan, pixels={"half_sets": True}, stop={"held_out": 0.1})
+    with pytest.raises(ConfigError, match="the halves validate each other"):
+        jptycho.reconstruct(noisy_scan, pixels={"half_sets": True}, validation={"fraction": 0.1})
 
 
 def run_of(scan, until=None, **settings):
@@ -441,16 +448,18 @@ def run_of(scan, until=None, **settings):
     config, history = with_changes(None, settings), []
     problem = prepare_from_config(config, scan)
     quiet = (lambda text: None, lambda record, channels: None, lambda what, done, total: None)
-    config = effective(config, problem)
+    config = resolve_auto(config, problem)
     stop = lambda: until is not None and len(history) >= until  # noqa: E731
-    return Run(config, problem, problem, *quiet, stop, None, 0.0, halves=[halve(problem, 0)], history=history)
+    return Run(
+        config, problem, problem, *quiet, stop, None, 0.0, half_sets=[make_half_sets(problem, 0)], history=history
+    )
 
 
 def halves_of(scan, epochs, until=None, **settings):
     """The pixels of both half sets."""
     run = run_of(scan, until, **settings)
     problem = run.problem
-    return jax.device_put((estimate_halves(run, problem.guess, epochs)[0], problem.guess.probe), jax.devices()[0])
+    return jax.device_put((estimate_halves(run, problem.estimate, epochs)[0], problem.estimate.probe), jax.devices()[0])
 
 
 def test_a_probe_moves_only_as_far_as_both_half_sets_confirm(noisy_scan):
@@ -475,7 +484,7 @@ def test_half_sets_share_a_probe_between_a_round_and_the_last_epochs(noisy_scan)
 @pytest.mark.parametrize(("epochs", "again"), [(ROUND + HELD + LAST, True), (ROUND + HELD + LAST - 1, False)])
 def test_rates_rise_again_when_each_half_has_its_own_probe_back(noisy_scan, epochs, again):
     run = run_of(noisy_scan)
-    member = _solver(run, pixel_solver(run.config, run.problem, pixel_mesh(run.config), epochs), 2, epochs).solver
+    member = _solver(run, build_solver(run.config, run.problem, pixel_mesh(run.config), epochs), 2, epochs).solver
     rates = [float(schedule_of(member.optimiser, 1.0)(epoch * member.steps)) for epoch in range(epochs)]
     assert rates[0] == 1
     assert (rates[epochs - LAST] == 1) == again

@@ -13,8 +13,9 @@ from jptycho.data import checkpoints
 DGP = {
     "method": "dgp",
     "dgp": {
-        "epochs": 3, "filters": 4, "levels": 1, "probe_levels": 1, "start_epochs": 3, "pretrain_steps": 25, "steps": 2,
-        "probe_pretrain_steps": 15, "probe": "network", "finish_epochs": 3, "residual": False,
+        "epochs": 3, "base_channels": 4, "levels": 1, "probe_levels": 1, "start_epochs": 3, "pretrain_steps": 25,
+        "steps": 2,
+        "probe_pretrain_steps": 15, "probe": "network", "polish_epochs": 3, "residual": False,
     },
     "output": {"checkpoint_minutes": 0.0},
 }  # fmt: skip
@@ -32,7 +33,7 @@ def run(scan, folder=None, at=None, **changes):
     result = jptycho.reconstruct(
         scan,
         checkpoint=folder,
-        observe=lambda record, _: happen(f"{record.stage} {record.epoch}"),
+        callback=lambda record, _: happen(f"{record.stage} {record.epoch}"),
         announce=lambda what, done, total: happen(f"{what} {done}"),
         **{**DGP, **changes},
     )
@@ -42,7 +43,7 @@ def run(scan, folder=None, at=None, **changes):
 def same(first, second):
     for name in ("phase", "probe", "positions"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
-    for name in ("loss", "held_out", "stage"):
+    for name in ("loss", "validation_loss", "stage"):
         np.testing.assert_array_equal(first.history[name], second.history[name])
     assert second.attributes["status"] == "done"
 
@@ -109,7 +110,7 @@ def test_a_checkpoint_that_cannot_be_written_is_said_and_the_run_ends(small_scan
 
     monkeypatch.setattr("jptycho.reconstruction.run.save_checkpoint", full)
     said = []
-    result = jptycho.reconstruct(small_scan, checkpoint=tmp_path / "c", say=said.append, **DGP)
+    result = jptycho.reconstruct(small_scan, checkpoint=tmp_path / "c", log=said.append, **DGP)
     same(whole[0], result)
     assert sum("No space left on device). The run goes on" in line for line in said) == len(result.history["loss"])
 

@@ -13,12 +13,20 @@ from jptycho.parallel import make_mesh
 from jptycho.preprocess.automatic import choose_object_rate, choose_probe_rate, pattern_contrast
 from jptycho.preprocess.prepare import prepare
 from jptycho.reconstruction import confirmed, deep_prior, polish
-from jptycho.reconstruction.auto import effective, with_changes
+from jptycho.reconstruction.auto import resolve_auto, with_changes
 from jptycho.reconstruction.polish import plain_pixels
 from jptycho.reconstruction.run import Reached, Run
 from jptycho.solvers.epochs import DONE
 
-NETS = {"epochs": 3, "filters": 4, "levels": 1, "probe_levels": 1, "start_epochs": 2, "pretrain_steps": 5, "steps": 2}
+NETS = {
+    "epochs": 3,
+    "base_channels": 4,
+    "levels": 1,
+    "probe_levels": 1,
+    "start_epochs": 2,
+    "pretrain_steps": 5,
+    "steps": 2,
+}
 
 
 class PowerCutError(Exception):
@@ -32,22 +40,22 @@ def test_the_finish_brings_back_what_a_network_smooths_away():
     )
     stages, said = {}, []
 
-    def observe(record, channels):
+    def callback(record, channels):
         stages[record.stage] = np.asarray(channels())[:, 0]
 
     result = jptycho.reconstruct(
         scan,
         method="dgp",
         dgp={**NETS, "residual": False},
-        stop={"all_electrons": False},
-        observe=observe,
-        say=said.append,
+        validation={"all_electrons": False},
+        callback=callback,
+        log=said.append,
     )
     assert list(result.history["stage"]) == ["pixels"] * 2 + ["dgp"] * 3 + ["finish"] * 5
     networks, finished = (score(result, stages[stage], scan.truth) for stage in ("dgp", "finish"))
     assert finished.high_pass > networks.high_pass + 0.02
     assert any(line.startswith("finish: epoch ") for line in said)
-    judged = {stage: result.history["held_out"][result.history["stage"] == stage] for stage in stages}
+    judged = {stage: result.history["validation_loss"][result.history["stage"] == stage] for stage in stages}
     assert judged["finish"].min() < judged["dgp"].min()
 
 
@@ -58,7 +66,7 @@ USELESS = {"residual": False, "pretrain_steps": 1, "object_rate": 1e-9}  # netwo
 @pytest.mark.slow
 def test_a_run_goes_on_in_the_middle_of_its_finish(tmp_path, small_scan, members, more):
     settings = {
-        "method": "dgp", "dgp": {**NETS, "members": members, **more}, "stop": {"all_electrons": False},
+        "method": "dgp", "dgp": {**NETS, "ensemble_size": members, **more}, "validation": {"all_electrons": False},
         "output": {"checkpoint_minutes": 0.0},
     }  # fmt: skip
     whole = jptycho.reconstruct(small_scan, **settings)
@@ -69,10 +77,10 @@ def test_a_run_goes_on_in_the_middle_of_its_finish(tmp_path, small_scan, members
             raise PowerCutError
 
     with pytest.raises(PowerCutError):
-        jptycho.reconstruct(small_scan, checkpoint=tmp_path / "c", observe=cut, **settings)
+        jptycho.reconstruct(small_scan, checkpoint=tmp_path / "c", callback=cut, **settings)
     seen = []
     resumed = jptycho.reconstruct(
-        small_scan, checkpoint=tmp_path / "c", observe=lambda r, _: seen.append((r.stage, r.epoch)), **settings
+        small_scan, checkpoint=tmp_path / "c", callback=lambda r, _: seen.append((r.stage, r.epoch)), **settings
     )
     assert seen == [("finish", 3), ("finish", 4), ("finish", 5)]
     np.testing.assert_array_equal(resumed.phase, whole.phase)
@@ -84,9 +92,9 @@ def test_a_run_goes_on_in_the_middle_of_its_finish(tmp_path, small_scan, members
 def test_the_finish_takes_short_steps_whatever_solver_gave_the_start(small_scan):
     problem = prepare(small_scan)
     for pixels in ({}, {"optimiser": "lbfgs"}, {"solver": "raar"}):
-        config = effective(with_changes(None, {"method": "dgp", "pixels": pixels}), problem)
+        config = resolve_auto(with_changes(None, {"method": "dgp", "pixels": pixels}), problem)
         plain = plain_pixels(config, 256)
-        assert (plain.solver, plain.optimiser, plain.amplitude) == ("gradient", "adam", 0.0)
+        assert (plain.solver, plain.optimiser, plain.preconditioner.gain) == ("gradient", "adam", 0.0)
         assert plain.batch < 256
         assert plain.object_rate == pytest.approx(0.1 * choose_object_rate(problem))
 
@@ -94,16 +102,16 @@ def test_the_finish_takes_short_steps_whatever_solver_gave_the_start(small_scan)
 def test_the_finish_takes_short_steps_of_positions_and_tilt_too(small_scan, monkeypatch):
     seen = []
 
-    def last(run, name, config, guess, epochs):
+    def last(run, name, config, estimate, epochs):
         del run, name, epochs
         seen.append(config.refine)
-        return guess, "done"
+        return estimate, "done"
 
-    monkeypatch.setattr(finish, "run_last_pixels", last)
+    monkeypatch.setattr(polish, "run_last_pixels", last)
     changes = {"method": "dgp", "refine": {"position_rate": 0.05, "tilt": "global", "tilt_rate": 0.2}}
     problem = prepare(small_scan)
-    config = effective(with_changes(None, changes), problem)
-    polish.run_finish(Run(config, problem, problem, print, print, print, bool, None, 0.0), problem.guess)
+    config = resolve_auto(with_changes(None, changes), problem)
+    polish.run_polish(Run(config, problem, problem, print, print, print, bool, None, 0.0), problem.estimate)
     assert (seen[0].position_rate, seen[0].tilt_rate) == (pytest.approx(0.005), pytest.approx(0.02))
 
 
@@ -129,15 +137,17 @@ def test_the_rate_follows_the_object_and_not_the_dose():
 @pytest.mark.parametrize(("losses", "kept"), [((2.0, 1.0, 3.0), 1), ((1.0, 2.0, 3.0), 0), ((4.0, 5.0, 3.0), 2)])
 def test_candidates_are_judged_after_their_bands(monkeypatch, small_scan, losses, kept):
     problem = prepare(small_scan)
-    candidates = {str(n): dataclasses.replace(problem.guess, object=problem.guess.object + n) for n in range(3)}
+    candidates = {str(n): dataclasses.replace(problem.estimate, object=problem.estimate.object + n) for n in range(3)}
     mark = 10.0  # what the gains do
     monkeypatch.setattr(
         confirmed,
         "confirm_bands",
-        lambda run, guess, judge: (dataclasses.replace(guess, object=guess.object + mark), jnp.ones(2)),
+        lambda run, estimate, validate: (dataclasses.replace(estimate, object=estimate.object + mark), jnp.ones(2)),
     )
-    values = {float(guess.object.max()) + mark: loss for guess, loss in zip(candidates.values(), losses, strict=True)}
-    monkeypatch.setattr(confirmed, "judged", lambda held, loss, mesh, guess: values[float(guess.object.max())])
+    values = {
+        float(estimate.object.max()) + mark: loss for estimate, loss in zip(candidates.values(), losses, strict=True)
+    }
+    monkeypatch.setattr(confirmed, "judged", lambda held, loss, mesh, estimate: values[float(estimate.object.max())])
     said = []
     config = with_changes(None, {"method": "dgp"})
     run = Run(config, problem, problem, said.append, print, print, bool, None, 0.0, held=problem)
@@ -159,18 +169,18 @@ BEST, LAST, START = deep_prior.NETWORKS, deep_prior.LAST, deep_prior.START
 ])  # fmt: skip
 def test_what_may_be_kept_of_the_networks(monkeypatch, small_scan, dgp, same, better, names):
     problem = prepare(small_scan)
-    start = problem.guess
+    start = problem.estimate
     found = dataclasses.replace(start, object=start.object + 1, probe=1j * start.probe)
     last = found if same else dataclasses.replace(found, object=start.object + 2)
     config = with_changes(None, {"method": "dgp", "dgp": dgp})
     run = Run(config, problem, problem, print, print, print, bool, None, 0.0, held=problem)
     losses = {id(start.probe): 1.0 if better else 3.0, id(found.probe): 2.0}
-    monkeypatch.setattr(priors, "judged", lambda held, loss, mesh, guess: losses[id(guess.probe)])
+    monkeypatch.setattr(deep_prior, "judged", lambda held, loss, mesh, estimate: losses[id(estimate.probe)])
     mesh = make_mesh(jax.devices()[:1])
     candidates = deep_prior._candidates(run, mesh, Reached(found, DONE, 7, start, last))
     assert list(candidates) == names
     assert candidates[BEST].object is found.object
     expected = start.probe if better and dgp.get("probe") == "network" else found.probe
-    assert all(guess.probe is expected for name, guess in candidates.items() if name != START)
+    assert all(estimate.probe is expected for name, estimate in candidates.items() if name != START)
     without = deep_prior._candidates(dataclasses.replace(run, held=None), mesh, Reached(found, DONE, 7, start, last))
     assert START not in without

@@ -7,9 +7,9 @@ import pytest
 from jax.test_util import check_grads
 from scipy import ndimage
 
-from jptycho.representations.networks import convolution, networks
-from jptycho.representations.base import Guess, ModelSpec, initialise, render, transmission
+from jptycho.representations.base import Estimate, ModelSpec, initialise, render, transmission
 from jptycho.representations.generated import GeneratedObject, GeneratedProbe
+from jptycho.representations.networks import convolution, unet
 from jptycho.representations.networks.pretraining import Pretraining, pretrain
 from jptycho.representations.networks.unet import PARITY, UNet, UNetSpec, initial_weights, parameter_count
 from jptycho.representations.object_kinds import constrain, free_of, positive, unconstrain, weighted_plane
@@ -26,7 +26,7 @@ def guess_of(slices=2, channels=1, canvas=(19, 26), window=(9, 14), modes=2, see
     if channels == 2:
         stack[:, 1] = 0.2 + 0.1 * rng.uniform(size=stack[:, 1].shape)
     probe = rng.normal(size=(modes, *window)) + 1j * rng.normal(size=(modes, *window))
-    return Guess(
+    return Estimate(
         jnp.asarray(stack, jnp.float32),
         jnp.asarray(probe / np.linalg.norm(probe), jnp.complex64),
         jnp.full((5, 2), 10.0),
@@ -37,11 +37,11 @@ def guess_of(slices=2, channels=1, canvas=(19, 26), window=(9, 14), modes=2, see
 
 
 @pytest.mark.parametrize(
-    ("levels", "filters", "channels", "count"),
+    ("levels", "base_channels", "channels", "count"),
     [(2, 16, 1, 156_113), (3, 16, 1, 645_009), (4, 16, 1, 2_597_649), (3, 32, 1, 2_574_113), (3, 16, 16, 649_344)],
 )
-def test_parity_network_has_the_reference_number_of_parameters(levels, filters, channels, count):
-    network = UNet(UNetSpec(levels, filters, "transposed"), channels)
+def test_parity_network_has_the_reference_number_of_parameters(levels, base_channels, channels, count):
+    network = UNet(UNetSpec(levels, base_channels, "transposed"), channels)
     shapes = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 16, 16, channels)))
     assert parameter_count(shapes) == count
 
@@ -87,13 +87,13 @@ def test_transposed_convolution_is_zero_insertion_and_correlation():
     for i in range(3):
         for j in range(4):
             canvas[2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += np.einsum("c,yxco->yxo", image[i, j], kernel)
-    found = networks._upsample_transposed(jnp.asarray(image)[None], jnp.asarray(kernel))
+    found = unet._upsample_transposed(jnp.asarray(image)[None], jnp.asarray(kernel))
     np.testing.assert_allclose(found[0], canvas[1:7, 1:9], atol=DOUBLE)
 
 
 def test_complex_convolution_multiplies_complex_numbers():
     rng = np.random.default_rng(0)
-    layer = networks.Convolution(3, complex_valued=True)
+    layer = unet.Convolution(3, complex_valued=True)
     x = rng.normal(size=(4, 6, 2)) + 1j * rng.normal(size=(4, 6, 2))
     pair = jnp.asarray(np.concatenate([x.real, x.imag], -1), jnp.float32)[None]
     params = layer.init(jax.random.key(0), pair)
@@ -122,7 +122,7 @@ def test_complex_convolution_multiplies_complex_numbers():
 
 def test_norm_is_that_of_a_batch_of_one():
     x = np.random.default_rng(0).normal(3, 2, (2, 6, 5, 4)).astype(np.float32)
-    layer = networks.InstanceNorm()
+    layer = unet.InstanceNorm()
     found = layer.apply(layer.init(jax.random.key(0), jnp.asarray(x)), jnp.asarray(x))
     expected = (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-5)
     np.testing.assert_allclose(found, expected, atol=SINGLE)
@@ -156,18 +156,18 @@ def test_network_has_gradients_everywhere(upsampling, complex_valued):
     ("kind", "canvas"), [("phase", (19, 26)), ("potential", (19, 26)), ("complex", (19, 26)), ("phase", (16, 24))]
 )
 def test_generators_take_any_size_and_give_the_physical_ranges(kind, canvas):
-    guess = guess_of(channels=2 if kind == "complex" else 1, canvas=canvas)
+    estimate = guess_of(channels=2 if kind == "complex" else 1, canvas=canvas)
     model = ModelSpec(
         GeneratedObject(kind, UNetSpec(2, 4), 0.1), GeneratedProbe(UNetSpec(2, 4, complex_valued=True), 0.1)
     )
 
     @jax.jit
-    def made(guess):
-        params, constants = initialise(model, jax.random.key(0), guess)
+    def made(estimate):
+        params, constants = initialise(model, jax.random.key(0), estimate)
         fields = render(model, params, constants, jax.random.key(1))
         return fields, model.object.apply(params["object"], constants["object"], None)
 
-    fields, channels = made(guess)
+    fields, channels = made(estimate)
     assert fields.object.shape == (2, *canvas)
     assert fields.probe.shape == (2, 9, 14)
     if kind == "potential":
@@ -189,12 +189,17 @@ def test_noise_needs_a_key_and_changes_with_it():
 
 def test_pretraining_reproduces_the_guess_and_stops_by_itself():
     smooth = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(2, 1, 24, 32)), (0, 0, 3, 3))
-    guess = guess_of(canvas=(24, 32))
-    guess = Guess(
-        jnp.asarray(smooth, jnp.float32), guess.probe, guess.positions, guess.thickness, guess.tilt, guess.coverage
+    estimate = guess_of(canvas=(24, 32))
+    estimate = Estimate(
+        jnp.asarray(smooth, jnp.float32),
+        estimate.probe,
+        estimate.positions,
+        estimate.thickness,
+        estimate.tilt,
+        estimate.coverage,
     )
     model = GeneratedObject("phase", UNetSpec(2, 8), 0.01)
-    params, constants = model.init(jax.random.key(0), guess)
+    params, constants = model.init(jax.random.key(0), estimate)
     params, error, steps = pretrain(model, params, constants, jax.random.key(1), Pretraining(400, 1e-2, 0.15))
     assert float(error) <= 0.15
     assert int(steps) < 400
@@ -204,14 +209,16 @@ def test_pretraining_reproduces_the_guess_and_stops_by_itself():
 
 @pytest.mark.parametrize("kind", ["phase", "potential", "complex"])
 def test_pixels_start_at_the_guess(kind):
-    guess = guess_of(channels=2 if kind == "complex" else 1)
-    wanted = constrain(kind, jnp.abs(guess.object) + 0.1, guess.coverage)
-    guess = Guess(wanted, guess.probe, guess.positions, guess.thickness, guess.tilt, guess.coverage)
+    estimate = guess_of(channels=2 if kind == "complex" else 1)
+    wanted = constrain(kind, jnp.abs(estimate.object) + 0.1, estimate.coverage)
+    estimate = Estimate(
+        wanted, estimate.probe, estimate.positions, estimate.thickness, estimate.tilt, estimate.coverage
+    )
     model = ModelSpec(PixelObject(kind, Preconditioner(30.0, 0.1, SAMPLING)), PixelProbe())
-    params, constants = initialise(model, jax.random.key(0), guess)
+    params, constants = initialise(model, jax.random.key(0), estimate)
     fields = render(model, params, constants)
     np.testing.assert_allclose(fields.object, transmission(wanted), atol=2e-4)
-    np.testing.assert_allclose(fields.probe, guess.probe, atol=1e-6)
+    np.testing.assert_allclose(fields.probe, estimate.probe, atol=1e-6)
 
 
 def test_preconditioner_multiplies_frequencies_of_the_mean_slice():
@@ -239,12 +246,12 @@ def test_gauge_is_the_weighted_least_squares_plane():
 
 
 def test_phase_kind_does_not_see_constant_or_ramp():
-    guess = guess_of()
+    estimate = guess_of()
     y, x = np.meshgrid(np.arange(19.0), np.arange(26.0), indexing="ij")
-    tilted = guess.object + jnp.asarray(0.05 * y - 0.02 * x + 0.7, jnp.float32)
-    plain, moved = (constrain("phase", free, guess.coverage) for free in (guess.object, tilted))
+    tilted = estimate.object + jnp.asarray(0.05 * y - 0.02 * x + 0.7, jnp.float32)
+    plain, moved = (constrain("phase", free, estimate.coverage) for free in (estimate.object, tilted))
     np.testing.assert_allclose(plain, moved, atol=1e-4)
-    plain, moved = (constrain("phase", free, guess.coverage, False) for free in (guess.object, tilted))
+    plain, moved = (constrain("phase", free, estimate.coverage, False) for free in (estimate.object, tilted))
     kept = jnp.sum(moved - plain, axis=(0, 1)) - len(plain) * (0.05 * y - 0.02 * x)
     assert float(jnp.ptp(kept)) < 1e-4, "a ramp that is measured stays"
 

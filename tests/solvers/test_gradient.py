@@ -14,7 +14,7 @@ from jptycho.forward.model import predict_batch
 from jptycho.objective.data_term import batch_loss
 from jptycho.objective.losses import LOSSES
 from jptycho.parallel import make_mesh, replicate
-from jptycho.representations.base import Guess, ModelSpec, initialise, render
+from jptycho.representations.base import Estimate, ModelSpec, initialise, render
 from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner
 from jptycho.scan import batch_plan
 from jptycho.solvers import gradient as module
@@ -35,7 +35,7 @@ def problem(shards=1, micro=1, steps=3, loss="poisson", kind="phase", **settings
     dose = counts.sum() / PATTERNS
     setup = setup_for(dose=dose, dtype=jnp.float32)
     canvas = fields.object.shape[1:]
-    guess = Guess(
+    estimate = Estimate(
         jnp.zeros((2, 1 if kind != "complex" else 2, *canvas)),
         fields.probe,
         fields.scan.position,
@@ -46,7 +46,7 @@ def problem(shards=1, micro=1, steps=3, loss="poisson", kind="phase", **settings
     model = ModelSpec(PixelObject(kind, Preconditioner(10.0, 0.1, GRID.sampling)), PixelProbe())
     mesh = make_mesh(jax.devices()[:shards])
     solver = GradientSolver(model, loss, 1e-2, 1e-2, steps, micro, **settings)
-    params, constants = initialise(model, jax.random.key(0), guess)
+    params, constants = initialise(model, jax.random.key(0), estimate)
     constants = replicate(mesh, constants)
     state = init_state(solver, mesh, params, constants, jax.random.key(1))
     return solver, mesh, state, constants, distribute(counts, setup, mesh)
@@ -123,7 +123,7 @@ def test_jit_equals_eager():
 
 def test_epochs_vmap_over_seeds():
     solver, mesh, _, constants, data = problem()
-    solver = dataclasses.replace(solver, average=0.5)
+    solver = dataclasses.replace(solver, ema_decay=0.5)
     params, _ = initialise(solver.model, jax.random.key(0), guess_from(constants, data))
     keys = jax.random.split(jax.random.key(5), 3)
     states = jax.vmap(partial(init_state, solver, mesh, params, constants))(keys)
@@ -139,7 +139,7 @@ def guess_from(constants, data):
     start, coverage = constants["object"]
     fields = random_fields(slices=2, modes=2, positions=PATTERNS, dtype=jnp.float32)
     del data
-    return Guess(start, fields.probe, fields.scan.position, fields.thickness, fields.tilt, coverage)
+    return Estimate(start, fields.probe, fields.scan.position, fields.thickness, fields.tilt, coverage)
 
 
 def test_the_loss_falls_and_the_probe_can_be_held():

@@ -16,7 +16,7 @@ LEAST_POWER = 1e-6
 
 
 @pytree
-class Standardised:
+class NetworkInput:
     """Estimates that a network sees, those it should reproduce, and what undoes their scaling.
 
     Attributes:
@@ -25,19 +25,20 @@ class Standardised:
         target: what the network should make of each estimate: itself, or that of the other half.
         mean: (channels,).
         scale: (channels,).
-        kept: of the estimate in the output: 1 where the network adds to it, 0 where the network's output is all.
+        residual_weight: of the estimate in the output: 1 where the network adds to it, 0 where its output is
+            all.
     """
 
     image: Float[Array, "estimates n Y X channels"]
     target: Float[Array, "estimates n Y X channels"]
     mean: Float[Array, "channels"]
     scale: Float[Array, "channels"]
-    kept: Float[Array, ""]
+    residual_weight: Float[Array, ""]
 
 
 def standardise(
     estimates: Float[Array, "estimates n y x c"], multiple: int, smallest: float = SMALLEST_SCALE
-) -> Standardised:
+) -> NetworkInput:
     """Scale each channel to zero mean and unit variance over all estimates and pad to a multiple.
 
     Args:
@@ -55,7 +56,7 @@ def standardise(
     mean = jnp.mean(estimates, axis=(0, 1, 2, 3))
     scale = jnp.maximum(jnp.std(estimates, axis=(0, 1, 2, 3)), smallest)
     image = _pad((estimates - mean) / scale, multiple, "wrap")
-    return Standardised(image, image[::-1], mean, scale, jnp.zeros(()))
+    return NetworkInput(image, image[::-1], mean, scale, jnp.zeros(()))
 
 
 def _pad(image: Array, multiple: int, mode: str) -> Array:
@@ -83,7 +84,7 @@ def corner(image: Array, multiple: int) -> Array:
     return jnp.fft.ifftshift(image, axes=(-3, -2)) if padded else image
 
 
-def at_half(constants: Standardised, half: Array) -> Standardised:
+def select_half(constants: NetworkInput, half: Array) -> NetworkInput:
     """What is judged by one half of the electrons: the estimate from the other half.
 
     Args:
@@ -102,7 +103,7 @@ def at_half(constants: Standardised, half: Array) -> Standardised:
     )
 
 
-def noise_floor(constants: Standardised) -> Float[Array, ""]:
+def noise_floor(constants: NetworkInput) -> Float[Array, ""]:
     """Mean square that even the truth is away from its target: the noise of an estimate, half that of a difference.
 
     Args:
@@ -119,7 +120,7 @@ def noise_floor(constants: Standardised) -> Float[Array, ""]:
     return 0.5 * jnp.mean((constants.target - constants.target[::-1]) ** 2) / power
 
 
-def standardise_modes(parts: Float[Array, "1 1 y x c"], multiple: int) -> Standardised:
+def standardise_modes(parts: Float[Array, "1 1 y x c"], multiple: int) -> NetworkInput:
     """Scale a mode's real and imaginary part by its common root mean square, and pad with zeros.
 
     Args:
@@ -138,4 +139,4 @@ def standardise_modes(parts: Float[Array, "1 1 y x c"], multiple: int) -> Standa
     scale = jnp.tile(jnp.sqrt((power[:half] + power[half:]) / 2), 2)
     scale = jnp.where(scale > 0, scale, 1.0)  # an empty mode stays empty
     image = _pad(_centred(parts / scale, multiple), multiple, "constant")
-    return Standardised(image, image, jnp.zeros_like(scale), scale, jnp.zeros(()))
+    return NetworkInput(image, image, jnp.zeros_like(scale), scale, jnp.zeros(()))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from jptycho.randomness import named_key
-from jptycho.representations.networks.input import LEAST_POWER, Standardised, noise_floor
+from jptycho.representations.networks.input import LEAST_POWER, NetworkInput, noise_floor
 from jptycho.types import Array, Float, pytree
 
 
@@ -26,7 +26,7 @@ class Generator(Protocol):
         """The network's output."""
         ...
 
-    def at_half(self, constants: Any, half: Array) -> Any:
+    def select_half(self, constants: Any, half: Array) -> Any:
         """Constants with the estimate of one half only."""
         ...
 
@@ -93,7 +93,7 @@ def continue_pretraining(
     Args:
         generator: frozen representation (static).
         state: before.
-        constants: of the representation, the :class:`Standardised` estimates first.
+        constants: of the representation, the :class:`NetworkInput` estimates first.
         settings: of the loop (static).
         until: step at which to return.
 
@@ -103,13 +103,13 @@ def continue_pretraining(
     Source:
         McCray et al., arXiv 2511.07795, "pre-training".
     """
-    inputs: Standardised = constants[0]
+    inputs: NetworkInput = constants[0]
     power, floor = jnp.maximum(jnp.mean(inputs.target**2), LEAST_POWER), noise_floor(inputs)
     tolerance = jnp.minimum(settings.tolerance, jnp.where(floor > 0, jnp.sqrt(floor), jnp.inf))
     transform = _adam(settings)
 
     def loss_of(p: Any, k: Array) -> Array:
-        chosen = generator.at_half(constants, jax.random.randint(named_key(k, "half"), (), 0, 2))
+        chosen = generator.select_half(constants, jax.random.randint(named_key(k, "half"), (), 0, 2))
         return jnp.mean((generator.raw(p, chosen, named_key(k, "noise")) - chosen[0].target[0]) ** 2)
 
     def unfinished(now: PretrainingState, last: int | Array) -> Array:
@@ -137,7 +137,7 @@ def pretrain(
     Args:
         generator: frozen representation.
         params: random weights.
-        constants: of the representation, the :class:`Standardised` estimates first.
+        constants: of the representation, the :class:`NetworkInput` estimates first.
         key: of the input noise.
         settings: of the loop.
 
@@ -154,7 +154,7 @@ def better_added(error: Float[Array, ""], constants: Any) -> bool:
 
     Args:
         error: relative, that pre-training reached.
-        constants: of the representation, the :class:`Standardised` estimates first.
+        constants: of the representation, the :class:`NetworkInput` estimates first.
 
     Returns:
         False where no halves tell what is noise.

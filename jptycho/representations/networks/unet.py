@@ -29,7 +29,7 @@ class UNetSpec:
 
     Attributes:
         levels: poolings.
-        filters: channels of the first level, doubled at each.
+        base_channels: channels of the first level, doubled at each.
         upsampling: ``"nearest"``, or ``"transposed"`` as in the reference network.
         complex_valued: whether the channels are pairs of real and imaginary part and the convolutions complex.
         architecture: ``"unet"``: slices are channels; ``"depth"``: slices share their weights and each convolution
@@ -40,7 +40,7 @@ class UNetSpec:
     """
 
     levels: int = 3
-    filters: int = 16
+    base_channels: int = 16
     upsampling: str = "nearest"
     complex_valued: bool = False
     architecture: str = UNET
@@ -49,7 +49,7 @@ class UNetSpec:
     precision: str = "float32"
 
 
-PARITY = UNetSpec(levels=3, filters=16, upsampling="transposed")
+PARITY = UNetSpec(levels=3, base_channels=16, upsampling="transposed")
 """The reference network: 645,009 parameters for one channel."""
 
 
@@ -161,22 +161,22 @@ class UNet(nn.Module):
             x = _fixed_noise(image, spec)
         else:
             for level in range(spec.levels):
-                x = Block(spec.filters * 2**level, spec)(x)
+                x = Block(spec.base_channels * 2**level, spec)(x)
                 skips.append(x)
                 x = _max_pool(x)
-        x = Block(spec.filters * 2**spec.levels, spec)(x)
+        x = Block(spec.base_channels * 2**spec.levels, spec)(x)
         for level in reversed(range(spec.levels)):
-            x = Upsample(spec.filters * 2**level, spec)(x)
+            x = Upsample(spec.base_channels * 2**level, spec)(x)
             if skips and spec.skips:
                 x = _join(x, skips[level], spec.complex_valued)
-            x = Block(spec.filters * 2**level, spec)(x)
+            x = Block(spec.base_channels * 2**level, spec)(x)
         return Convolution(self.channels, complex_valued=spec.complex_valued)(x)
 
 
 def _fixed_noise(image: Array, spec: UNetSpec) -> Array:
     """What a deep decoder starts from: the same random numbers at every call, on the coarsest level."""
     rows, columns = (n // 2**spec.levels for n in image.shape[1:3])
-    return jax.random.normal(jax.random.key(0), (image.shape[0], rows, columns, spec.filters), image.dtype)
+    return jax.random.normal(jax.random.key(0), (image.shape[0], rows, columns, spec.base_channels), image.dtype)
 
 
 def _join(x: Array, skip: Array, complex_valued: bool) -> Array:
