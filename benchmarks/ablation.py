@@ -23,7 +23,7 @@ from jptycho.diagnostics import half_set_filter
 from jptycho.parallel import use_cpu_cores
 from jptycho.preprocess.cpu_devices import choose_cpu_devices
 from jptycho.reconstruction import deep_prior, half_sets
-from jptycho.representations import generators
+from jptycho.representations import generated
 
 SIDE, SEED = 32, 5
 SCANS = {"gold": ("gold", 250.0), "framework": ("mof", 60.0), "protein": ("apoferritin", 200.0), "duck": ("duck", 1e3)}
@@ -39,7 +39,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "48 epochs": {"epochs": 48},
     "2 networks": {"ensemble_size": 2},
     "3 networks": {"ensemble_size": 3},
-    "no finish": {"polish_epochs": 0},
+    "no polish": {"polish_epochs": 0},
     "replaces the estimate": {"residual": False},
     "not split": {"half_sets": False},
     "not split, input noise 0.025, probe network: as published": {
@@ -109,12 +109,12 @@ def changed(label: str) -> Iterator[None]:
 @contextlib.contextmanager
 def unfiltered(parts: tuple[str, ...]) -> Iterator[None]:
     """Networks that see (``image``) or should make (``target``) the halves as pixels left them."""
-    combine, standardise, raw = half_sets.combine_halves, generators.standardise, []
+    combine, standardise, raw = half_sets.combine_halves, generated.standardise, []
 
-    def combined(run: Any, found: Any, number: int) -> Any:
+    def combined(context: Any, found: Any, number: int) -> Any:
         pair = jax.device_put(found, jax.devices()[0]).members[2 * number : 2 * number + 2]
         raw.append(half_set_filter.align_halves(pair, half_set_filter.coverage_window(found.coverage)))
-        return combine(run, found, number)
+        return combine(context, found, number)
 
     def standardised(images: Any, *args: Any) -> Any:
         filtered = standardise(images, *args)
@@ -129,7 +129,7 @@ def unfiltered(parts: tuple[str, ...]) -> Iterator[None]:
 
     with (
         mock.patch.object(half_sets, "combine_halves", combined),
-        mock.patch.object(generators, "standardise", standardised),
+        mock.patch.object(generated, "standardise", standardised),
     ):
         yield
 

@@ -37,8 +37,7 @@ def main() -> None:
 
 def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
     """The scores of every step of the filter."""
-    import time
-    from unittest import mock
+        from unittest import mock
 
     from acquire import CASES, recording
     from cases import numbers
@@ -46,18 +45,15 @@ def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
     import jptycho
     from jptycho.cli.demo import score
     from jptycho.diagnostics.half_set_filter import half_set_filter
-    from jptycho.preprocess.thinning import make_half_sets
     from jptycho.solvers.ensemble import EnsembleSolver
 
     case, scan = CASES[name, "small"], recording(name, "small", dose, seed)
     thick = {"slices": case.slices, "slice_thickness": case.slice_thickness} if case.slices > 1 else {}
     plain = jptycho.reconstruct(scan, object=thick, seed=seed, pixels={"epochs": epochs, "half_sets": False})
     run = run_of(scan, thick, seed)
-    run = dataclasses.replace(run, half_sets=[make_half_sets(run.problem, seed)], started=time.perf_counter())
     found, weighted, gained = steps(run, epochs)
-    with mock.patch(
-        "jptycho.reconstruction.half_sets._solver", lambda run, member, members, epochs: EnsembleSolver(member, members)
-    ):
+    apart = lambda config, member, members, epochs, sampling: EnsembleSolver(member, members)  # noqa: E731
+    with mock.patch("jptycho.reconstruction.half_sets._solver", apart):
         _, weighted_apart, gained_apart = steps(run, epochs)
     assert found.members is not None
     images = {
@@ -75,10 +71,21 @@ def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
 def steps(run: Any, epochs: int) -> tuple[Any, Any, Any]:
     """Both halves, what the filter makes of them, and that with the gains."""
     from jptycho.diagnostics.half_set_filter import half_set_filter
-    from jptycho.reconstruction.half_sets import combine_halves, estimate_halves
+    from jptycho.reconstruction.half_sets import combine_halves
 
-    found, _ = estimate_halves(run, run.problem.estimate, epochs)
+    found = estimate_halves(run, epochs)
     return found, half_set_filter(*arguments(run, found)).mean[:, 0], combine_halves(run, found, 0).object[:, 0]
+
+
+def estimate_halves(run: Any, epochs: int) -> Any:
+    """Object and probe of both half sets."""
+    from jptycho.reconstruction.context import HALF_SETS, Progress, Stage
+    from jptycho.reconstruction.half_sets import begin_half_sets
+    from jptycho.reconstruction.stages import run_stage
+
+    keep = lambda context, stage, progress, reached: dataclasses.replace(progress, estimate=reached.last)  # noqa: E731
+    start = run.problem.estimate
+    return run_stage(run, Stage(HALF_SETS, run.config, epochs, begin_half_sets, keep), Progress(start, start)).estimate
 
 
 def arguments(run: Any, found: Any) -> tuple[Any, ...]:
@@ -87,14 +94,19 @@ def arguments(run: Any, found: Any) -> tuple[Any, ...]:
 
 
 def run_of(scan: Any, thick: dict[str, Any], seed: int) -> Any:
-    """A run that nothing has been done in."""
+    """A run by half sets that nothing has been done in."""
+    import time
+
+    from jptycho.preprocess.thinning import make_half_sets
     from jptycho.reconstruction.auto import prepare_from_config, resolve_auto, with_changes
-    from jptycho.reconstruction.run import Run
+    from jptycho.reconstruction.context import Context
 
     config = with_changes(None, {"object": thick, "seed": seed})
     whole = prepare_from_config(config, scan)
     quiet = (print, lambda record, channels: None, lambda what, done, total: None)
-    return Run(resolve_auto(config, whole), whole, whole, *quiet, lambda: False, None, 0.0)
+    halves = (make_half_sets(whole, seed),)
+    told = (*quiet, lambda: False, None, time.perf_counter())
+    return Context(resolve_auto(config, whole), whole, whole, *told, half_sets=halves)
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ def misses(name: str, dose: float, seed: int) -> dict[str, Any]:
     case, scan, images = CASES[name, "small"], recording(name, "small", dose, seed), []
     thick = {"slices": case.slices, "slice_thickness": case.slice_thickness} if case.slices > 1 else {}
     # The probe of the result must not have seen the electrons that judge.
-    stop = {"all_electrons": False}
-    rows, result = scored_run(scan, images, method="dgp", object=thick, seed=seed, stop=stop)
+    validation = {"all_electrons": False}
+    rows, result = scored_run(scan, images, method="dgp", object=thick, seed=seed, validation=validation)
     epochs = [n for n, row in enumerate(rows) if row["stage"] == "dgp"]
     images, rows = [images[n] for n in epochs], [rows[n] for n in epochs]
     judge = judge_of(scan, thick, seed, result)
@@ -67,7 +67,7 @@ def misses(name: str, dose: float, seed: int) -> dict[str, Any]:
         gained.append(ssim(result, with_gains, scan))
         for label, value in values.items():
             scores[label].append(value)
-    run = [row["fraction"] for row in rows]
+    run = [row["validation_loss"] for row in rows]
     likelihood = np.asarray(scores["likelihood"])
     window = np.ones(SMOOTH)
     smoothed = np.convolve(likelihood, window, "same") / np.convolve(np.ones(len(likelihood)), window, "same")
@@ -103,15 +103,15 @@ def judge_of(scan: Any, thick: dict[str, Any], seed: int, result: Any) -> Any:
     from jptycho.parallel import make_mesh
     from jptycho.preprocess.thinning import hold_out
     from jptycho.reconstruction.confirmed import confirm_bands
-    from jptycho.reconstruction.pixel_stages import estimate_by_pixels
-    from jptycho.reconstruction.stages import judged
+    from jptycho.reconstruction.pixels import estimate_by_pixels
+    from jptycho.reconstruction.stages import validation_loss
 
     mesh, run = make_mesh(), run_of(scan, thick, seed)
     _, held, _ = hold_out(run.problem, float(run.config.validation.fraction or 0.1), seed)
     probe = jnp.asarray(np.fft.ifftshift(result.probe, axes=(-2, -1)))
     estimate = dataclasses.replace(run.problem.estimate, probe=probe)
-    alone = dataclasses.replace(run, problem=held, held=None, half_sets=None)
-    other = np.asarray(estimate_by_pixels(alone, estimate, ESTIMATE, "comparison")[0].object[:, 0])
+    alone = dataclasses.replace(held, estimate=estimate)
+    other = np.asarray(estimate_by_pixels(run, run.config, alone, ESTIMATE, "comparison")[0].object[:, 0])
     weight = ring_weights(scan, thick, seed, other.shape)
     reference = np.fft.fft2(other - other.mean(axis=(-2, -1), keepdims=True))
 
@@ -122,10 +122,10 @@ def judge_of(scan: Any, thick: dict[str, Any], seed: int, result: Any) -> Any:
         spectrum = np.fft.fft2(image - np.mean(image, axis=(-2, -1), keepdims=True))
         common = np.sum(weight * np.real(spectrum * reference.conj()))
         values = {
-            "likelihood": judged(held, "poisson", mesh, shown),
-            "squares": judged(held, "intensity", mesh, shown),
-            "amplitudes": judged(held, "amplitude", mesh, shown),
-            "after the gains": judged(held, "poisson", mesh, confirmed),
+            "likelihood": validation_loss(held, "poisson", mesh, shown),
+            "squares": validation_loss(held, "intensity", mesh, shown),
+            "amplitudes": validation_loss(held, "amplitude", mesh, shown),
+            "after the gains": validation_loss(held, "poisson", mesh, confirmed),
             "correlation": -float(common / np.sqrt(np.sum(weight * np.abs(spectrum) ** 2))),
         }
         return values, confirmed.object[:, 0]
@@ -135,18 +135,14 @@ def judge_of(scan: Any, thick: dict[str, Any], seed: int, result: Any) -> Any:
 
 def ring_weights(scan: Any, thick: dict[str, Any], seed: int, shape: tuple[int, ...]) -> np.ndarray:
     """The ring correlation of the half sets at every frequency of the canvas."""
-    import time
 
-    from half_sets import arguments, run_of
+    from half_sets import arguments, estimate_halves, run_of
 
     from jptycho.diagnostics.half_set_filter import half_set_filter
     from jptycho.optics.frequencies import host_frequencies
-    from jptycho.preprocess.thinning import make_half_sets
-    from jptycho.reconstruction.half_sets import estimate_halves
 
     run = run_of(scan, thick, seed)
-    run = dataclasses.replace(run, half_sets=[make_half_sets(run.problem, seed)], started=time.perf_counter())
-    found, _ = estimate_halves(run, run.problem.estimate, 12)
+    found = estimate_halves(run, 12)
     filtered = half_set_filter(*arguments(run, found))
     radius = np.hypot(*host_frequencies(shape[-2:], run.problem.setup.grid.sampling))
     frequency, correlation = np.asarray(filtered.frequency), np.asarray(filtered.correlation)

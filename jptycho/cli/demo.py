@@ -18,8 +18,8 @@ from jptycho.data.results import Result, write_result
 from jptycho.diagnostics.similarity import Similarity
 from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.errors import FormatError
+from jptycho.reconstruction.context import HALF_SETS
 from jptycho.reconstruction.reconstruct import reconstruct
-from jptycho.reconstruction.run import HALVES
 from jptycho.report.page import Table, write_report
 from jptycho.settings import parse
 from jptycho.simulate.scan import simulate_gold
@@ -118,7 +118,7 @@ def convergence_table(runs: dict[str, list[Scored]]) -> Table:
         best = max(epochs, key=lambda s: s.similarity.ssim)
         wanted = {1, 2, 4, 8, 12, 16, best.total}
         for s in [*(s for s in epochs if s.total in wanted), result]:
-            q, stage = s.similarity, "start" if (name, s.record.stage) == ("dgp", HALVES) else s.record.stage
+            q, stage = s.similarity, "start" if (name, s.record.stage) == ("dgp", HALF_SETS) else s.record.stage
             numbers = [f"{v:.4f}" for v in (s.record.loss, q.correlation, q.high_pass, q.ssim)]
             rows.append([name, str(s.total), f"{s.record.seconds:.1f}", *numbers, "best epoch" if s is best else stage])
     head = ["run", "epoch", "seconds", "loss", "corr.", "fine", "SSIM", ""]

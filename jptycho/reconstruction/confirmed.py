@@ -9,48 +9,48 @@ import jax.numpy as jnp
 
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.run import Run
-from jptycho.reconstruction.stages import judged
+from jptycho.reconstruction.context import Context
+from jptycho.reconstruction.stages import validation_loss
 from jptycho.representations.base import POTENTIAL, Estimate, fields_of
 from jptycho.solvers.band_gains import Quadratic, best_gains, frequency_bands, loss_by_band, with_gains
 from jptycho.solvers.base import distribute
 from jptycho.types import Array
 
 
-def keep_confirmed(run: Run, candidates: dict[str, Estimate]) -> Estimate:
+def keep_confirmed(context: Context, candidates: dict[str, Estimate]) -> Estimate:
     """The estimate that predicts best what is held out, each after its bands are as strong as that confirms.
 
     An estimate whose bands were judged before and one whose were not cannot be compared: the gains are worth more than
     what networks add.
 
     Args:
-        run: the run.
+        context: of the run.
         candidates: by their names; none has seen what is held out.
 
     Returns:
         that estimate, with its gains; the first where nothing is held out.
     """
-    if run.held is None:
+    if context.validation is None:
         return next(iter(candidates.values()))
     mesh, found = make_mesh(), {}
     for name, estimate in candidates.items():
-        confirmed, gains = confirm_bands(run, estimate, run.held)
-        found[name] = (judged(run.held, run.config.loss, mesh, confirmed), confirmed, gains)
+        confirmed, gains = confirm_bands(context, estimate, context.validation)
+        found[name] = (validation_loss(context.validation, context.config.loss, mesh, confirmed), confirmed, gains)
     kept = min(found, key=lambda name: found[name][0])
     losses = ", ".join(f"{loss:.6g} by {name}" for name, (loss, _, _) in found.items())
     _, estimate, gains = found[kept]
-    run.log(f"held-out electrons, bands as strong as they confirm: {losses}; {kept} is kept")
-    run.log(f"held-out electrons confirm {summarise_gains(gains)}")
+    context.log(f"held-out electrons, bands as strong as they confirm: {losses}; {kept} is kept")
+    context.log(f"held-out electrons confirm {summarise_gains(gains)}")
     return estimate
 
 
-def confirm_bands(run: Run, estimate: Estimate, validate: Problem) -> tuple[Estimate, Array]:
+def confirm_bands(context: Context, estimate: Estimate, validate: Problem) -> tuple[Estimate, Array]:
     """An estimate, each band of it as strong as electrons confirm that it has not seen.
 
     Slow structure weighs little in the likelihood of a step, and much in the image.
 
     Args:
-        run: the run.
+        context: of the run.
         estimate: the estimate.
         validate: the scan by those electrons.
 
@@ -58,12 +58,12 @@ def confirm_bands(run: Run, estimate: Estimate, validate: Problem) -> tuple[Esti
         the estimate, its members with the same gains; and the gains.
     """
     estimate = jax.device_put(estimate, jax.devices()[0])
-    (rows, columns), sampling = estimate.coverage.shape, run.problem.setup.grid.sampling
+    (rows, columns), sampling = estimate.coverage.shape, context.problem.setup.grid.sampling
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), estimate.object.dtype)
-    gains = best_gains(band_losses(run.config.loss, estimate, bands, validate), largest_slow=1.0)
+    gains = best_gains(band_losses(context.config.loss, estimate, bands, validate), largest_slow=1.0)
 
     def strengthen(channels: Array) -> Array:
-        return admit(run.config.object.kind, with_gains(channels, bands, gains))
+        return admit(context.config.object.kind, with_gains(channels, bands, gains))
 
     members = None if estimate.members is None else jnp.stack([strengthen(member) for member in estimate.members])
     return dataclasses.replace(estimate, object=strengthen(estimate.object), members=members), gains

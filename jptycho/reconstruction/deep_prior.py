@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from jptycho.config.constraints import penalties_of, projections_of
@@ -17,10 +18,11 @@ from jptycho.parallel import make_mesh
 from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.build import preconditioner_of, refined, refined_rates
+from jptycho.reconstruction.confirmed import keep_confirmed
+from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.ensembles import members_together, stack
-from jptycho.reconstruction.pixel_stages import estimate_by_pixels
-from jptycho.reconstruction.run import DGP, Reached, Run, has_checkpoint, stream
-from jptycho.reconstruction.stages import judged, optimise
+from jptycho.reconstruction.pixels import estimate_by_pixels
+from jptycho.reconstruction.stages import log_best, reference_of, validation_loss
 from jptycho.representations.base import POTENTIAL, Estimate, ModelSpec, Representation, initialise
 from jptycho.representations.generated import GeneratedObject, GeneratedProbe, added_to_estimate
 from jptycho.representations.networks.pretraining import (
@@ -33,7 +35,7 @@ from jptycho.representations.networks.pretraining import (
 )
 from jptycho.representations.networks.unet import UNetSpec, parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe
-from jptycho.solvers.base import Solver, check_projections
+from jptycho.solvers.base import ScanData, Solver, check_projections, distribute
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.epochs import DONE, INTERRUPTED
 from jptycho.solvers.gradient import GradientSolver
@@ -47,84 +49,131 @@ PIXEL_PROBE = 10.0
 """Learning rate of a probe of pixels, in that of a network's."""
 
 
-def run_generators(
-    run: Run, estimate: Estimate, estimates: list[Estimate] | None = None
-) -> tuple[dict[str, Estimate], str]:
-    """Pre-train object and probe generators on an estimate, then optimise them jointly.
+def begin_networks(context: Context, stage: Stage, progress: Progress, resumed: bool) -> Fit | None:
+    """Generators of object and probe, pre-trained on the estimate so far, to be optimised jointly.
 
     Args:
-        run: the run.
-        estimate: the estimate.
-        estimates: by the halves of each member's electrons, where pixels made them.
+        context: of the run.
+        stage: whose table ``[dgp]`` says how.
+        progress: so far; its pairs are by the half sets of each network, where pixels made them.
+        resumed: whether a checkpoint holds the state, so that only the shapes matter.
 
     Returns:
-        estimates of which one is to be kept, by their names, that of the networks' best epoch first, none where the
-        networks were interrupted before their first; and the status.
+        what is optimised; None where an interruption was asked for meanwhile.
     """
-    settings = run.config.dgp
-    # One device: convolutions use all cores of a CPU by themselves, and shards would each evaluate the whole network.
-    mesh = make_mesh(jax.devices()[:1]) if jax.default_backend() == "cpu" else make_mesh()
-    model = prior_model(run.config, run.problem)
-    member = prior_solver(run.config, model, run.problem)
+    config, mesh = stage.config, networks_mesh()
+    model = prior_model(config, context.problem)
+    member = prior_solver(config, model, context.problem)
     check_projections(model, member.projections)
-    solver: Solver = member
-    estimate = jax.device_put(estimate, mesh.devices[0])
-    starts = []
-    for number in range(settings.ensemble_size):
-        half_sets = None if estimates is None else estimates[number].half_sets
-        start = None if run.stop() else _start(run, model, dataclasses.replace(estimate, half_sets=half_sets), number)
+    size, starts = config.dgp.ensemble_size, []
+    for number in range(size):
+        if context.stop():
+            return None
+        start = _start(context, stage, model, _with_halves(context, progress, mesh, number, resumed), number, resumed)
         if start is None:
-            return {}, INTERRUPTED
+            return None
         starts.append(start)
-    if settings.ensemble_size > 1:
-        solver = EnsembleSolver(member, settings.ensemble_size, members_at_once(run.config, run.problem))
-    start = starts[0] if settings.ensemble_size == 1 else (stack([p for p, _ in starts]), stack([c for _, c in starts]))
-    reached = optimise(run, DGP, solver, mesh, estimate, start, settings.epochs)
-    if settings.start == "random" and reached.status == DONE:
-        _compare_with_pixels(run, mesh, estimate, reached.estimate)
-    return _candidates(run, mesh, reached), reached.status
+    solver: Solver = member
+    params, constants = starts[0]
+    if size > 1:
+        solver = EnsembleSolver(member, size, members_at_once(config, context.problem))
+        params, constants = (stack([start[n] for start in starts]) for n in (0, 1))
+    return Fit(solver, mesh, params, constants, _scan_data(context, stage, mesh))
 
 
-def _candidates(run: Run, mesh: Mesh, reached: Reached) -> dict[str, Estimate]:
+def networks_mesh() -> Mesh:
+    """Devices of the networks.
+
+    Returns:
+        one on a CPU: convolutions use all cores by themselves, and shards would each evaluate the whole network.
+    """
+    return make_mesh(jax.devices()[:1]) if jax.default_backend() == "cpu" else make_mesh()
+
+
+def _with_halves(context: Context, progress: Progress, mesh: Mesh, number: int, resumed: bool) -> Estimate:
+    """The estimate so far with those by a pair of half sets, which pixels or a direct method made."""
+    estimate = jax.device_put(progress.estimate, mesh.devices[0])
+    if not context.half_sets:
+        return dataclasses.replace(estimate, half_sets=None)
+    if resumed:
+        return dataclasses.replace(estimate, half_sets=jnp.stack([estimate.object, estimate.object]))
+    if progress.pairs:
+        return dataclasses.replace(estimate, half_sets=progress.pairs[number].half_sets)
+    direct, positive = DIRECT[context.config.dgp.start], context.config.object.kind == POTENTIAL
+    half_sets = [jnp.asarray(direct(half, positive)) for half in context.half_sets[number]]
+    return dataclasses.replace(estimate, half_sets=jnp.stack(half_sets))
+
+
+def _scan_data(context: Context, stage: Stage, mesh: Mesh) -> ScanData:
+    """The scan on its devices: by half sets where there are, and for each member where there are several."""
+    counts, setup = context.problem.counts, context.problem.setup
+    if context.half_sets:
+        pairs = [np.stack([half.counts for half in pair], axis=1) for pair in context.half_sets]
+        counts, setup = pairs[0] if len(pairs) == 1 else np.stack(pairs, axis=1), context.half_sets[0][0].setup
+    elif stage.config.dgp.ensemble_size > 1:
+        counts = counts[:, None]
+    return distribute(counts, setup, mesh, reference_of(stage.config, context.problem))
+
+
+def conclude_networks(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
+    """Hand on what held-out electrons confirm: best or last epoch of the networks, or what they began with.
+
+    Args:
+        context: of the run.
+        stage: that ended.
+        progress: what it began with.
+        reached: how it ended.
+
+    Returns:
+        what is handed on.
+    """
+    log_best(context, stage, reached)
+    if stage.config.dgp.start == "random" and reached.status == DONE:
+        _compare_with_pixels(context, stage, progress.estimate, reached.best)
+    kept = keep_confirmed(context, _candidates(context, stage, progress.estimate, reached))
+    return dataclasses.replace(progress, estimate=kept, start=progress.estimate)
+
+
+def _candidates(context: Context, stage: Stage, start: Estimate, reached: Reached) -> dict[str, Estimate]:
     """Best and last epoch of the networks, and their start.
 
     The best was chosen before its bands were made as strong as what is held out confirms; then a later one may be
     better. A network reproduces no probe exactly, so its objects get the probe of the start where that predicts more.
     An earlier result may have seen the electrons that are held out now: it is no candidate.
     """
-    dgp, held, loss = run.config.dgp, run.held, run.config.loss
-    candidates = {NETWORKS: reached.estimate} | ({} if reached.last is reached.estimate else {LAST: reached.last})
+    dgp, held, loss, mesh = stage.config.dgp, context.validation, stage.config.loss, networks_mesh()
+    candidates = {NETWORKS: reached.best} | ({} if reached.last is reached.best else {LAST: reached.last})
     if held is None or dgp.start_file is not None:
         return candidates
     if dgp.object == dgp.probe == "network":
-        with_start = dataclasses.replace(reached.estimate, probe=reached.start.probe)
-        if judged(held, loss, mesh, with_start) < judged(held, loss, mesh, reached.estimate):
-            run.log("the probe of the start predicts more with the networks' object than theirs, and is kept")
-            probe = reached.start.probe
-            candidates = {name: dataclasses.replace(estimate, probe=probe) for name, estimate in candidates.items()}
-    return candidates | {START: reached.start}
+        with_start = dataclasses.replace(reached.best, probe=start.probe)
+        if validation_loss(held, loss, mesh, with_start) < validation_loss(held, loss, mesh, reached.best):
+            context.log("the probe of the start predicts more with the networks' object than theirs, and is kept")
+            candidates = {name: dataclasses.replace(one, probe=start.probe) for name, one in candidates.items()}
+    return candidates | {START: start}
 
 
-def _compare_with_pixels(run: Run, mesh: Mesh, estimate: Estimate, found: Estimate) -> None:
+def _compare_with_pixels(context: Context, stage: Stage, start: Estimate, found: Estimate) -> None:
     """Say so where networks that began without an estimate predict less than a few epochs of pixels."""
-    epochs = max(1, run.config.dgp.start_epochs)
-    if run.held is None:
-        run.log(
+    held, loss, epochs = context.validation, stage.config.loss, max(1, stage.config.dgp.start_epochs)
+    if held is None:
+        context.log(
             "nothing is held out (validation.fraction = 0), so nothing tells whether the random start found the object"
         )
         return
+    problem = dataclasses.replace(context.problem, estimate=start)
     try:
-        quick, status = estimate_by_pixels(run, estimate, epochs, COMPARISON)
+        quick, status = estimate_by_pixels(context, stage.config, problem, epochs, COMPARISON)
     except DivergenceError:
-        run.log("random start: pixels diverge, so nothing tells whether the networks found the object")
+        context.log("random start: pixels diverge, so nothing tells whether the networks found the object")
         return
     if status == INTERRUPTED:
         return
-    by_pixels, by_networks = (judged(run.held, run.config.loss, mesh, estimate) for estimate in (quick, found))
+    by_pixels, by_networks = (validation_loss(held, loss, networks_mesh(), one) for one in (quick, found))
     compared = f"{by_networks:.6g} with the networks, {by_pixels:.6g} after {epochs} epochs of pixels"
     if by_networks > by_pixels:
         compared += '. The random start has not found the object: use dgp.start = "pixels"'
-    run.log(f"random start, what is held out: {compared}")
+    context.log(f"random start, what is held out: {compared}")
 
 
 def members_at_once(config: Config, problem: Problem) -> int:
@@ -145,19 +194,15 @@ def members_at_once(config: Config, problem: Problem) -> int:
     return members_together(config, problem, parameter_count(shapes))
 
 
-def _start(run: Run, model: ModelSpec, estimate: Estimate, member: int) -> tuple[Any, Any] | None:
+def _start(
+    context: Context, stage: Stage, model: ModelSpec, estimate: Estimate, member: int, resumed: bool
+) -> tuple[Any, Any] | None:
     """Parameters and constants of one network of each kind, pre-trained unless a checkpoint holds what they became.
 
     None where an interruption was asked for meanwhile: half of that is no start.
     """
-    settings, resumed = run.config.dgp, has_checkpoint(run, DGP)
-    if run.half_sets is not None and estimate.half_sets is None:
-        # Of what a checkpoint holds only the shape matters.
-        direct = (lambda half, positive: estimate.object) if resumed else DIRECT[settings.start]
-        positive = run.config.object.kind == POTENTIAL
-        half_sets = jnp.stack([jnp.asarray(direct(half, positive)) for half in run.half_sets[member]])
-        estimate = dataclasses.replace(estimate, half_sets=half_sets)
-    params, constants = initialise(model, stream(run, DGP, "weights", member), estimate)
+    settings = stage.config.dgp
+    params, constants = initialise(model, stream(context, stage.name, "weights", member), estimate)
     if resumed or settings.start == "random" or not settings.pretrain_steps:
         return params, constants
     rate = settings.pretrain_rate
@@ -166,15 +211,15 @@ def _start(run: Run, model: ModelSpec, estimate: Estimate, member: int) -> tuple
         "probe": Pretraining(settings.probe_pretrain_steps, rate, settings.probe_pretrain_tolerance),
     }
     for name, generator in generators_of(model).items():
-        key = stream(run, DGP, "pre-training", name, member)
+        key = stream(context, stage.name, "pre-training", name, member)
         state = begin_pretraining(params[name], key, schedules[name])
-        state = _pretrained(run, name, generator, state, constants[name], schedules[name])
+        state = _pretrained(context, name, generator, state, constants[name], schedules[name])
         if state is None:
             return None
         params[name], error = state.params, state.error
-        run.log(f"pre-trained the {name}'s network: {int(state.step)} steps, relative error {float(error):.3f}")
+        context.log(f"pre-trained the {name}'s network: {int(state.step)} steps, relative error {float(error):.3f}")
         if name == "object" and settings.residual == AUTO and better_added(error, constants[name]):
-            run.log(
+            context.log(
                 "that is more than the noise of the estimate: the network adds to the estimate and does not replace it"
             )
             params[name], constants[name] = added_to_estimate(params[name], constants[name])
@@ -182,15 +227,15 @@ def _start(run: Run, model: ModelSpec, estimate: Estimate, member: int) -> tuple
 
 
 def _pretrained(
-    run: Run, name: str, generator: Generator, state: PretrainingState, constants: Any, settings: Pretraining
+    context: Context, name: str, generator: Generator, state: PretrainingState, constants: Any, settings: Pretraining
 ) -> PretrainingState | None:
     """The state after pre-training, which shows how far it is; None where an interruption was asked for."""
     unfinished = True
     while unfinished:
-        run.announce(f"pre-training the {name}'s network", int(state.step), settings.steps)
+        context.announce(f"pre-training the {name}'s network", int(state.step), settings.steps)
         until = int(state.step) + PART
         state, unfinished = continue_pretraining(generator, state, constants, settings, until)
-        if run.stop():
+        if context.stop():
             return None
     return state
 

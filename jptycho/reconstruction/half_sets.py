@@ -7,19 +7,21 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jptycho.config.pixels import GRADIENT
+from jptycho.config.run import Config
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, resolution_at
 from jptycho.objective.projections import touched_by
 from jptycho.reconstruction.build import build_solver, pixel_mesh
 from jptycho.reconstruction.confirmed import admit, band_losses, summarise_gains
+from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.ensembles import stack
-from jptycho.reconstruction.run import HALVES, Reached, Run, stream
-from jptycho.reconstruction.stages import optimise
+from jptycho.reconstruction.stages import reference_of
 from jptycho.representations.base import Estimate, initialise
 from jptycho.solvers.band_gains import best_gains, frequency_bands, with_gains
-from jptycho.solvers.base import Solver, State
+from jptycho.solvers.base import Solver, State, distribute
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.epochs import DONE
 from jptycho.solvers.gradient import GradientSolver
@@ -33,66 +35,86 @@ GOLD_STANDARD = 1 / 7
 333 (2003) 721)."""
 
 
-def run_half_sets(run: Run, estimate: Estimate, epochs: int) -> tuple[list[Estimate], str]:
-    """Reconstruct each half of the electrons by pixels, and filter what they give by what both confirm.
+def begin_half_sets(context: Context, stage: Stage, progress: Progress, resumed: bool) -> Fit:
+    """Pixels by each half of the electrons, all in one program, from a blank object.
 
     Args:
-        run: the run.
-        estimate: where every half starts.
-        epochs: to run.
+        context: of the run.
+        stage: whose table ``[pixels]`` says how.
+        progress: so far; its probe and all but the object are where every half starts.
+        resumed: not used; pixels begin in no time.
 
     Returns:
-        for each pair of halves the filtered estimate, its ``halves`` filtered as well; and the status.
+        what is optimised.
     """
-    assert run.half_sets is not None
-    found, status = estimate_halves(run, estimate, epochs)
-    run.announce("filtering the half sets", 0, 0)
-    return [combine_halves(run, found, number) for number in range(len(run.half_sets))], status
-
-
-def estimate_halves(run: Run, estimate: Estimate, epochs: int) -> tuple[Estimate, str]:
-    """Reconstruct each half of the electrons by pixels, all in one program.
-
-    Args:
-        run: the run.
-        estimate: where every half starts.
-        epochs: to run.
-
-    Returns:
-        the mean; object and probe of every half are its members; and the status.
-    """
-    assert run.half_sets is not None
-    config, mesh = run.config, pixel_mesh(run.config)
-    members = 2 * len(run.half_sets)
-    member = build_solver(config, run.half_sets[0][0], mesh, epochs)
-    solver = _solver(run, member, members, epochs)
-    started = [initialise(member.model, stream(run, HALVES, "weights", n), estimate) for n in range(members)]
-    start = (stack([params for params, _ in started]), stack([constants for _, constants in started]))
+    del resumed
+    config, mesh, problem = stage.config, pixel_mesh(stage.config), context.half_sets[0][0]
+    estimate, epochs = blank(context, progress), stage.epochs or 0
+    count, sampling = 2 * len(context.half_sets), problem.setup.grid.sampling
+    member = build_solver(config, problem, mesh, epochs)
+    solver = _solver(config, member, count, epochs, sampling)
+    started = [initialise(member.model, stream(context, stage.name, "weights", n), estimate) for n in range(count)]
 
     def filtered(state: State) -> Array:
         objects = jax.device_put(member_channels(state), jax.devices()[0])
-        sampling = run.problem.setup.grid.sampling
-        pairs = range(0, members, 2)
+        pairs = range(0, count, 2)
         means = [half_set_filter(objects[n], objects[n + 1], estimate.coverage, sampling).mean for n in pairs]
         return jnp.mean(jnp.stack(means), axis=0)
 
-    alone = dataclasses.replace(run, held=None, show=filtered)  # the halves judge each other
-    reached = optimise(alone, HALVES, solver, mesh, estimate, start, epochs)
-    run.started, run.fallback = alone.started, alone.fallback  # a checkpoint may have changed them
-    if reached.status == DONE and isinstance(solver, HalfSetSolver):
-        run.log(f"both half sets confirm that the probe differs from its start by {_change(reached):.1%} of it")
-    return reached.estimate, reached.status
+    counts = np.stack([half.counts for pair in context.half_sets for half in pair], axis=1)
+    data = distribute(counts, problem.setup, mesh, reference_of(config, context.problem))
+    params, constants = (stack([start[n] for start in started]) for n in (0, 1))
+    # The halves validate each other.
+    return Fit(solver, mesh, params, constants, data, validated=False, show=filtered)
 
 
-def _change(reached: Reached) -> float:
+def blank(context: Context, progress: Progress) -> Estimate:
+    """Where the half sets start: the object of the file, whatever else is known of it.
+
+    Args:
+        context: of the run.
+        progress: so far.
+
+    Returns:
+        the estimate.
+    """
+    return dataclasses.replace(progress.estimate, object=context.problem.estimate.object, half_sets=None)
+
+
+def conclude_half_sets(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
+    """Filter what the halves give by what both confirm.
+
+    Args:
+        context: of the run.
+        stage: that ended.
+        progress: what it began with; where that came from a file, it goes on beside the pairs.
+        reached: how it ended.
+
+    Returns:
+        what is handed on: the mean over pairs, and every pair.
+    """
+    start = blank(context, progress)
+    if reached.status == DONE and isinstance(reached.solver, HalfSetSolver):
+        moved = _change(reached.last, start)
+        context.log(f"both half sets confirm that the probe differs from its start by {moved:.1%} of it")
+    context.announce("filtering the half sets", 0, 0)
+    pairs = tuple(combine_halves(context, reached.last, number) for number in range(len(context.half_sets)))
+    if context.config.method == "dgp" and context.config.dgp.start_file is not None:
+        return dataclasses.replace(progress, pairs=pairs)
+    mean = jnp.mean(jnp.stack([pair.object for pair in pairs]), axis=0)
+    estimate = dataclasses.replace(pairs[0], object=mean, half_sets=None)
+    return dataclasses.replace(progress, estimate=estimate, start=start, pairs=pairs)
+
+
+def _change(found: Estimate, start: Estimate) -> float:
     """How far a stage moved the probe, mixtures of modes aside, relative to where it was."""
-    after, before = jax.device_put((reached.estimate.probe, reached.start.probe), jax.devices()[0])
+    after, before = jax.device_put((found.probe, start.probe), jax.devices()[0])
     return float(jnp.linalg.norm(align_modes(after, before) - before) / jnp.linalg.norm(before))
 
 
-def _solver(run: Run, member: Solver, members: int, epochs: int) -> EnsembleSolver:
+def _solver(config: Config, member: Solver, members: int, epochs: int, sampling: tuple[float, float]) -> EnsembleSolver:
     """Of all halves: with a probe that they share, where it moves freely by steps that may be changed afterwards."""
-    config, together = run.config, 1 if jax.default_backend() == "cpu" else 2
+    together = 1 if jax.default_backend() == "cpu" else 2
     by_steps = config.pixels.solver == GRADIENT and config.pixels.optimiser not in LINE_SEARCH
     bound = any("probe" in touched_by(projection.name) for projection in member.projections)
     if config.probe.fixed or bound or not by_steps:
@@ -103,14 +125,14 @@ def _solver(run: Run, member: Solver, members: int, epochs: int) -> EnsembleSolv
         member = dataclasses.replace(
             member, optimiser=dataclasses.replace(member.optimiser, last_steps=LAST * member.steps)
         )
-    return HalfSetSolver(member, members, together, epochs, run.problem.setup.grid.sampling)
+    return HalfSetSolver(member, members, together, epochs, sampling)
 
 
-def combine_halves(run: Run, found: Estimate, number: int) -> Estimate:
+def combine_halves(context: Context, found: Estimate, number: int) -> Estimate:
     """One estimate from a pair of halves: the Wiener-filtered mean, each band as strong as the other half confirms.
 
     Args:
-        run: the run.
+        context: of the run.
         found: with the object and probe of every half as members.
         number: of the pair.
 
@@ -119,21 +141,20 @@ def combine_halves(run: Run, found: Estimate, number: int) -> Estimate:
     """
     found = jax.device_put(found, jax.devices()[0])
     objects, probes = found.members, found.member_probes
-    assert run.half_sets is not None
     assert objects is not None
     assert probes is not None
     first, second = 2 * number, 2 * number + 1
-    sampling, (rows, columns) = run.problem.setup.grid.sampling, found.coverage.shape
+    sampling, (rows, columns) = context.problem.setup.grid.sampling, found.coverage.shape
     filtered = half_set_filter(objects[first], objects[second], found.coverage, sampling)
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), found.object.dtype)
-    has_validation = zip(filtered.half_sets, probes[first : second + 1], reversed(run.half_sets[number]), strict=True)
+    judges = zip(filtered.half_sets, probes[first : second + 1], reversed(context.half_sets[number]), strict=True)
     losses = [
-        band_losses(run.config.loss, dataclasses.replace(found, object=half, probe=probe), bands, validate)
-        for half, probe, validate in has_validation
+        band_losses(context.config.loss, dataclasses.replace(found, object=half, probe=probe), bands, judge)
+        for half, probe, judge in judges
     ]
     gains = best_gains(jax.tree.map(jnp.add, *losses))
-    run.log(_summarise(filtered, gains))
-    allowed = partial(admit, run.config.object.kind)
+    context.log(_summarise(filtered, gains))
+    allowed = partial(admit, context.config.object.kind)
     return dataclasses.replace(
         found,
         object=allowed(with_gains(filtered.mean, bands, gains)),

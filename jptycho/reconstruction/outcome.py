@@ -16,7 +16,7 @@ from jptycho.errors import ConfigError
 from jptycho.forward.fields import ScanFields
 from jptycho.forward.model import predict
 from jptycho.preprocess.prepare import Problem, field_of_view, per_electron
-from jptycho.reconstruction.run import ALL, Run
+from jptycho.reconstruction.context import ALL, Context, Progress
 from jptycho.reconstruction.summary import summarise_objective
 from jptycho.representations.base import Estimate, fields_of
 from jptycho.settings import to_toml
@@ -27,18 +27,17 @@ LARGEST_SHIFT = 0.5  # detector pixels, by which the beam's centre may differ fr
 REPORT_PATTERNS = 256  # of the scan, that the modelled mean pattern is taken over
 
 
-def make_result(run: Run, estimate: Estimate, status: str) -> Result:
+def make_result(context: Context, progress: Progress) -> Result:
     """Everything that is worth keeping of a run.
 
     Args:
-        run: the run.
-        estimate: the last estimate.
-        status: ``"done"`` or ``"interrupted"``.
+        context: of the run.
+        progress: how far it came.
 
     Returns:
         the result, on the host.
     """
-    problem, config = run.whole, run.config
+    problem, config, estimate = context.whole, context.config, progress.estimate
     channels = np.asarray(estimate.object)
     fov = field_of_view(problem)
     measured, modelled = _mean_patterns(problem, estimate)
@@ -54,7 +53,7 @@ def make_result(run: Run, estimate: Estimate, status: str) -> Result:
         tilts=np.asarray(estimate.tilt) if estimate.tilt.ndim == 2 else None,
         extra={name: np.asarray(rows) for name, rows in estimate.extra.items()},
         history={
-            field.name: np.array([getattr(record, field.name) for record in run.history])
+            field.name: np.array([getattr(record, field.name) for record in progress.history])
             for field in dataclasses.fields(Record)
             if field.name != "epochs"
         },
@@ -63,7 +62,7 @@ def make_result(run: Run, estimate: Estimate, status: str) -> Result:
         field_of_view=(fov[0].start, fov[0].stop, fov[1].start, fov[1].stop),
         attributes={
             "method": config.method,
-            "status": status,
+            "status": progress.status,
             "seed": config.seed,
             "kind": config.object.kind,
             "sampling": sampling,

@@ -20,16 +20,15 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.thinning import hold_out, make_half_sets
 from jptycho.reconstruction.auto import check_config, prepare_from_config, resolve_auto, with_changes
 from jptycho.reconstruction.build import pixel_mesh
-from jptycho.reconstruction.confirmed import keep_confirmed
-from jptycho.reconstruction.deep_prior import members_at_once, run_generators
+from jptycho.reconstruction.checkpoint import blank_progress, stage_of_checkpoint
+from jptycho.reconstruction.context import NETWORKS, Callback, Context, Log, Progress, Stage
+from jptycho.reconstruction.deep_prior import members_at_once
 from jptycho.reconstruction.extension import Extension, check_unknowns, extended
-from jptycho.reconstruction.half_sets import run_half_sets
 from jptycho.reconstruction.outcome import estimate_from_result, held_out_alike, make_result
-from jptycho.reconstruction.pixel_stages import run_last_pixels, run_pixels
-from jptycho.reconstruction.polish import in_polish, run_polish
-from jptycho.reconstruction.run import DGP, PIXELS, Callback, Log, Run, has_checkpoint
+from jptycho.reconstruction.plan import plan
+from jptycho.reconstruction.stages import run_stage
 from jptycho.reconstruction.summary import summarise_counts, summarise_objective
-from jptycho.representations.base import POTENTIAL, Estimate
+from jptycho.representations.base import POTENTIAL
 from jptycho.solvers.epochs import DONE, Announce, Record, interruptible
 from jptycho.types import Array
 
@@ -82,65 +81,45 @@ def reconstruct(
     config = resolve_auto(config, whole)
     announce("dividing the electrons", 0, 0)
     problem, held, half_sets, judged = _divided(config, whole)
+    stages = plan(config, len(problem.counts))
     with interruptible() as stop:
-        run = Run(
-            config, problem, whole, log, callback or _unobserved, announce, stop, checkpoint, started, held, half_sets
-        )
-        run.log(_summary(run, judged))
-        estimate, status = problem.estimate, DONE
-        if config.method == PIXELS and half_sets is not None:
-            (estimate,), status = run_half_sets(run, estimate, config.pixels.epochs)
-        elif config.method == PIXELS:
-            estimate, status = run_last_pixels(run, PIXELS, config, estimate, config.pixels.epochs)
-        else:
-            estimate, status = run_priors(run, estimate)
-    return make_result(run, estimate, status)
+        told = (log, callback or _unobserved, announce, stop, checkpoint, started)
+        context = Context(config, problem, whole, *told, held, half_sets)
+        context.log(_summary(context, judged))
+        progress = _run(context, stages)
+    return make_result(context, progress)
 
 
-def run_priors(run: Run, estimate: Estimate) -> tuple[Estimate, str]:
-    """Estimate, networks, finish: the stages of the deep generative priors.
-
-    Args:
-        run: the run.
-        estimate: where to start.
-
-    Returns:
-        the estimate reached, and the status.
-    """
-    dgp, status = run.config.dgp, DONE
-    polish = dgp.polish_epochs and dgp.object == "network"
-    if not (polish and in_polish(run)):
-        estimate, estimates, status = _estimated(run, estimate)
-        if status == DONE:
-            candidates, status = run_generators(run, estimate, estimates)
-            estimate = keep_confirmed(run, candidates) if candidates else estimate
-    return run_polish(run, estimate) if polish and status == DONE else (estimate, status)
+def _run(context: Context, stages: tuple[Stage, ...]) -> Progress:
+    """The stages one after another, from the checkpoint where there is one."""
+    name = stage_of_checkpoint(context)
+    if name is None:
+        progress, names = _first(context), [stage.name for stage in stages]
+    else:
+        progress, names = blank_progress(context), [stage.name for stage in stages]
+        stages = stages[names.index(name) :]
+        seconds = progress.history[-1].seconds if progress.history else 0.0
+        context = dataclasses.replace(context, started=context.started - seconds)
+    for stage in stages:
+        progress = run_stage(context, stage, progress, resumed=stage.name == name)
+        if progress.status != DONE:
+            break
+    return progress
 
 
-def _estimated(run: Run, estimate: Estimate) -> tuple[Estimate, list[Estimate] | None, str]:
-    """What the networks start from, the same by halves of the electrons where pixels made it, and the status."""
-    dgp, config = run.config.dgp, run.config
-    if dgp.start_file:
+def _first(context: Context) -> Progress:
+    """What the first stage begins with: an earlier result, an estimate without iterations, or a blank object."""
+    config, problem = context.config, context.problem
+    dgp, estimate = config.dgp, problem.estimate
+    if config.method == NETWORKS and dgp.start_file:
         earlier = read_result(dgp.start_file, name="dgp.start_file")
-        estimate = estimate_from_result(run.problem, earlier)
-        if run.held is not None and not dgp.half_sets and not held_out_alike(earlier, config):
-            run.log(SEEN_BEFORE)
-    elif dgp.start in DIRECT:
-        phase = DIRECT[dgp.start](run.problem, config.object.kind == POTENTIAL)
+        estimate = estimate_from_result(problem, earlier)
+        if context.validation is not None and not dgp.half_sets and not held_out_alike(earlier, config):
+            context.log(SEEN_BEFORE)
+    elif config.method == NETWORKS and dgp.start in DIRECT:
+        phase = DIRECT[dgp.start](problem, config.object.kind == POTENTIAL)
         estimate = dataclasses.replace(estimate, object=jnp.asarray(phase))
-    if dgp.start != "pixels" or has_checkpoint(run, DGP):
-        return estimate, None, DONE
-    if run.half_sets is None:
-        if dgp.start_file:
-            return estimate, None, DONE
-        reached = run_pixels(run, PIXELS, config, estimate, dgp.start_epochs)
-        return reached.estimate, None, reached.status
-    blank = dataclasses.replace(estimate, object=run.problem.estimate.object)
-    estimates, status = run_half_sets(run, blank, dgp.start_epochs)
-    if dgp.start_file:
-        return estimate, estimates, status
-    mean = jnp.mean(jnp.stack([estimate.object for estimate in estimates]), axis=0)
-    return dataclasses.replace(estimates[0], object=mean, half_sets=None), estimates, status
+    return Progress(estimate, estimate)
 
 
 SEEN_BEFORE = (
@@ -151,23 +130,22 @@ SEEN_BEFORE = (
 
 def _divided(
     config: Config, problem: Problem
-) -> tuple[Problem, Problem | None, list[tuple[Problem, Problem]] | None, str]:
-    """What is reconstructed, what judges it, the halves for each network, and in words what judges."""
-    held, judged, half_sets = None, "", None
+) -> tuple[Problem, Problem | None, tuple[tuple[Problem, Problem], ...], str]:
+    """What is reconstructed, what validates it, the half sets for each network, and in words what validates."""
+    held, judged, pairs = None, "", 0
     if config.validation.fraction:
         problem, held, judged = hold_out(problem, float(config.validation.fraction), config.seed)
-    if config.method == DGP:
+    if config.method == NETWORKS:
         if config.dgp.ensemble_size > 1:
             members_at_once(config, problem)  # refused before anything large is made
-        if config.dgp.half_sets:
-            half_sets = [make_half_sets(problem, config.seed, member) for member in range(config.dgp.ensemble_size)]
+        pairs = config.dgp.ensemble_size if config.dgp.half_sets else 0
     elif config.pixels.half_sets:
-        half_sets = [make_half_sets(problem, config.seed)]
-    return problem, held, half_sets, judged
+        pairs = 1
+    return problem, held, tuple(make_half_sets(problem, config.seed, number) for number in range(pairs)), judged
 
 
-def _summary(run: Run, judged: str) -> str:
-    problem, config = run.problem, run.config
+def _summary(context: Context, judged: str) -> str:
+    problem, config = context.problem, context.config
     slices, _, rows, columns = problem.estimate.object.shape
     sampling, unit = problem.setup.grid.sampling, problem.dataset.calibration.length_unit.replace("A", "Å")
     window = " x ".join(str(n) for n in problem.setup.grid.shape)
@@ -178,7 +156,7 @@ def _summary(run: Run, judged: str) -> str:
             f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}",
             *summarise_counts(problem),
             *summarise_objective(config),
-            *([f"each epoch is judged by {judged}"] if judged else []),
+            *([f"each epoch is validated by {judged}"] if judged else []),
             f"batch {config.pixels.batch}; pixels on {pixel_mesh(config).size} of {jax.device_count()} devices "
             f"({jax.devices()[0].device_kind})",
         ]

@@ -103,7 +103,7 @@ def _summarise_priors(dgp: DGPConfig) -> list[str]:
         f"{judged}; adam, rates of networks {dgp.object_rate:g} and {dgp.probe_rate:g}"
         + (f"; {dgp.ensemble_size} members" if dgp.ensemble_size > 1 else ""),
         *(
-            [f"finish: {dgp.polish_epochs} epochs of plain pixels, {dgp.polish_rate:g} of their rate"]
+            [f"polish: {dgp.polish_epochs} epochs of plain pixels, {dgp.polish_rate:g} of their rate"]
             if dgp.polish_epochs and dgp.object == "network"
             else []
         ),
@@ -133,14 +133,14 @@ def advice(config: Config, stage: str) -> str:
 
     Args:
         config: of the run.
-        stage: ``"pixels"``, ``"dgp"`` or ``"finish"``.
+        stage: ``"pixels"``, ``"dgp"`` or ``"polish"``.
 
     Returns:
         a sentence.
     """
     if stage == "all electrons":
         return "Set validation.all_electrons = false."
-    if stage == "finish":
+    if stage == "polish":
         return "Lower dgp.polish_rate, or set dgp.polish_epochs = 0."
     if stage == "dgp" or config.pixels.solver == GRADIENT:
         stage = "dgp" if stage == "dgp" else "pixels"

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from jptycho.data.results import Result, projected_phase
-from jptycho.reconstruction.run import HALVES, PIXELS
+from jptycho.reconstruction.context import HALF_SETS, PIXELS
 from jptycho.types import Float
 
 BAR_FRACTION = 0.25  # of the image's width that a scale bar takes at most
@@ -227,7 +227,7 @@ def loss_figure(results: dict[str, Result]) -> Figure:
         for stage in dict.fromkeys(history["stage"]):
             here = history["stage"] == stage
             method, other = result.attributes["method"], "start" if stage == PIXELS else stage
-            label = name if stage == method or (method, stage) == (PIXELS, HALVES) else f"{name}: {other}"
+            label = name if stage == method or (method, stage) == (PIXELS, HALF_SETS) else f"{name}: {other}"
             style = "o-" if label == name else "o--"
             for ax, across in zip(axes[0], (history["seconds"], epochs), strict=True):
                 ax.plot(across[here], history["loss"][here], style, ms=3, color=f"C{number}", label=label)

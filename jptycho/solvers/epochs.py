@@ -80,8 +80,8 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
-    """A stage of a run: everything that :func:`run_epochs` needs besides the state.
+class EpochLoop:
+    """The epochs of a stage: everything that :func:`run_epochs` needs besides the state.
 
     Attributes:
         name: such as ``"pixels"`` or ``"dgp"``.
@@ -111,14 +111,14 @@ class Stage:
 
 
 def run_epochs(
-    stage: Stage, state: State, callback: Watch, stop: Callable[[], bool], enough: Callable[[], bool] = lambda: False
+    loop: EpochLoop, state: State, callback: Watch, stop: Callable[[], bool], enough: Callable[[], bool] = lambda: False
 ) -> tuple[State, str]:
-    """Run epochs until the stage's number is reached, a stop is asked for or more would not help.
+    """Run epochs until the loop's number is reached, a stop is asked for or more would not help.
 
     There is one host sync an epoch.
 
     Args:
-        stage: what to run.
+        loop: what to run.
         state: to start from; its arrays are donated.
         callback: called after each epoch.
         stop: asked after each epoch.
@@ -131,21 +131,21 @@ def run_epochs(
         DivergenceError: the loss, or that of held-out electrons, is not finite.
     """
     first = int(state.epoch) + 1
-    for number in range(first, stage.epochs + 1):
+    for number in range(first, loop.epochs + 1):
         if enough():
             return state, DONE
         if number == first:
-            stage.announce(f"{stage.name}: compiling", 0, 0)
-        state, metrics = epoch(stage.solver, stage.mesh, state, stage.constants, stage.data)
-        judged = (jnp.nan, jnp.nan) if stage.validate is None else stage.validate(state)
+            loop.announce(f"{loop.name}: compiling", 0, 0)
+        state, metrics = epoch(loop.solver, loop.mesh, state, loop.constants, loop.data)
+        judged = (jnp.nan, jnp.nan) if loop.validate is None else loop.validate(state)
         metrics, judged = jax.device_get((metrics, judged))
         loss, error = float(metrics.loss), float(metrics.amplitude_error)
         if not metrics.finite:
-            raise DivergenceError(f"loss: not finite in epoch {number} of {stage.name}. {stage.advice}")
-        if stage.has_validation and not math.isfinite(judged[0]):
-            raise DivergenceError(f"held-out loss: not finite in epoch {number} of {stage.name}. {stage.advice}")
-        seconds = time.perf_counter() - stage.started
-        callback(Record(stage.name, number, stage.epochs, loss, error, seconds, *map(float, judged)), state)
-        if stop() and number < stage.epochs:
+            raise DivergenceError(f"loss: not finite in epoch {number} of {loop.name}. {loop.advice}")
+        if loop.has_validation and not math.isfinite(judged[0]):
+            raise DivergenceError(f"held-out loss: not finite in epoch {number} of {loop.name}. {loop.advice}")
+        seconds = time.perf_counter() - loop.started
+        callback(Record(loop.name, number, loop.epochs, loss, error, seconds, *map(float, judged)), state)
+        if stop() and number < loop.epochs:
             return state, INTERRUPTED
     return state, DONE

@@ -12,11 +12,12 @@ import pytest
 import jptycho
 from jptycho.preprocess.prepare import prepare
 from jptycho.reconstruction.auto import with_changes
+from jptycho.reconstruction.checkpoint import fingerprint
 from jptycho.reconstruction.confirmed import band_losses
+from jptycho.reconstruction.context import Context
 from jptycho.reconstruction.extension import extended
 from jptycho.reconstruction.outcome import estimate_from_result
-from jptycho.reconstruction.run import Run, _facts
-from jptycho.reconstruction.stages import judged
+from jptycho.reconstruction.stages import validation_loss
 from jptycho.report.page import write_report
 from jptycho.solvers.band_gains import frequency_bands
 
@@ -156,7 +157,7 @@ def test_a_checkpoint_knows_functions_by_name_and_not_by_address(hazy):
     def facts_with(effect):
         extension = jptycho.Extension({"x": jptycho.Unknown(WithoutRepr(), 0.1)}, (effect,))
         problem = extended(prepare(hazy), extension)
-        return _facts(Run(with_changes(None, {}), problem, problem, print, print, print, bool, None, 0.0))
+        return fingerprint(Context(with_changes(None, {}), problem, problem, print, print, print, bool, None, 0.0))
 
     def halve_below(intensity, row):
         return 0.5 * intensity
@@ -183,7 +184,7 @@ def test_what_fills_up_a_part_is_a_row_that_there_is(hazy, patterns):
     extension = jptycho.Extension({"background": jptycho.Unknown(Background(1.0), 1e-2)}, (Divide(),))
     problem = extended(prepare(scan), extension)
     mesh = jptycho.make_mesh(jax.devices()[:1])
-    assert np.isfinite(judged(problem, "poisson", mesh, problem.estimate))
+    assert np.isfinite(validation_loss(problem, "poisson", mesh, problem.estimate))
     bands = jnp.asarray(frequency_bands(problem.estimate.coverage.shape, problem.setup.grid.sampling, 4), jnp.float32)
     losses = band_losses("poisson", problem.estimate, bands, problem)
     assert np.isfinite(losses.slope).all()

@@ -60,7 +60,7 @@ def test_the_dgp_keeps_and_improves_its_start():
     assert end.high_pass > start.high_pass
     assert end.ssim > start.ssim
     assert end.correlation > start.correlation - 0.01
-    assert list(result.history["stage"]) == ["half sets"] * 12 + ["dgp"] * 12 + ["finish"] * 5
+    assert list(result.history["stage"]) == ["half sets"] * 12 + ["dgp"] * 12 + ["polish"] * 5
     assert (np.diff(result.history["seconds"]) > 0).all()
 
 
@@ -159,7 +159,7 @@ def run_file(tmp_path, small_scan):
     def write(epochs, minutes=0.0, method="pixels"):
         (tmp_path / "run.toml").write_text(
             f'method = "{method}"\n[data]\nfile = "scan.h5"\n[pixels]\nepochs = {epochs}\n'
-            f"[dgp]\nlevels = 1\nfilters = 4\nprobe_levels = 1\nstart_epochs = 2\nepochs = {epochs}\n"
+            f"[dgp]\nlevels = 1\nbase_channels = 4\nprobe_levels = 1\nstart_epochs = 2\nepochs = {epochs}\n"
             f"[output]\nreport = false\ncheckpoint_minutes = {minutes}\n"
         )
         return tmp_path

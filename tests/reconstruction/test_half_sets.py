@@ -25,8 +25,9 @@ from jptycho.preprocess.thinning import hold_out, make_half_sets
 from jptycho.reconstruction.auto import prepare_from_config, resolve_auto, with_changes
 from jptycho.reconstruction.build import build_solver, pixel_mesh
 from jptycho.reconstruction.confirmed import confirm_bands
-from jptycho.reconstruction.half_sets import _solver, estimate_halves
-from jptycho.reconstruction.run import Run
+from jptycho.reconstruction.context import HALF_SETS, Context, Progress, Stage
+from jptycho.reconstruction.half_sets import _solver, begin_half_sets
+from jptycho.reconstruction.stages import run_stage
 from jptycho.representations.base import transmission
 from jptycho.solvers.band_gains import (
     BANDS,
@@ -245,7 +246,7 @@ def test_bands_are_confirmed_wherever_the_estimate_lies(noisy_scan):
     seen, held, _ = hold_out(problem, 0.1, 0)
     quiet = (lambda text: None, lambda record, channels: None, lambda what, done, total: None)
     config = resolve_auto(with_changes(None, {"method": "dgp"}), problem)
-    run = Run(config, seen, problem, *quiet, lambda: False, None, 0.0, held)
+    run = Context(config, seen, problem, *quiet, lambda: False, None, 0.0, held)
     everywhere = replicate(make_mesh(), seen.estimate)
     assert np.isfinite(confirm_bands(run, everywhere, held)[0].object).all()
 
@@ -255,7 +256,7 @@ def test_held_out_electrons_may_weaken_the_slowest_bands_and_strengthen_the_othe
     seen, held, _ = hold_out(problem, 0.1, 0)
     said = []
     quiet = (said.append, lambda record, channels: None, lambda what, done, total: None)
-    run = Run(
+    run = Context(
         resolve_auto(with_changes(None, {"method": "dgp"}), problem),
         seen,
         problem,
@@ -435,7 +436,7 @@ def test_what_cannot_be_divided_is_judged_by_held_out_pixels(noisy_scan):
     said = []
     scan = jptycho.simulate_gold(scan_shape=(12, 12), detector=(32, 32), dose=float("inf"))
     result = jptycho.reconstruct(scan, log=said.append, pixels={"epochs": 2})
-    assert any("judged by 10% of the detector's pixels" in line for line in said)
+    assert any("validated by 10% of the detector's pixels" in line for line in said)
     assert np.isfinite(result.history["validation_loss"][result.history["stage"] == "pixels"]).all()
     with pytest.raises(ConfigError, match="half_sets: electrons cannot be divided"):
         jptycho.reconstruct(scan, pixels={"epochs": 2, "half_sets": True})
@@ -447,19 +448,19 @@ def run_of(scan, until=None, **settings):
     """A run of both half sets in which nothing is done yet; interrupted after an epoch where one is given."""
     config, history = with_changes(None, settings), []
     problem = prepare_from_config(config, scan)
-    quiet = (lambda text: None, lambda record, channels: None, lambda what, done, total: None)
+    quiet = (lambda text: None, lambda record, channels: history.append(record), lambda what, done, total: None)
     config = resolve_auto(config, problem)
     stop = lambda: until is not None and len(history) >= until  # noqa: E731
-    return Run(
-        config, problem, problem, *quiet, stop, None, 0.0, half_sets=[make_half_sets(problem, 0)], history=history
-    )
+    return Context(config, problem, problem, *quiet, stop, None, 0.0, half_sets=(make_half_sets(problem, 0),))
 
 
 def halves_of(scan, epochs, until=None, **settings):
     """The pixels of both half sets."""
     run = run_of(scan, until, **settings)
-    problem = run.problem
-    return jax.device_put((estimate_halves(run, problem.estimate, epochs)[0], problem.estimate.probe), jax.devices()[0])
+    start = run.problem.estimate
+    keep = lambda context, stage, progress, reached: dataclasses.replace(progress, estimate=reached.last)  # noqa: E731
+    found = run_stage(run, Stage(HALF_SETS, run.config, epochs, begin_half_sets, keep), Progress(start, start))
+    return jax.device_put((found.estimate, start.probe), jax.devices()[0])
 
 
 def test_a_probe_moves_only_as_far_as_both_half_sets_confirm(noisy_scan):
@@ -484,7 +485,13 @@ def test_half_sets_share_a_probe_between_a_round_and_the_last_epochs(noisy_scan)
 @pytest.mark.parametrize(("epochs", "again"), [(ROUND + HELD + LAST, True), (ROUND + HELD + LAST - 1, False)])
 def test_rates_rise_again_when_each_half_has_its_own_probe_back(noisy_scan, epochs, again):
     run = run_of(noisy_scan)
-    member = _solver(run, build_solver(run.config, run.problem, pixel_mesh(run.config), epochs), 2, epochs).solver
+    member = _solver(
+        run.config,
+        build_solver(run.config, run.problem, pixel_mesh(run.config), epochs),
+        2,
+        epochs,
+        (0.4, 0.4),
+    ).solver
     rates = [float(schedule_of(member.optimiser, 1.0)(epoch * member.steps)) for epoch in range(epochs)]
     assert rates[0] == 1
     assert (rates[epochs - LAST] == 1) == again

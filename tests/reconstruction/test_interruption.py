@@ -67,7 +67,7 @@ def check(small_scan, whole, tmp_path, number):
         "pre-training the object",
         "pre-training the probe",
         "dgp",
-        "finish",
+        "polish",
         "all",
     )
     assert all(any(name.startswith(stage) for name in events) for stage in stages), events
@@ -108,7 +108,7 @@ def test_a_checkpoint_that_cannot_be_written_is_said_and_the_run_ends(small_scan
     def full(*_):
         raise jptycho.CheckpointError("checkpoint: 'c' cannot be written (No space left on device).")
 
-    monkeypatch.setattr("jptycho.reconstruction.run.save_checkpoint", full)
+    monkeypatch.setattr("jptycho.reconstruction.checkpoint.save_checkpoint", full)
     said = []
     result = jptycho.reconstruct(small_scan, checkpoint=tmp_path / "c", log=said.append, **DGP)
     same(whole[0], result)

@@ -19,7 +19,7 @@ from jptycho.representations.pixels import PixelObject, PixelProbe, Precondition
 from jptycho.scan import batch_plan
 from jptycho.solvers import gradient as module
 from jptycho.solvers.base import distribute, epoch, init_state
-from jptycho.solvers.epochs import Stage, run_epochs
+from jptycho.solvers.epochs import EpochLoop, run_epochs
 from jptycho.solvers.gradient import GradientSolver
 
 from ..problems import GRID, random_fields, setup_for
@@ -158,6 +158,6 @@ def test_the_loss_falls_and_the_probe_can_be_held():
 def test_divergence_is_an_exception_with_advice():
     solver, mesh, state, constants, data = problem()
     state = dataclasses.replace(state, params={**state.params, "probe": state.params["probe"] * jnp.nan})
-    stage = Stage("pixels", solver, mesh, constants, data, 2, 0.0, "Lower pixels.object_rate.")
+    stage = EpochLoop("pixels", solver, mesh, constants, data, 2, 0.0, "Lower pixels.object_rate.")
     with pytest.raises(DivergenceError, match=r"Lower pixels\.object_rate"):
         run_epochs(stage, state, lambda record, now: None, lambda: False)

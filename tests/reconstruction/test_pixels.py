@@ -2,21 +2,23 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jptycho
 from jptycho.cli.demo import score
-from jptycho.parallel import make_mesh
 from jptycho.preprocess.automatic import choose_object_rate, choose_probe_rate, pattern_contrast
 from jptycho.preprocess.prepare import prepare
-from jptycho.reconstruction import confirmed, deep_prior, polish
+from jptycho.reconstruction import confirmed, deep_prior
 from jptycho.reconstruction.auto import resolve_auto, with_changes
-from jptycho.reconstruction.polish import plain_pixels
-from jptycho.reconstruction.run import Reached, Run
+from jptycho.reconstruction.context import POLISH, Context, Reached, Stage
+from jptycho.reconstruction.pixels import polish_config
+from jptycho.reconstruction.plan import plan
+from jptycho.representations.base import ModelSpec
+from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.solvers.epochs import DONE
+from jptycho.solvers.pie import PIESolver
 
 NETS = {
     "epochs": 3,
@@ -34,7 +36,7 @@ class PowerCutError(Exception):
 
 
 @pytest.mark.slow
-def test_the_finish_brings_back_what_a_network_smooths_away():
+def test_the_polish_brings_back_what_a_network_smooths_away():
     scan = jptycho.simulate_gold(
         dose=3e3, diameter=14.0, carbon_thickness=4.0, scan_shape=(16, 16), step=1.2, detector=(32, 32), defocus=100.0
     )
@@ -51,12 +53,12 @@ def test_the_finish_brings_back_what_a_network_smooths_away():
         callback=callback,
         log=said.append,
     )
-    assert list(result.history["stage"]) == ["pixels"] * 2 + ["dgp"] * 3 + ["finish"] * 5
-    networks, finished = (score(result, stages[stage], scan.truth) for stage in ("dgp", "finish"))
+    assert list(result.history["stage"]) == ["pixels"] * 2 + ["dgp"] * 3 + ["polish"] * 5
+    networks, finished = (score(result, stages[stage], scan.truth) for stage in ("dgp", "polish"))
     assert finished.high_pass > networks.high_pass + 0.02
-    assert any(line.startswith("finish: epoch ") for line in said)
+    assert any(line.startswith("polish: epoch ") for line in said)
     judged = {stage: result.history["validation_loss"][result.history["stage"] == stage] for stage in stages}
-    assert judged["finish"].min() < judged["dgp"].min()
+    assert judged["polish"].min() < judged["dgp"].min()
 
 
 USELESS = {"residual": False, "pretrain_steps": 1, "object_rate": 1e-9}  # networks that lose against their start
@@ -64,7 +66,7 @@ USELESS = {"residual": False, "pretrain_steps": 1, "object_rate": 1e-9}  # netwo
 
 @pytest.mark.parametrize(("members", "more"), [(2, {}), (2, USELESS)])
 @pytest.mark.slow
-def test_a_run_goes_on_in_the_middle_of_its_finish(tmp_path, small_scan, members, more):
+def test_a_run_goes_on_in_the_middle_of_its_polish(tmp_path, small_scan, members, more):
     settings = {
         "method": "dgp", "dgp": {**NETS, "ensemble_size": members, **more}, "validation": {"all_electrons": False},
         "output": {"checkpoint_minutes": 0.0},
@@ -73,7 +75,7 @@ def test_a_run_goes_on_in_the_middle_of_its_finish(tmp_path, small_scan, members
 
     def cut(record, channels):
         del channels
-        if (record.stage, record.epoch) == ("finish", 3):
+        if (record.stage, record.epoch) == ("polish", 3):
             raise PowerCutError
 
     with pytest.raises(PowerCutError):
@@ -82,37 +84,29 @@ def test_a_run_goes_on_in_the_middle_of_its_finish(tmp_path, small_scan, members
     resumed = jptycho.reconstruct(
         small_scan, checkpoint=tmp_path / "c", callback=lambda r, _: seen.append((r.stage, r.epoch)), **settings
     )
-    assert seen == [("finish", 3), ("finish", 4), ("finish", 5)]
+    assert seen == [("polish", 3), ("polish", 4), ("polish", 5)]
     np.testing.assert_array_equal(resumed.phase, whole.phase)
     assert (whole.deviation is None) == (resumed.deviation is None) == (members == 1 or bool(more))
     if whole.deviation is not None:
         np.testing.assert_array_equal(resumed.deviation, whole.deviation)
 
 
-def test_the_finish_takes_short_steps_whatever_solver_gave_the_start(small_scan):
+def test_the_polish_takes_short_steps_whatever_solver_gave_the_start(small_scan):
     problem = prepare(small_scan)
     for pixels in ({}, {"optimiser": "lbfgs"}, {"solver": "raar"}):
         config = resolve_auto(with_changes(None, {"method": "dgp", "pixels": pixels}), problem)
-        plain = plain_pixels(config, 256)
+        plain = polish_config(config, 256).pixels
         assert (plain.solver, plain.optimiser, plain.preconditioner.gain) == ("gradient", "adam", 0.0)
         assert plain.batch < 256
         assert plain.object_rate == pytest.approx(0.1 * choose_object_rate(problem))
 
 
-def test_the_finish_takes_short_steps_of_positions_and_tilt_too(small_scan, monkeypatch):
-    seen = []
-
-    def last(run, name, config, estimate, epochs):
-        del run, name, epochs
-        seen.append(config.refine)
-        return estimate, "done"
-
-    monkeypatch.setattr(polish, "run_last_pixels", last)
+def test_the_polish_takes_short_steps_of_positions_and_tilt_too(small_scan):
     changes = {"method": "dgp", "refine": {"position_rate": 0.05, "tilt": "global", "tilt_rate": 0.2}}
-    problem = prepare(small_scan)
-    config = resolve_auto(with_changes(None, changes), problem)
-    polish.run_polish(Run(config, problem, problem, print, print, print, bool, None, 0.0), problem.estimate)
-    assert (seen[0].position_rate, seen[0].tilt_rate) == (pytest.approx(0.005), pytest.approx(0.02))
+    config = resolve_auto(with_changes(None, changes), prepare(small_scan))
+    (polish,) = (stage for stage in plan(config, 256) if stage.name == POLISH)
+    refine = polish.config.refine
+    assert (refine.position_rate, refine.tilt_rate) == (pytest.approx(0.005), pytest.approx(0.02))
 
 
 def test_the_rate_follows_the_object_and_not_the_dose():
@@ -147,16 +141,19 @@ def test_candidates_are_judged_after_their_bands(monkeypatch, small_scan, losses
     values = {
         float(estimate.object.max()) + mark: loss for estimate, loss in zip(candidates.values(), losses, strict=True)
     }
-    monkeypatch.setattr(confirmed, "judged", lambda held, loss, mesh, estimate: values[float(estimate.object.max())])
+    monkeypatch.setattr(
+        confirmed, "validation_loss", lambda held, loss, mesh, estimate: values[float(estimate.object.max())]
+    )
     said = []
     config = with_changes(None, {"method": "dgp"})
-    run = Run(config, problem, problem, said.append, print, print, bool, None, 0.0, held=problem)
+    run = Context(config, problem, problem, said.append, print, print, bool, None, 0.0, validation=problem)
     got = confirmed.keep_confirmed(run, candidates)
     np.testing.assert_allclose(got.object, candidates[str(kept)].object + mark)
     assert f"{kept} is kept" in said[0]
-    assert confirmed.keep_confirmed(dataclasses.replace(run, held=None), candidates) is candidates["0"]
+    assert confirmed.keep_confirmed(dataclasses.replace(run, validation=None), candidates) is candidates["0"]
 
 
+CLASSICAL = PIESolver(ModelSpec(ChannelObject("phase"), PixelProbe()), steps=1)
 BEST, LAST, START = deep_prior.NETWORKS, deep_prior.LAST, deep_prior.START
 
 
@@ -173,14 +170,14 @@ def test_what_may_be_kept_of_the_networks(monkeypatch, small_scan, dgp, same, be
     found = dataclasses.replace(start, object=start.object + 1, probe=1j * start.probe)
     last = found if same else dataclasses.replace(found, object=start.object + 2)
     config = with_changes(None, {"method": "dgp", "dgp": dgp})
-    run = Run(config, problem, problem, print, print, print, bool, None, 0.0, held=problem)
+    run = Context(config, problem, problem, print, print, print, bool, None, 0.0, validation=problem)
     losses = {id(start.probe): 1.0 if better else 3.0, id(found.probe): 2.0}
-    monkeypatch.setattr(deep_prior, "judged", lambda held, loss, mesh, estimate: losses[id(estimate.probe)])
-    mesh = make_mesh(jax.devices()[:1])
-    candidates = deep_prior._candidates(run, mesh, Reached(found, DONE, 7, start, last))
+    monkeypatch.setattr(deep_prior, "validation_loss", lambda held, loss, mesh, estimate: losses[id(estimate.probe)])
+    stage, reached = Stage("dgp", config, 1, print, print), Reached(found, last, CLASSICAL, 7, 2.0, DONE, ())
+    candidates = deep_prior._candidates(run, stage, start, reached)
     assert list(candidates) == names
     assert candidates[BEST].object is found.object
     expected = start.probe if better and dgp.get("probe") == "network" else found.probe
     assert all(estimate.probe is expected for name, estimate in candidates.items() if name != START)
-    without = deep_prior._candidates(dataclasses.replace(run, held=None), mesh, Reached(found, DONE, 7, start, last))
+    without = deep_prior._candidates(dataclasses.replace(run, validation=None), stage, start, reached)
     assert START not in without

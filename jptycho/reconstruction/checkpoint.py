@@ -1,0 +1,166 @@
+"""Where a run goes on: its checkpoint says in which stage, after which epoch, and what that stage began with."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jptycho.data.checkpoints import load_checkpoint, load_facts, save_checkpoint
+from jptycho.errors import CheckpointError, ConfigError
+from jptycho.reconstruction.context import Context, Progress
+from jptycho.representations.base import Estimate
+from jptycho.solvers.epochs import Record
+
+
+def stage_of_checkpoint(context: Context) -> str | None:
+    """The stage in which a run can go on.
+
+    Args:
+        context: of the run.
+
+    Returns:
+        its name; None where there is no checkpoint.
+
+    Raises:
+        ConfigError: the checkpoint was made with other settings.
+    """
+    facts = load_facts(folder_of(context))
+    if facts is None:
+        return None
+    for name, what in (("configuration", "settings"), ("data", "data")):
+        if facts[name] != fingerprint(context)[name]:
+            raise ConfigError(
+                f"checkpoint: {str(context.checkpoint)!r} was made with other {what}. Restore them to go on, "
+                "or delete it to start from the beginning."
+            )
+    return facts["stage"]
+
+
+def folder_of(context: Context) -> Path:
+    """Where the checkpoint is; a path that does not exist where none is wanted.
+
+    Args:
+        context: of the run.
+
+    Returns:
+        the folder.
+    """
+    return context.checkpoint if context.checkpoint is not None else Path("/nonexistent")
+
+
+def fingerprint(context: Context) -> dict[str, Any]:
+    """What must be equal for a run to go on: settings and data, wherever the files are now.
+
+    Args:
+        context: of the run.
+
+    Returns:
+        JSON values.
+    """
+    problem, digest = context.whole, hashlib.sha256()
+    for array in (
+        problem.counts[:: max(1, len(problem.counts) // 64)],
+        problem.estimate.positions,
+        problem.estimate.probe,
+        problem.setup.mask,
+        () if problem.setup.centre is None else problem.setup.centre,
+    ):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    if problem.unknowns or problem.setup.effects:
+        with np.printoptions(threshold=sys.maxsize):
+            more = repr((sorted(problem.unknowns.items()), problem.setup.effects))
+        digest.update(re.sub(r" at 0x[0-9a-f]+", "", more).encode())  # another process has other addresses
+    apart = {"output": True, "data": {"file"}, "dgp": {"start_file"}}
+    return {"configuration": context.config.model_dump(exclude=apart, mode="json"), "data": digest.hexdigest()}
+
+
+def save(context: Context, stage: str, progress: Progress, tree: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Write a checkpoint; where that fails, say so: the run is worth more than its checkpoint.
+
+    Args:
+        context: of the run.
+        stage: in which it is.
+        progress: what the stage began with, and the history with the epochs of the stage.
+        tree: arrays of the stage.
+        facts: small values about them.
+    """
+    began = {"estimate": _arrays(progress.estimate), "start": _arrays(progress.start)}
+    layout = jax.tree.map(lambda leaf: [list(leaf.shape), str(leaf.dtype)], began)
+    whole = (
+        fingerprint(context)
+        | facts
+        | {
+            "stage": stage,
+            "began": layout,
+            "best_epoch": progress.best_epoch,
+            "history": [dataclasses.asdict(record) for record in progress.history],
+        }
+    )
+    try:
+        save_checkpoint(folder_of(context), tree | began, whole)
+    except CheckpointError as error:
+        context.log(f"{error} The run goes on; if it is interrupted, it goes on from the checkpoint before, if any.")
+
+
+def restore(context: Context, tree: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arrays and facts of a stage from a checkpoint.
+
+    Args:
+        context: of the run.
+        tree: of equal structure, shapes and devices.
+
+    Returns:
+        the arrays and the facts.
+    """
+    facts = load_facts(folder_of(context)) or {}
+    return load_checkpoint(folder_of(context), tree | _blank(facts)), facts
+
+
+def began(context: Context, saved: dict[str, Any], facts: dict[str, Any]) -> Progress:
+    """What the stage of a checkpoint began with.
+
+    Args:
+        context: of the run.
+        saved: arrays of :func:`restore`.
+        facts: likewise.
+
+    Returns:
+        the progress, with the history up to the checkpoint.
+    """
+    flat = context.problem.estimate
+    estimate, start = (dataclasses.replace(flat, **saved[name]) for name in ("estimate", "start"))
+    history = tuple(Record(**record) for record in facts["history"])
+    return Progress(estimate, start, facts["best_epoch"], (), history)
+
+
+def blank_progress(context: Context) -> Progress:
+    """A progress of the shapes that the stage of a checkpoint began with, to make its fit from.
+
+    Args:
+        context: of the run.
+
+    Returns:
+        zeros.
+    """
+    facts = load_facts(folder_of(context)) or {}
+    return began(context, _blank(facts), facts)
+
+
+def _blank(facts: dict[str, Any]) -> dict[str, Any]:
+    is_leaf = lambda node: isinstance(node, list)  # noqa: E731
+    zeros: dict[str, Any] = jax.tree.map(lambda leaf: jnp.zeros(*leaf), facts["began"], is_leaf=is_leaf)
+    return zeros
+
+
+def _arrays(estimate: Estimate) -> dict[str, Any]:
+    """The arrays of an estimate that there are, by name."""
+    every = {field.name: getattr(estimate, field.name) for field in dataclasses.fields(estimate)}
+    return {name: value for name, value in every.items() if jax.tree.leaves(value)}

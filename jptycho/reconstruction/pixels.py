@@ -1,0 +1,177 @@
+"""Stages of pixels: plain ones, the polish after networks, and the repetition with all electrons."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+
+from jptycho.config.pixels import PixelsConfig
+from jptycho.config.run import Config
+from jptycho.parallel import replicate
+from jptycho.preprocess.automatic import choose_batch
+from jptycho.preprocess.prepare import Problem
+from jptycho.reconstruction.build import build_solver, pixel_mesh, takes_whole_scan
+from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
+from jptycho.reconstruction.stages import estimate_of, log_best, reference_of, validation_loss
+from jptycho.reconstruction.summary import advice
+from jptycho.representations.base import Estimate, initialise
+from jptycho.solvers.base import distribute, init_state
+from jptycho.solvers.epochs import DONE, EpochLoop, run_epochs
+
+
+def begin_pixels(context: Context, stage: Stage, progress: Progress, resumed: bool) -> Fit:
+    """Pixels from the estimate so far.
+
+    Args:
+        context: of the run.
+        stage: whose table ``[pixels]`` says how.
+        progress: so far.
+        resumed: not used; pixels begin in no time.
+
+    Returns:
+        what is optimised.
+    """
+    del resumed
+    return _fit(context, stage, progress.estimate, context.problem, stage.epochs or 0)
+
+
+def conclude_pixels(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
+    """Hand on the best epoch.
+
+    Args:
+        context: of the run.
+        stage: that ended.
+        progress: what it began with.
+        reached: how it ended.
+
+    Returns:
+        what is handed on.
+    """
+    log_best(context, stage, reached)
+    return dataclasses.replace(progress, estimate=reached.best, start=progress.estimate)
+
+
+def conclude_polish(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
+    """Hand on the best epoch, or what the stage began with where that predicts better what is held out.
+
+    Args:
+        context: of the run.
+        stage: that ended.
+        progress: what it began with.
+        reached: how it ended.
+
+    Returns:
+        what is handed on.
+    """
+    begun = progress.estimate
+    if context.validation is not None:
+        value = validation_loss(context.validation, stage.config.loss, pixel_mesh(stage.config), begun)
+        if value < reached.loss:
+            context.log(
+                f"{stage.name}: no epoch predicts what is held out better than the start, {value:.6g}, which is kept"
+            )
+            return dataclasses.replace(progress, start=begun, best_epoch=0)
+    return conclude_pixels(context, stage, progress, reached)
+
+
+def begin_repeat(context: Context, stage: Stage, progress: Progress, resumed: bool) -> Fit:
+    """The stage before from its start, with what was held out.
+
+    What held-out electrons had to decide is decided by then, and they are a tenth of what was paid for.
+
+    Args:
+        context: of the run.
+        stage: whose table ``[pixels]`` says how.
+        progress: so far.
+        resumed: whether a checkpoint holds the state.
+
+    Returns:
+        what is optimised.
+    """
+    if not resumed:
+        context.log(f"repeats these {progress.best_epoch} epochs with all electrons, those included that were held out")
+    scheduled = stage.epochs or progress.best_epoch
+    return dataclasses.replace(_fit(context, stage, progress.start, context.whole, scheduled), validated=False)
+
+
+def conclude_repeat(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
+    """Hand on the last epoch, or what there was before where the repetition was interrupted.
+
+    Args:
+        context: of the run.
+        stage: that ended.
+        progress: what it began with.
+        reached: how it ended.
+
+    Returns:
+        what is handed on.
+    """
+    del context, stage
+    return dataclasses.replace(progress, estimate=reached.last) if reached.status == DONE else progress
+
+
+def _fit(context: Context, stage: Stage, estimate: Estimate, problem: Problem, scheduled: int) -> Fit:
+    """Pixels from an estimate, their learning rates scheduled for some epochs."""
+    mesh = pixel_mesh(stage.config)
+    solver = build_solver(stage.config, problem, mesh, scheduled)
+    params, constants = initialise(solver.model, stream(context, stage.name, "weights"), estimate)
+    data = distribute(problem.counts, problem.setup, mesh, reference_of(stage.config, problem))
+    return Fit(solver, mesh, params, constants, data)
+
+
+def estimate_by_pixels(
+    context: Context, config: Config, problem: Problem, epochs: int, name: str
+) -> tuple[Estimate, str]:
+    """Some epochs of pixels that no checkpoint keeps and nothing validates.
+
+    Args:
+        context: of the run.
+        config: whose table ``[pixels]`` says how.
+        problem: the scan; where it starts is its estimate.
+        epochs: to run.
+        name: of what they are for.
+
+    Returns:
+        the estimate reached, and the status.
+    """
+    stage = Stage(name, config, epochs, begin_pixels, conclude_pixels)
+    fit = _fit(context, stage, problem.estimate, problem, epochs)
+    constants = replicate(fit.mesh, fit.constants)
+    state = init_state(fit.solver, fit.mesh, fit.params, constants, stream(context, name, "epochs"))
+    what = (name, fit.solver, fit.mesh, constants, fit.data, epochs, context.started, advice(config, "pixels"))
+    state, status = run_epochs(
+        EpochLoop(*what, announce=context.announce),
+        state,
+        lambda record, now: context.announce(name, record.epoch, record.epochs),
+        context.stop,
+    )
+    return jax.device_put(estimate_of(problem.estimate, fit.solver, state, constants), jax.devices()[0]), status
+
+
+def polish_config(config: Config, patterns: int) -> Config:
+    """Settings of the pixels that follow a network.
+
+    A network shows what it can predict and smooths away the rest, though the electrons have seen some of it: the
+    texture of a film between lattice reflections, the finest structure at the lowest dose. A few short steps of pixels
+    without preconditioner bring that back and leave slow structure, where networks are strong, as it is.
+
+    Args:
+        config: without ``auto``.
+        patterns: in the scan.
+
+    Returns:
+        Adam without preconditioner at a fraction of the rates.
+    """
+    given, share = config.pixels, config.dgp.polish_rate
+    pixels = PixelsConfig.model_construct().model_copy(
+        update={
+            "batch": choose_batch(patterns) if takes_whole_scan(config) else given.batch,
+            "object_rate": share * float(given.object_rate),
+            "probe_rate": share * float(given.probe_rate),
+            "preconditioner": given.preconditioner.model_copy(update={"gain": 0.0}),
+            "coverage_weighting": given.coverage_weighting,
+        }
+    )
+    rates = {name: share * getattr(config.refine, name) for name in ("position_rate", "tilt_rate")}
+    return config.model_copy(update={"pixels": pixels, "refine": config.refine.model_copy(update=rates)})

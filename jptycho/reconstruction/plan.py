@@ -1,0 +1,61 @@
+"""The stages of a run, from its configuration."""
+
+from __future__ import annotations
+
+from jptycho.config.run import Config
+from jptycho.reconstruction.context import ALL, HALF_SETS, NETWORKS, PIXELS, POLISH, Stage
+from jptycho.reconstruction.deep_prior import begin_networks, conclude_networks
+from jptycho.reconstruction.half_sets import begin_half_sets, conclude_half_sets
+from jptycho.reconstruction.pixels import (
+    begin_pixels,
+    begin_repeat,
+    conclude_pixels,
+    conclude_polish,
+    conclude_repeat,
+    polish_config,
+)
+
+DO = {
+    HALF_SETS: (begin_half_sets, conclude_half_sets),
+    PIXELS: (begin_pixels, conclude_pixels),
+    NETWORKS: (begin_networks, conclude_networks),
+    POLISH: (begin_pixels, conclude_polish),
+    ALL: (begin_repeat, conclude_repeat),
+}
+
+
+def plan(config: Config, patterns: int) -> tuple[Stage, ...]:
+    """The stages of a run.
+
+    Args:
+        config: without ``auto``.
+        patterns: in the scan.
+
+    Returns:
+        of pixels: by half sets, or plain ones, repeated with all electrons where some were held out; of the deep
+        generative priors: pixels, networks, a polish of pixels, repeated likewise.
+    """
+    if config.method == "pixels":
+        first = HALF_SETS if config.pixels.half_sets else PIXELS
+        return _repeated([_stage(first, config, config.pixels.epochs)])
+    dgp = config.dgp
+    stages = [_stage(NETWORKS, config, dgp.epochs)]
+    if dgp.start == "pixels" and dgp.half_sets:
+        stages.insert(0, _stage(HALF_SETS, config, dgp.start_epochs))
+    elif dgp.start == "pixels" and dgp.start_file is None:
+        stages.insert(0, _stage(PIXELS, config, dgp.start_epochs))
+    if dgp.polish_epochs and dgp.object == "network":
+        stages.append(_stage(POLISH, polish_config(config, patterns), dgp.polish_epochs))
+    return _repeated(stages)
+
+
+def _stage(name: str, config: Config, epochs: int | None) -> Stage:
+    return Stage(name, config, epochs, *DO[name])
+
+
+def _repeated(stages: list[Stage]) -> tuple[Stage, ...]:
+    """The stages, and the last once more with all electrons where it is of pixels and some were held out."""
+    last = stages[-1]
+    wanted = last.config.validation.fraction and last.config.validation.all_electrons
+    more = [_stage(ALL, last.config, None)] if wanted and last.name in (PIXELS, POLISH) else []
+    return (*stages, *more)
