@@ -37,7 +37,7 @@ def main() -> None:
 
 def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
     """The scores of every step of the filter."""
-        from unittest import mock
+    from unittest import mock
 
     from acquire import CASES, recording
     from cases import numbers
