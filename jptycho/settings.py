@@ -6,10 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from jptycho.errors import ConfigError, FormatError, nearest_name
 
@@ -85,33 +86,34 @@ def parse(model: type[S], values: dict[str, Any], renamed: Mapping[str, str] = N
 
 
 def _explain(model: type[Section], problem: Any, renamed: Mapping[str, str]) -> str:
-    if problem["type"] == "value_error":
-        return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['ctx']['error']}"
-    where = [str(part) for part in problem["loc"] if not str(part).startswith("function-")]
+    # Tables of a list are counted from one.
+    where = [part + 1 if isinstance(part, int) else part for part in problem["loc"]]
+    where = [str(part) for part in where if not str(part).startswith("function-")]
     path = ".".join(part for part in where if not part.startswith(("float", "int", "literal[", "constrained-")))
+    if problem["type"] == "value_error":
+        return f"{path}: {problem['ctx']['error']}"
     if problem["type"] == "extra_forbidden":
-        section = model
-        for part in where[:-1]:
-            annotation = section.model_fields[part].annotation
-            section = annotation if isinstance(annotation, type) else section
+        section, _ = _found(model, where[:-1])
         if path in renamed:
             return f"{path}: renamed to {renamed[path]}. Use that name."
         return f"{path}: unknown key.{nearest_name(where[-1], section.model_fields)}"
+    section, field = _found(model, where)
+    meaning = (field.description if field else None) or (section.__doc__ or "").strip()
     if problem["type"] == "missing":
-        return f"{path}: missing; expected {_describe(model, where)}. Add it to the configuration."
+        return f"{path}: missing; expected {meaning}. Add it to the configuration."
     expected = problem["msg"].replace("Input should be", "expected")
-    return f"{path}: {expected}, found {problem['input']!r}. It means: {_describe(model, where)}."
+    return f"{path}: {expected}, found {problem['input']!r}. It means: {meaning}."
 
 
-def _describe(model: type[Section], where: list[str]) -> str:
+def _found(model: type[Section], where: list[str]) -> tuple[type[Section], FieldInfo | None]:
+    """The innermost section on a path, and the last field on it that is known."""
     field = None
     for part in where:
-        if part not in model.model_fields:
-            break
-        field = model.model_fields[part]
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            model = field.annotation
-    return (field.description if field else None) or (model.__doc__ or "").strip()
+        if part in model.model_fields:
+            field = model.model_fields[part]
+            inside = (field.annotation, *get_args(field.annotation))
+            model = next((one for one in inside if isinstance(one, type) and issubclass(one, Section)), model)
+    return model, field
 
 
 def to_toml(config: Section, table: str = "") -> str:
@@ -135,18 +137,25 @@ def to_toml(config: Section, table: str = "") -> str:
         value = getattr(config, name)
         if isinstance(value, Section):
             tables.append(f"\n[{table}{name}]\n{to_toml(value, f'{table}{name}.')}")
+        elif isinstance(value, tuple) and value and isinstance(value[0], Section):
+            tables += [f"\n[[{table}{name}]]\n{to_toml(one, f'{table}{name}.')}" for one in value]
         elif value is None:
             plain.append(f"# {name} =  # {field.description}")
         else:
-            line = tomli_w.dumps({name: list(value) if isinstance(value, tuple) else value}).strip()
-            plain.append(f"{_one_line(line, name, value)}  # {field.description}")
+            plain.append(f"{name} = {_inline(value)}  # {field.description}")
     return "\n".join([*plain, *tables]) + ("\n" if plain else "")
 
 
-def _one_line(line: str, name: str, value: Any) -> str:
-    """tomli_w spreads arrays and tables over lines; a comment needs one."""
-    if isinstance(value, tuple):
-        return f"{name} = [{', '.join(repr(v) for v in value)}]"
+def _inline(value: Any) -> str:
+    """A value on one line, over which tomli_w spreads arrays and tables: what follows is a comment."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_inline(one) for one in value)}]"
     if isinstance(value, dict):
-        return f"{name} = {{ {', '.join(f'{k} = {v!r}' for k, v in value.items())} }}" if value else f"{name} = {{}}"
-    return line
+        pairs = ", ".join(f"{_key(name)} = {_inline(one)}" for name, one in value.items())
+        return f"{{ {pairs} }}" if value else "{}"
+    return tomli_w.dumps({"value": value}).strip().removeprefix("value = ")
+
+
+def _key(name: str) -> str:
+    """A key as TOML writes it, quoted where it must be."""
+    return tomli_w.dumps({name: 0}).strip().removesuffix(" = 0")

@@ -18,6 +18,7 @@ from jptycho.config.pixels import (
     RefineConfig,
     ValidationConfig,
 )
+from jptycho.config.stages import StageConfig
 from jptycho.errors import nearest_name
 from jptycho.optics.aberrations import COEFFICIENTS
 from jptycho.settings import Count, NotNegative, Pair, Positive, PositivePair, Section, load_toml, parse
@@ -127,6 +128,9 @@ class Config(Section):
     penalties: PenaltiesConfig = PenaltiesConfig.model_validate({})
     projections: ProjectionsConfig = ProjectionsConfig.model_validate({})
     dgp: DGPConfig = DGPConfig.model_validate({})
+    stages: tuple[StageConfig, ...] = Field(
+        (), description="what is done one after another; none: what the method does by itself"
+    )
     output: OutputConfig = OutputConfig.model_validate({})
 
 

@@ -174,6 +174,7 @@ def resolve_auto(config: Config, problem: Problem) -> Config:
     Raises:
         ConfigError: a batch larger than the scan, a filter beyond what the detector holds, a loss that needs electrons.
     """
+    config = _with_method(config, problem)
     patterns = len(problem.counts)
     pixels, chosen = config.pixels, choose_preconditioner(problem)
     _check_batch(config, patterns)
@@ -204,6 +205,23 @@ def resolve_auto(config: Config, problem: Problem) -> Config:
             "validation": config.validation.model_copy(update={"fraction": share}),
         }
     )
+
+
+def _with_method(config: Config, problem: Problem) -> Config:
+    """Where stages are listed, the method that they come to, and half sets only where a stage asks for them."""
+    methods = [entry.method for entry in config.stages]
+    if not methods:
+        return config
+    if "half_sets" in methods and problem.undivided:
+        raise ConfigError(
+            f'stages.{methods.index("half_sets") + 1}.method: "half_sets", but electrons cannot be divided: '
+            f'{problem.undivided}. Use "pixels".'
+        )
+    split = "half_sets" in methods
+    pixels = config.pixels.model_copy(update={"half_sets": split})
+    dgp = config.dgp.model_copy(update={"half_sets": split})
+    method = "dgp" if "dgp" in methods else "pixels"
+    return config.model_copy(update={"method": method, "pixels": pixels, "dgp": dgp})
 
 
 def _priors(config: Config, problem: Problem) -> DGPConfig:

@@ -36,7 +36,7 @@ def stage_of_checkpoint(context: Context) -> str | None:
     if facts is None:
         return None
     for name, what in (("configuration", "settings"), ("data", "data")):
-        if facts[name] != fingerprint(context)[name]:
+        if facts[name] != context.identity[name]:
             raise ConfigError(
                 f"checkpoint: {str(context.checkpoint)!r} was made with other {what}. Restore them to go on, "
                 "or delete it to start from the beginning."
@@ -95,7 +95,7 @@ def save(context: Context, stage: str, progress: Progress, tree: dict[str, Any],
     began = {"estimate": _arrays(progress.estimate), "start": _arrays(progress.start)}
     layout = jax.tree.map(lambda leaf: [list(leaf.shape), str(leaf.dtype)], began)
     whole = (
-        fingerprint(context)
+        dict(context.identity)
         | facts
         | {
             "stage": stage,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Context:
         started: clock reading, from which seconds are counted.
         validation: the same scan by the electrons that are held out, or None.
         half_sets: for each network the scan by each half of the electrons; they validate it.
+        identity: of settings and data, which a checkpoint keeps.
     """
 
     config: Config
@@ -54,6 +55,7 @@ class Context:
     started: float
     validation: Problem | None = None
     half_sets: tuple[tuple[Problem, Problem], ...] = ()
+    identity: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +136,7 @@ class Stage:
         begin: makes the fit from the progress so far; only its shapes matter where the last argument, whether a
             checkpoint holds the state, is true. None where an interruption was asked for meanwhile.
         conclude: what is handed on, from the progress that the stage began with and what it reached.
+        window: detector pixels that are kept, or padded to, along (y, x); None for all as they are.
     """
 
     name: str
@@ -141,6 +144,7 @@ class Stage:
     epochs: int | None
     begin: Callable[[Context, Stage, Progress, bool], Fit | None]
     conclude: Callable[[Context, Stage, Progress, Reached], Progress]
+    window: tuple[int, int] | None = None
 
 
 def stream(context: Context, *names: str | int) -> Array:

@@ -69,7 +69,7 @@ def begin_networks(context: Context, stage: Stage, progress: Progress, resumed: 
     for number in range(size):
         if context.stop():
             return None
-        start = _start(context, stage, model, _with_halves(context, progress, mesh, number, resumed), number, resumed)
+        start = _start(context, stage, model, _with_halves(context, config, progress, number, resumed), number, resumed)
         if start is None:
             return None
         starts.append(start)
@@ -90,16 +90,16 @@ def networks_mesh() -> Mesh:
     return make_mesh(jax.devices()[:1]) if jax.default_backend() == "cpu" else make_mesh()
 
 
-def _with_halves(context: Context, progress: Progress, mesh: Mesh, number: int, resumed: bool) -> Estimate:
+def _with_halves(context: Context, config: Config, progress: Progress, number: int, resumed: bool) -> Estimate:
     """The estimate so far with those by a pair of half sets, which pixels or a direct method made."""
-    estimate = jax.device_put(progress.estimate, mesh.devices[0])
-    if not context.half_sets:
+    estimate = jax.device_put(progress.estimate, networks_mesh().devices.flat[0])
+    if not config.dgp.half_sets:
         return dataclasses.replace(estimate, half_sets=None)
     if resumed:
         return dataclasses.replace(estimate, half_sets=jnp.stack([estimate.object, estimate.object]))
     if progress.pairs:
         return dataclasses.replace(estimate, half_sets=progress.pairs[number].half_sets)
-    direct, positive = DIRECT[context.config.dgp.start], context.config.object.kind == POTENTIAL
+    direct, positive = DIRECT[config.dgp.start], config.object.kind == POTENTIAL
     half_sets = [jnp.asarray(direct(half, positive)) for half in context.half_sets[number]]
     return dataclasses.replace(estimate, half_sets=jnp.stack(half_sets))
 
@@ -107,7 +107,7 @@ def _with_halves(context: Context, progress: Progress, mesh: Mesh, number: int, 
 def _scan_data(context: Context, stage: Stage, mesh: Mesh) -> ScanData:
     """The scan on its devices: by half sets where there are, and for each member where there are several."""
     counts, setup = context.problem.counts, context.problem.setup
-    if context.half_sets:
+    if stage.config.dgp.half_sets:
         pairs = [np.stack([half.counts for half in pair], axis=1) for pair in context.half_sets]
         counts, setup = pairs[0] if len(pairs) == 1 else np.stack(pairs, axis=1), context.half_sets[0][0].setup
     elif stage.config.dgp.ensemble_size > 1:

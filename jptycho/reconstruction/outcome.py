@@ -67,7 +67,7 @@ def make_result(context: Context, progress: Progress) -> Result:
             "kind": config.object.kind,
             "sampling": sampling,
             "origin": problem.origin,
-            "slice_thickness": config.object.slice_thickness or 0.0,
+            "slice_thickness": float(estimate.thickness),
             "length_unit": "Å" if calibration.length_unit == "A" else "px",
             "dose": float(problem.setup.dose) * stored_per_count(problem),
             "wavelength": problem.setup.wavelength,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from jptycho.config.run import Config
+from jptycho.config.stages import StageConfig
+from jptycho.preprocess.prepare import Problem
+from jptycho.reconstruction.auto import resolve_auto
 from jptycho.reconstruction.context import ALL, HALF_SETS, NETWORKS, PIXELS, POLISH, Stage
 from jptycho.reconstruction.deep_prior import begin_networks, conclude_networks
 from jptycho.reconstruction.half_sets import begin_half_sets, conclude_half_sets
+from jptycho.reconstruction.listed import NAMES, listed
 from jptycho.reconstruction.pixels import (
     begin_pixels,
     begin_repeat,
@@ -20,21 +26,22 @@ DO = {
     PIXELS: (begin_pixels, conclude_pixels),
     NETWORKS: (begin_networks, conclude_networks),
     POLISH: (begin_pixels, conclude_polish),
-    ALL: (begin_repeat, conclude_repeat),
 }
 
 
-def plan(config: Config, patterns: int) -> tuple[Stage, ...]:
+def plan(config: Config, problem: Problem) -> tuple[Stage, ...]:
     """The stages of a run.
 
     Args:
         config: without ``auto``.
-        patterns: in the scan.
+        problem: the scan made ready.
 
     Returns:
         of pixels: by half sets, or plain ones, repeated with all electrons where some were held out; of the deep
-        generative priors: pixels, networks, a polish of pixels, repeated likewise.
+        generative priors: pixels, networks, a polish of pixels, repeated likewise; or those that it lists itself.
     """
+    if config.stages:
+        return _repeated([_listed(name, entry, resolve_auto(own, problem)) for name, entry, own in listed(config)])
     if config.method == "pixels":
         first = HALF_SETS if config.pixels.half_sets else PIXELS
         return _repeated([_stage(first, config, config.pixels.epochs)])
@@ -45,7 +52,7 @@ def plan(config: Config, patterns: int) -> tuple[Stage, ...]:
     elif dgp.start == "pixels" and dgp.start_file is None:
         stages.insert(0, _stage(PIXELS, config, dgp.start_epochs))
     if dgp.polish_epochs and dgp.object == "network":
-        stages.append(_stage(POLISH, polish_config(config, patterns), dgp.polish_epochs))
+        stages.append(_stage(POLISH, polish_config(config, len(problem.counts)), dgp.polish_epochs))
     return _repeated(stages)
 
 
@@ -53,9 +60,18 @@ def _stage(name: str, config: Config, epochs: int | None) -> Stage:
     return Stage(name, config, epochs, *DO[name])
 
 
+def _listed(name: str, entry: StageConfig, config: Config) -> Stage:
+    """A stage of a list; pixels that follow another stage may keep what they begin with."""
+    begin, conclude = DO[NAMES[entry.method]]
+    conclude = conclude_polish if entry.method == "pixels" and name != PIXELS else conclude
+    window = None if entry.window is None else (entry.window, entry.window)
+    return Stage(name, config, entry.epochs, begin, conclude, window)
+
+
 def _repeated(stages: list[Stage]) -> tuple[Stage, ...]:
     """The stages, and the last once more with all electrons where it is of pixels and some were held out."""
     last = stages[-1]
     wanted = last.config.validation.fraction and last.config.validation.all_electrons
-    more = [_stage(ALL, last.config, None)] if wanted and last.name in (PIXELS, POLISH) else []
-    return (*stages, *more)
+    pixels = last.begin is begin_pixels
+    again = dataclasses.replace(last, name=ALL, epochs=None, begin=begin_repeat, conclude=conclude_repeat)
+    return (*stages, again) if wanted and pixels else tuple(stages)

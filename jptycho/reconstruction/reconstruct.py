@@ -20,10 +20,12 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.thinning import hold_out, make_half_sets
 from jptycho.reconstruction.auto import check_config, prepare_from_config, resolve_auto, with_changes
 from jptycho.reconstruction.build import pixel_mesh
-from jptycho.reconstruction.checkpoint import blank_progress, stage_of_checkpoint
+from jptycho.reconstruction.carry import as_seen_by, handed_on
+from jptycho.reconstruction.checkpoint import blank_progress, fingerprint, stage_of_checkpoint
 from jptycho.reconstruction.context import NETWORKS, Callback, Context, Log, Progress, Stage
 from jptycho.reconstruction.deep_prior import members_at_once
 from jptycho.reconstruction.extension import Extension, check_unknowns, extended
+from jptycho.reconstruction.listed import check_stages
 from jptycho.reconstruction.outcome import estimate_from_result, held_out_alike, make_result
 from jptycho.reconstruction.plan import plan
 from jptycho.reconstruction.stages import run_stage
@@ -74,6 +76,7 @@ def reconstruct(
         raise ConfigError("data: has no effect on a scan that is given. Give the options to open_dataset.")
     config = with_changes(config, changes)
     check_config(config)
+    check_stages(config)
     check_unknowns(config, extension.unknowns)
     log, announce = log or _silent, announce or _unannounced
     announce("reading the scan", 0, 0)
@@ -81,30 +84,32 @@ def reconstruct(
     config = resolve_auto(config, whole)
     announce("dividing the electrons", 0, 0)
     problem, held, half_sets, judged = _divided(config, whole)
-    stages = plan(config, len(problem.counts))
+    stages = plan(config, problem)
     with interruptible() as stop:
         told = (log, callback or _unobserved, announce, stop, checkpoint, started)
         context = Context(config, problem, whole, *told, held, half_sets)
+        context = dataclasses.replace(context, identity=fingerprint(context))
         context.log(_summary(context, judged))
-        progress = _run(context, stages)
-    return make_result(context, progress)
+        return make_result(*_run(context, stages))
 
 
-def _run(context: Context, stages: tuple[Stage, ...]) -> Progress:
-    """The stages one after another, from the checkpoint where there is one."""
-    name = stage_of_checkpoint(context)
-    if name is None:
-        progress, names = _first(context), [stage.name for stage in stages]
+def _run(context: Context, stages: tuple[Stage, ...]) -> tuple[Context, Progress]:
+    """The stages one after another, from the checkpoint where there is one; what the last was given and reached."""
+    resumed, now = stage_of_checkpoint(context), context
+    if resumed is None:
+        progress = _first(context)
     else:
-        progress, names = blank_progress(context), [stage.name for stage in stages]
-        stages = stages[names.index(name) :]
+        stages = stages[[stage.name for stage in stages].index(resumed) :]
+        progress = blank_progress(context)
         seconds = progress.history[-1].seconds if progress.history else 0.0
         context = dataclasses.replace(context, started=context.started - seconds)
     for stage in stages:
-        progress = run_stage(context, stage, progress, resumed=stage.name == name)
+        before, now = now, as_seen_by(context, stage)
+        on = stage.name == resumed
+        progress = run_stage(now, stage, progress if on else handed_on(progress, before, now), on)
         if progress.status != DONE:
             break
-    return progress
+    return now, progress
 
 
 def _first(context: Context) -> Progress:
@@ -133,6 +138,7 @@ def _divided(
 ) -> tuple[Problem, Problem | None, tuple[tuple[Problem, Problem], ...], str]:
     """What is reconstructed, what validates it, the half sets for each network, and in words what validates."""
     held, judged, pairs = None, "", 0
+    methods = {entry.method for entry in config.stages}
     if config.validation.fraction:
         problem, held, judged = hold_out(problem, float(config.validation.fraction), config.seed)
     if config.method == NETWORKS:
@@ -141,6 +147,7 @@ def _divided(
         pairs = config.dgp.ensemble_size if config.dgp.half_sets else 0
     elif config.pixels.half_sets:
         pairs = 1
+    pairs = pairs if not methods or "half_sets" in methods else 0
     return problem, held, tuple(make_half_sets(problem, config.seed, number) for number in range(pairs)), judged
 
 

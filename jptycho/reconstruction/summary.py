@@ -6,6 +6,7 @@ from jptycho.config.constraints import penalties_of, projections_of, summarise
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
+from jptycho.config.stages import StageConfig
 from jptycho.preprocess.detector_gain import UNCERTAIN
 from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.build import USED, WHOLE_SCAN
@@ -35,6 +36,8 @@ def summarise_objective(config: Config) -> list[str]:
         f"held out: {judged}",
     ]
     by_pixels = config.dgp.start == "pixels" and (config.dgp.start_file is None or config.dgp.half_sets)
+    if config.stages:
+        return lines + [_summarise_stage(number, entry) for number, entry in enumerate(config.stages, 1)]
     if config.method == "pixels" or by_pixels:
         lines.append(f"pixels by {_summarise_solver(config)}")
     if config.method == "pixels" and config.pixels.half_sets is True:
@@ -42,6 +45,13 @@ def summarise_objective(config: Config) -> list[str]:
     if config.method == "dgp":
         lines += _summarise_priors(config.dgp)
     return lines
+
+
+def _summarise_stage(number: int, entry: StageConfig) -> str:
+    """An entry of a list of stages: what it sets."""
+    given = entry.model_dump(exclude_defaults=True, exclude={"method", "epochs"})
+    changes = "".join(f", {name} {value}" for name, value in given.items())
+    return f"stage {number}: {entry.method}, {entry.epochs} epochs{changes}"
 
 
 def summarise_counts(problem: Problem) -> list[str]:
@@ -142,8 +152,8 @@ def advice(config: Config, stage: str) -> str:
         return "Set validation.all_electrons = false."
     if stage == "polish":
         return "Lower dgp.polish_rate, or set dgp.polish_epochs = 0."
-    if stage == "dgp" or config.pixels.solver == GRADIENT:
-        stage = "dgp" if stage == "dgp" else "pixels"
+    if stage.startswith("dgp") or config.pixels.solver == GRADIENT:
+        stage = "dgp" if stage.startswith("dgp") else "pixels"
         return f"Lower {stage}.object_rate or {stage}.probe_rate, and any weight of [penalties]."
     if config.pixels.solver == "lsqml":
         return "Lower lsqml.beta, or raise lsqml.damping."

@@ -1,0 +1,38 @@
+"""The list of stages that a configuration may give instead of a method."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from jptycho.settings import Count, Section
+
+Table = dict[str, Any]
+
+
+class StageConfig(Section):
+    """``[[stages]]``: one after another, each from what the one before reached; instead of ``method``.
+
+    The tables replace keys of the configuration for the stage, such as ``pixels = { object_rate = 0.01 }`` or
+    ``refine = { position_rate = 0.05 }``: what is optimised, and with which rate.
+    """
+
+    method: Literal["pixels", "half_sets", "dgp"] = Field(
+        "pixels",
+        description="half_sets: pixels by each half of the electrons, filtered; dgp: networks that start there",
+    )
+    epochs: Count = Field(10, description="times that every pattern is seen")
+    slices: Count | None = Field(None, description="of the object, at equal thickness in all; they merge and split")
+    modes: int | None = Field(None, ge=1, le=12, description="of the probe; a later stage may have more")
+    window: int | None = Field(
+        None, ge=8, description="detector pixels along y and x: fewer coarsen the object's sampling, more refine it"
+    )
+    loss: str | None = Field(None, description="as for the run")
+    pixels: Table = Field(default_factory=dict, description="keys of [pixels]")
+    dgp: Table = Field(default_factory=dict, description="keys of [dgp]")
+    refine: Table = Field(default_factory=dict, description="keys of [refine]")
+    probe: Table = Field(default_factory=dict, description="keys of [probe]")
+    penalties: Table = Field(default_factory=dict, description="keys of [penalties]")
+    projections: Table = Field(default_factory=dict, description="keys of [projections]")
+    validation: Table = Field(default_factory=dict, description="keys of [validation]; its share is that of the run")

@@ -1,0 +1,89 @@
+"""The stages that a configuration lists itself: what contradicts what, and the settings of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from jptycho.config.run import Config
+from jptycho.config.stages import StageConfig
+from jptycho.errors import ConfigError
+from jptycho.reconstruction.auto import check_config, with_changes
+from jptycho.reconstruction.context import HALF_SETS, NETWORKS, PIXELS
+
+NAMES = {"pixels": PIXELS, "half_sets": HALF_SETS, "dgp": NETWORKS}
+TABLES = ("pixels", "dgp", "refine", "probe", "penalties", "projections", "validation")
+
+
+def listed(config: Config) -> Iterator[tuple[str, StageConfig, Config]]:
+    """The stages of a configuration with the settings of each.
+
+    Args:
+        config: of the run.
+
+    Yields:
+        name, as in the history; the entry of the list; the configuration with what the entry replaces.
+    """
+    slices, modes, before, met = config.object.slices, config.probe.modes, "", dict.fromkeys(NAMES.values(), 0)
+    thickness = (config.object.slice_thickness or 0.0) * slices
+    for entry in config.stages:
+        slices, modes = entry.slices or slices, entry.modes or modes
+        changes: dict[str, Any] = {table: getattr(entry, table) for table in TABLES}
+        changes["object"] = {"slices": slices} | ({"slice_thickness": thickness / slices} if thickness else {})
+        changes["probe"] = changes["probe"] | {"modes": modes}
+        changes["pixels"] = {"half_sets": False} | changes["pixels"]
+        changes["dgp"] = {"half_sets": before == "half_sets"} | changes["dgp"]
+        changes["method"] = "dgp" if entry.method == "dgp" else "pixels"
+        changes |= {"loss": entry.loss} if entry.loss else {}
+        name = NAMES[entry.method]
+        met[name] += 1
+        yield f"{name} {met[name]}" if met[name] > 1 else name, entry, with_changes(config, changes | {"stages": []})
+        before = entry.method
+
+
+def check_stages(config: Config) -> None:
+    """Refuse stages that contradict each other or themselves, before a file is read.
+
+    Args:
+        config: as given.
+
+    Raises:
+        ConfigError: the stage, counted from one, and what is wrong with it.
+    """
+    if not config.stages:
+        return
+    if config.method == "dgp" and all(entry.method != "dgp" for entry in config.stages):
+        raise ConfigError('method: "dgp", but no stage is. Remove it: the list of stages says what is done.')
+    slices, modes, before = config.object.slices, config.probe.modes, ""
+    for number, entry in enumerate(config.stages, 1):
+        wanted = entry.slices or slices
+        if wanted % slices and slices % wanted:
+            raise ConfigError(
+                f"stages.{number}.slices: {wanted} and the {slices} before do not divide. Use a multiple or a divisor."
+            )
+        if wanted > 1 and not (config.object.slice_thickness and config.object.slices > 1):
+            raise ConfigError(
+                f"stages.{number}.slices: {wanted} slices of an object whose thickness nothing says. "
+                "Set object.slices above one and object.slice_thickness; their product is the thickness."
+            )
+        if (entry.modes or modes) < modes:
+            raise ConfigError(
+                f"stages.{number}.modes: {entry.modes}, but there were {modes}. Modes can be added, not removed."
+            )
+        if entry.method == "dgp" and entry.dgp.get("half_sets") and before != "half_sets":
+            raise ConfigError(
+                f'stages.{number}.dgp.half_sets: the stage before gives none. Put one of method = "half_sets" there.'
+            )
+        slices, modes, before = wanted, entry.modes or modes, entry.method
+    _check_each(config)
+
+
+def _check_each(config: Config) -> None:
+    """Refuse settings of a stage that no run could have."""
+    stages = listed(config)
+    for number in range(1, len(config.stages) + 1):
+        try:
+            _, _, settings = next(stages)
+            check_config(settings)
+        except ConfigError as error:
+            raise ConfigError(f"stages.{number}: {error}") from None

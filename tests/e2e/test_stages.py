@@ -1,0 +1,96 @@
+"""Stages that a configuration lists: slices split, modes added, the window coarser; refused where they contradict."""
+
+import numpy as np
+import pytest
+
+import jptycho
+from jptycho.reconstruction.auto import with_changes
+from jptycho.reconstruction.listed import check_stages
+
+THICK = {"slices": 4, "slice_thickness": 6.0}
+LISTED = (
+    {"epochs": 2, "slices": 1, "window": 24},
+    {"epochs": 2, "slices": 2, "modes": 2, "refine": {"position_rate": 0.01}},
+    {"epochs": 2, "slices": 4, "pixels": {"preconditioner": {"gain": 0.0}}},
+)
+
+
+def test_slices_modes_and_window_grow_from_stage_to_stage(small_scan):
+    said = []
+    result = jptycho.reconstruct(small_scan, object=THICK, stages=LISTED, log=said.append)
+    assert list(result.history["stage"]) == ["pixels"] * 2 + ["pixels 2"] * 2 + ["pixels 3"] * 2
+    assert result.phase.shape[0] == 4
+    assert result.probe.shape == (2, 32, 32)
+    assert result.attributes["slice_thickness"] == pytest.approx(6.0)
+    assert "stage 2: pixels, 2 epochs, slices 2, modes 2, refine {'position_rate': 0.01}" in said[0]
+    # What one stage found, the next goes on from: it begins no worse than the one before ended.
+    loss, stage = result.history["loss"], result.history["stage"]
+    assert loss[stage == "pixels 2"][0] > 0
+    assert loss[stage == "pixels 3"][-1] < loss[stage == "pixels 2"][0]
+    nominal = jptycho.prepare(small_scan).estimate.positions * 1.0
+    assert not np.allclose(result.positions - result.positions[0], nominal - nominal[0])
+
+
+def test_the_list_of_the_default_stages_is_the_default(small_scan):
+    """Half sets, and what follows them, by name and by list."""
+    plain = jptycho.reconstruct(small_scan, pixels={"epochs": 3})
+    listed = jptycho.reconstruct(small_scan, stages=[{"method": "half_sets", "epochs": 3}])
+    np.testing.assert_array_equal(listed.phase, plain.phase)
+    np.testing.assert_array_equal(listed.probe, plain.probe)
+
+
+def test_networks_start_from_half_sets_of_other_slices(small_scan):
+    nets = {"base_channels": 4, "levels": 1, "pretrain_steps": 3, "steps": 2, "probe": "pixels"}
+    stages = [
+        {"method": "half_sets", "epochs": 2, "slices": 1},
+        {"method": "dgp", "epochs": 2, "slices": 2, "dgp": nets},
+    ]
+    result = jptycho.reconstruct(small_scan, object={"slices": 2, "slice_thickness": 12.0}, stages=stages)
+    assert list(result.history["stage"]) == ["half sets"] * 2 + ["dgp"] * 2
+    assert result.attributes["method"] == "dgp"
+    assert result.phase.shape[0] == 2
+    assert np.isfinite(result.phase).all()
+
+
+@pytest.mark.parametrize("until", [1, 3, 6])
+def test_a_run_goes_on_in_any_stage_of_a_list(small_scan, tmp_path, monkeypatch, until):
+    settings = {"object": THICK, "stages": LISTED, "output": {"checkpoint_minutes": 0}}
+    whole = jptycho.reconstruct(small_scan, **settings)
+    seen = []
+
+    def callback(record, channels):
+        seen.append(record)
+        if len(seen) == until:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jptycho.reconstruct(small_scan, checkpoint=tmp_path / "c", callback=callback, **settings)
+    resumed = jptycho.reconstruct(small_scan, checkpoint=tmp_path / "c", **settings)
+    np.testing.assert_array_equal(resumed.phase, whole.phase)
+    np.testing.assert_array_equal(resumed.history["loss"], whole.history["loss"])
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"stages": [{"slices": 3}, {"slices": 2}], "object": {"slices": 3, "slice_thickness": 5.0}},
+     r"stages\.2\.slices: 2 and the 3 before do not divide"),
+    ({"stages": [{"slices": 2}]}, r"stages\.1\.slices: 2 slices of an object whose thickness"),
+    ({"stages": [{"modes": 3}, {"modes": 1}]}, r"stages\.2\.modes: 1, but there were 3"),
+    ({"stages": [{}], "method": "dgp"}, r'method: "dgp", but no stage is'),
+    ({"stages": [{"method": "dgp", "dgp": {"half_sets": True}}]}, r"stages\.1\.dgp\.half_sets: the stage before"),
+    ({"stages": [{}, {"pixels": {"object_rte": 1}}]}, r"stages\.2: pixels\.object_rte: unknown key"),
+    ({"stages": [{"pixels": {"even": False}}]}, r"stages\.1: pixels\.even: renamed to pixels\.coverage_weighting"),
+    ({"stages": [{"pixels": {"solver": "epie"}, "refine": {"position_rate": 0.1}}]},
+     r"stages\.1: refine\.position_rate: solver \"epie\" optimises object and probe only"),
+    ({"stages": [{"epochs": 0}]}, r"stages\.1\.epochs: expected greater than or equal to 1"),
+])  # fmt: skip
+def test_contradictory_stages_are_refused_before_a_file_is_read(changes, words):
+    with pytest.raises(jptycho.ConfigError, match=words):
+        check_stages(with_changes(None, changes))
+    with pytest.raises(jptycho.ConfigError, match=words):
+        jptycho.reconstruct(config=None, **changes)
+
+
+def test_half_sets_of_what_cannot_be_divided_are_refused(small_scan):
+    scan = jptycho.from_arrays(small_scan.read() * 1.37 + 0.2, small_scan.calibration, small_scan.positions)
+    with pytest.raises(jptycho.ConfigError, match=r"stages\.2\.method: \"half_sets\", but electrons cannot be divided"):
+        jptycho.reconstruct(scan, stages=[{}, {"method": "half_sets"}])
