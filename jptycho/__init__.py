@@ -19,6 +19,14 @@ from jptycho.forward.detector import detect
 from jptycho.forward.exit_waves import exit_waves
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.model import predict, predict_batch
+from jptycho.objective.losses import (
+    Loss,
+    amplitude_loss,
+    anscombe_loss,
+    intensity_loss,
+    mixed_loss,
+    poisson_loss,
+)
 from jptycho.objective.penalties import Penalty
 from jptycho.objective.projections import Projection
 from jptycho.parallel import make_mesh, replicate, use_cpu_cores
@@ -63,6 +71,7 @@ __all__ = [
     "GradientSolver",
     "HalfSets",
     "LSQMLSolver",
+    "Loss",
     "ModelSpec",
     "ObjectSpec",
     "Optimiser",
@@ -81,6 +90,8 @@ __all__ = [
     "State",
     "UNetSpec",
     "Unknown",
+    "amplitude_loss",
+    "anscombe_loss",
     "choose_cpu_devices",
     "choose_preconditioner",
     "compare_with_truth",
@@ -95,11 +106,14 @@ __all__ = [
     "information_limit",
     "init_state",
     "initialise",
+    "intensity_loss",
     "load_config",
     "make_half_sets",
     "make_mesh",
     "make_reference",
+    "mixed_loss",
     "open_dataset",
+    "poisson_loss",
     "predict",
     "predict_batch",
     "prepare",

@@ -8,12 +8,15 @@ import jax
 from jax.sharding import Mesh
 
 from jptycho.config.constraints import penalties_of, projections_of
+from jptycho.config.objective import LOSSES
 from jptycho.config.pixels import AUTO, GRADIENT
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
+from jptycho.objective.losses import Loss
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.automatic import choose_micro_batches
 from jptycho.preprocess.prepare import Problem
+from jptycho.reconstruction.extension import PLAIN, Extension
 from jptycho.representations.base import ModelSpec
 from jptycho.representations.per_position import FreePositions, FreeTilt
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
@@ -166,7 +169,25 @@ def pixel_mesh(config: Config) -> Mesh:
     return make_mesh(jax.devices()[:shared])
 
 
-def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int) -> Solver:
+def loss_of(config: Config, extension: Extension = PLAIN) -> Loss:
+    """The loss of a run: the user's, or the one that the configuration names.
+
+    Args:
+        config: without ``auto``.
+        extension: what the user brought.
+
+    Returns:
+        the function.
+
+    Example:
+        >>> from jptycho.config.run import parse_config
+        >>> loss_of(parse_config({"data": {"file": ""}, "loss": "poisson"})).__name__
+        'poisson_loss'
+    """
+    return LOSSES[config.loss] if extension.loss is None else extension.loss
+
+
+def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int, extension: Extension = PLAIN) -> Solver:
     """The solver that a configuration asks for.
 
     Args:
@@ -174,6 +195,7 @@ def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int) -> S
         problem: the scan made ready.
         mesh: devices.
         epochs: that will be run, for the schedule.
+        extension: what the user brought.
 
     Returns:
         the solver.
@@ -195,7 +217,7 @@ def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int) -> S
         "projections": projections_of(config.projections),
     }
     if pixels.solver == GRADIENT:
-        return _gradient(config, problem, epochs, shared)
+        return _gradient(config, problem, epochs, shared | {"loss": loss_of(config, extension)})
     model = ModelSpec(ChannelObject(config.object.kind), PixelProbe())
     if pixels.solver == "lsqml":
         settings = config.lsqml
@@ -254,7 +276,6 @@ def _gradient(config: Config, problem: Problem, epochs: int, shared: dict[str, A
     )
     return GradientSolver(
         model,
-        config.loss,
         object_rate=float(pixels.object_rate),
         probe_rate=0.0 if config.probe.fixed else float(pixels.probe_rate),
         optimiser=optimiser,

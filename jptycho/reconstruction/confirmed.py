@@ -7,8 +7,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from jptycho.objective.losses import Loss
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import Problem
+from jptycho.reconstruction.build import loss_of
 from jptycho.reconstruction.run import Run
 from jptycho.reconstruction.stages import judged
 from jptycho.representations.base import POTENTIAL, Estimate, fields_of
@@ -35,7 +37,7 @@ def keep_confirmed(run: Run, candidates: dict[str, Estimate]) -> Estimate:
     mesh, found = make_mesh(), {}
     for name, estimate in candidates.items():
         confirmed, gains = confirm_bands(run, estimate, run.held)
-        found[name] = (judged(run.held, run.config.loss, mesh, confirmed), confirmed, gains)
+        found[name] = (judged(run.held, loss_of(run.config, run.extension), mesh, confirmed), confirmed, gains)
     kept = min(found, key=lambda name: found[name][0])
     losses = ", ".join(f"{loss:.6g} by {name}" for name, (loss, _, _) in found.items())
     _, estimate, gains = found[kept]
@@ -60,7 +62,7 @@ def confirm_bands(run: Run, estimate: Estimate, validate: Problem) -> tuple[Esti
     estimate = jax.device_put(estimate, jax.devices()[0])
     (rows, columns), sampling = estimate.coverage.shape, run.problem.setup.grid.sampling
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), estimate.object.dtype)
-    gains = best_gains(band_losses(run.config.loss, estimate, bands, validate), largest_slow=1.0)
+    gains = best_gains(band_losses(loss_of(run.config, run.extension), estimate, bands, validate), largest_slow=1.0)
 
     def strengthen(channels: Array) -> Array:
         return admit(run.config.object.kind, with_gains(channels, bands, gains))
@@ -69,11 +71,11 @@ def confirm_bands(run: Run, estimate: Estimate, validate: Problem) -> tuple[Esti
     return dataclasses.replace(estimate, object=strengthen(estimate.object), members=members), gains
 
 
-def band_losses(loss: str, estimate: Estimate, bands: Array, validate: Problem) -> Quadratic:
+def band_losses(loss: Loss, estimate: Estimate, bands: Array, validate: Problem) -> Quadratic:
     """How electrons that an estimate has not seen judge each band of it.
 
     Args:
-        loss: one of ``LOSSES``.
+        loss: of one pattern.
         estimate: the estimate.
         bands: of :func:`jptycho.solvers.band_gains.frequency_bands`.
         validate: the scan by those electrons.

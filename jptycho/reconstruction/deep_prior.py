@@ -16,8 +16,9 @@ from jptycho.errors import DivergenceError
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.build import preconditioner_of, refined, refined_rates
+from jptycho.reconstruction.build import loss_of, preconditioner_of, refined, refined_rates
 from jptycho.reconstruction.ensembles import members_together, stack
+from jptycho.reconstruction.extension import PLAIN, Extension
 from jptycho.reconstruction.pixel_stages import estimate_by_pixels
 from jptycho.reconstruction.run import DGP, Reached, Run, has_checkpoint, stream
 from jptycho.reconstruction.stages import judged, optimise
@@ -65,7 +66,7 @@ def run_generators(
     # One device: convolutions use all cores of a CPU by themselves, and shards would each evaluate the whole network.
     mesh = make_mesh(jax.devices()[:1]) if jax.default_backend() == "cpu" else make_mesh()
     model = prior_model(run.config, run.problem)
-    member = prior_solver(run.config, model, run.problem)
+    member = prior_solver(run.config, model, run.problem, run.extension)
     check_projections(model, member.projections)
     solver: Solver = member
     estimate = jax.device_put(estimate, mesh.devices[0])
@@ -92,7 +93,7 @@ def _candidates(run: Run, mesh: Mesh, reached: Reached) -> dict[str, Estimate]:
     better. A network reproduces no probe exactly, so its objects get the probe of the start where that predicts more.
     An earlier result may have seen the electrons that are held out now: it is no candidate.
     """
-    dgp, held, loss = run.config.dgp, run.held, run.config.loss
+    dgp, held, loss = run.config.dgp, run.held, loss_of(run.config, run.extension)
     candidates = {NETWORKS: reached.estimate} | ({} if reached.last is reached.estimate else {LAST: reached.last})
     if held is None or dgp.start_file is not None:
         return candidates
@@ -120,7 +121,9 @@ def _compare_with_pixels(run: Run, mesh: Mesh, estimate: Estimate, found: Estima
         return
     if status == INTERRUPTED:
         return
-    by_pixels, by_networks = (judged(run.held, run.config.loss, mesh, estimate) for estimate in (quick, found))
+    by_pixels, by_networks = (
+        judged(run.held, loss_of(run.config, run.extension), mesh, estimate) for estimate in (quick, found)
+    )
     compared = f"{by_networks:.6g} with the networks, {by_pixels:.6g} after {epochs} epochs of pixels"
     if by_networks > by_pixels:
         compared += '. The random start has not found the object: use dgp.start = "pixels"'
@@ -261,13 +264,14 @@ def generators_of(model: ModelSpec) -> dict[str, Generator]:
     return {name: r for name, r in both.items() if isinstance(r, Generator)}
 
 
-def prior_solver(config: Config, model: ModelSpec, problem: Problem) -> GradientSolver:
+def prior_solver(config: Config, model: ModelSpec, problem: Problem, extension: Extension = PLAIN) -> GradientSolver:
     """Adam on the weights, the networks evaluated once a step.
 
     Args:
         config: without ``auto``.
         model: representations.
         problem: the scan made ready.
+        extension: what the user brought.
 
     Returns:
         the solver.
@@ -281,7 +285,7 @@ def prior_solver(config: Config, model: ModelSpec, problem: Problem) -> Gradient
     }
     return GradientSolver(
         model,
-        config.loss,
+        loss_of(config, extension),
         object_rate=rates["object"],
         probe_rate=0.0 if config.probe.fixed else rates["probe"],
         steps=steps,

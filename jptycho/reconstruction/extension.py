@@ -11,6 +11,7 @@ from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import DetectorEffect
+from jptycho.objective.losses import Loss
 from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_key
 from jptycho.representations.base import Representation, Unknown
@@ -22,7 +23,7 @@ TAKEN = ("object", "probe", "positions", "tilt", "thickness", "fixed")
 
 @dataclasses.dataclass(frozen=True)
 class Extension:
-    """Unknowns and effects of the detector beyond those of every run.
+    """What a user brings to a run beyond what its configuration names.
 
     Attributes:
         unknowns: by name, in addition to object, probe and what ``config.refine`` asks for. Each gives a row for every
@@ -30,10 +31,16 @@ class Extension:
         effects: of the detector on the intensity, in their order: functions of intensity and row, whose position is in
             pixels of the canvas. A checkpoint knows them by their ``repr``, so a frozen dataclass serves best. The
             classical solvers want them local, as :func:`jptycho.forward.detector.modulus_constraint` says.
+        loss: of each pattern, in place of the one that ``config.loss`` names; None for that.
     """
 
     unknowns: Mapping[str, Unknown | Representation] = dataclasses.field(default_factory=dict)
     effects: tuple[DetectorEffect, ...] = ()
+    loss: Loss | None = None
+
+
+PLAIN = Extension()
+"""The run as its configuration says."""
 
 
 def extended(problem: Problem, extension: Extension) -> Problem:

@@ -12,7 +12,7 @@ from jptycho.config.pixels import GRADIENT
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, resolution_at
 from jptycho.objective.projections import touched_by
-from jptycho.reconstruction.build import build_solver, pixel_mesh
+from jptycho.reconstruction.build import build_solver, loss_of, pixel_mesh
 from jptycho.reconstruction.confirmed import admit, band_losses, summarise_gains
 from jptycho.reconstruction.ensembles import stack
 from jptycho.reconstruction.run import HALVES, Reached, Run, stream
@@ -64,7 +64,7 @@ def estimate_halves(run: Run, estimate: Estimate, epochs: int) -> tuple[Estimate
     assert run.half_sets is not None
     config, mesh = run.config, pixel_mesh(run.config)
     members = 2 * len(run.half_sets)
-    member = build_solver(config, run.half_sets[0][0], mesh, epochs)
+    member = build_solver(config, run.half_sets[0][0], mesh, epochs, run.extension)
     solver = _solver(run, member, members, epochs)
     started = [initialise(member.model, stream(run, HALVES, "weights", n), estimate) for n in range(members)]
     start = (stack([params for params, _ in started]), stack([constants for _, constants in started]))
@@ -128,7 +128,9 @@ def combine_halves(run: Run, found: Estimate, number: int) -> Estimate:
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), found.object.dtype)
     has_validation = zip(filtered.half_sets, probes[first : second + 1], reversed(run.half_sets[number]), strict=True)
     losses = [
-        band_losses(run.config.loss, dataclasses.replace(found, object=half, probe=probe), bands, validate)
+        band_losses(
+            loss_of(run.config, run.extension), dataclasses.replace(found, object=half, probe=probe), bands, validate
+        )
         for half, probe, validate in has_validation
     ]
     gains = best_gains(jax.tree.map(jnp.add, *losses))

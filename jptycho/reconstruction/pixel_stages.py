@@ -35,7 +35,7 @@ def run_pixels(
         the estimate that is kept.
     """
     mesh = pixel_mesh(config)
-    solver = build_solver(config, run.problem, mesh, scheduled or epochs)
+    solver = build_solver(config, run.problem, mesh, scheduled or epochs, run.extension)
     start = initialise(solver.model, stream(run, name, "weights"), estimate)
     return optimise(run, name, solver, mesh, estimate, start, epochs)
 
@@ -82,7 +82,7 @@ def estimate_by_pixels(run: Run, estimate: Estimate, epochs: int, name: str) -> 
         the estimate reached, and the status.
     """
     config, mesh = run.config, pixel_mesh(run.config)
-    solver = build_solver(config, run.problem, mesh, epochs)
+    solver = build_solver(config, run.problem, mesh, epochs, run.extension)
     params, constants = initialise(solver.model, stream(run, name, "weights"), estimate)
     constants = replicate(mesh, constants)
     data = distribute(run.problem.counts, run.problem.setup, mesh, reference_of(run, run.problem))

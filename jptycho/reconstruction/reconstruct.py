@@ -22,7 +22,7 @@ from jptycho.reconstruction.auto import check_config, prepare_from_config, resol
 from jptycho.reconstruction.build import pixel_mesh
 from jptycho.reconstruction.confirmed import keep_confirmed
 from jptycho.reconstruction.deep_prior import members_at_once, run_generators
-from jptycho.reconstruction.extension import Extension, check_unknowns, extended
+from jptycho.reconstruction.extension import PLAIN, Extension, check_unknowns, extended
 from jptycho.reconstruction.half_sets import run_half_sets
 from jptycho.reconstruction.outcome import estimate_from_result, held_out_alike, make_result
 from jptycho.reconstruction.pixel_stages import run_last_pixels, run_pixels
@@ -32,9 +32,6 @@ from jptycho.reconstruction.summary import summarise_counts, summarise_objective
 from jptycho.representations.base import POTENTIAL, Estimate
 from jptycho.solvers.epochs import DONE, Announce, Record, interruptible
 from jptycho.types import Array
-
-PLAIN = Extension()
-"""The model as it is."""
 
 
 def reconstruct(
@@ -84,7 +81,18 @@ def reconstruct(
     problem, held, half_sets, judged = _divided(config, whole)
     with interruptible() as stop:
         run = Run(
-            config, problem, whole, log, callback or _unobserved, announce, stop, checkpoint, started, held, half_sets
+            config,
+            problem,
+            whole,
+            log,
+            callback or _unobserved,
+            announce,
+            stop,
+            checkpoint,
+            started,
+            held,
+            half_sets,
+            extension=extension,
         )
         run.log(_summary(run, judged))
         estimate, status = problem.estimate, DONE

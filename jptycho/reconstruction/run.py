@@ -18,6 +18,7 @@ from jptycho.data.checkpoints import load_facts, save_checkpoint
 from jptycho.errors import CheckpointError, ConfigError
 from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_key
+from jptycho.reconstruction.extension import PLAIN, Extension
 from jptycho.representations.base import Estimate
 from jptycho.solvers.base import State
 from jptycho.solvers.epochs import Announce, Record
@@ -49,6 +50,7 @@ class Run:
         history: of every epoch so far.
         fallback: estimate that is better than a stage interrupted in the middle; None where there is none.
         show: the object of a state as observers see it; None for that of the solver.
+        extension: what the user brought.
     """
 
     config: Config
@@ -65,6 +67,7 @@ class Run:
     history: list[Record] = dataclasses.field(default_factory=list)
     fallback: Estimate | None = None
     show: Callable[[State], Array] | None = None
+    extension: Extension = PLAIN
 
 
 def stream(run: Run, *names: str | int) -> Array:

@@ -17,10 +17,12 @@ from jptycho.config.constraints import penalties_of
 from jptycho.config.pixels import AUTO
 from jptycho.data.checkpoints import load_checkpoint, load_facts
 from jptycho.forward.fields import Fields, Setup
+from jptycho.objective.losses import Loss
 from jptycho.objective.reference import Reference
 from jptycho.parallel import replicate
 from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.reference import check_reference, make_reference
+from jptycho.reconstruction.build import loss_of
 from jptycho.reconstruction.run import DGP, HALVES, POLISH, Reached, Run, folder_of, has_checkpoint, save, stream
 from jptycho.reconstruction.summary import advice
 from jptycho.representations.base import Estimate, Representation, fields_of
@@ -114,7 +116,11 @@ def _unknowns(estimate: Estimate | None) -> dict[str, Array]:
 
 def choose_estimate(run: Run, name: str, mesh: Mesh, best: BestEpoch, start: Estimate, found: Estimate) -> Estimate:
     """The best epoch, or after a finish its start where that predicts better what is held out; said in words."""
-    value = judged(run.held, run.config.loss, mesh, start) if run.held is not None and name == POLISH else math.inf
+    value = (
+        judged(run.held, loss_of(run.config, run.extension), mesh, start)
+        if run.held is not None and name == POLISH
+        else math.inf
+    )
     if value < best.value:
         run.log(f"{name}: no epoch predicts what is held out better than the start, {value:.6g}, which is kept")
         return start
@@ -158,12 +164,12 @@ def reference_of(run: Run, problem: Problem) -> Reference:
     return reference
 
 
-def judged(problem: Problem, loss: str, mesh: Mesh, estimate: Estimate) -> float:
+def judged(problem: Problem, loss: Loss, mesh: Mesh, estimate: Estimate) -> float:
     """How well an estimate predicts electrons that are held out.
 
     Args:
         problem: their scan.
-        loss: one of ``LOSSES``.
+        loss: of one pattern.
         mesh: devices.
         estimate: the estimate.
 
@@ -220,7 +226,7 @@ class BestEpoch:
 def _judge(run: Run, solver: Solver, mesh: Mesh, constants: Any, setup: Setup) -> Validate:
     """The held-out loss of a state, where electrons are held out, and what noise alone gives."""
     held = None if run.held is None else distribute(run.held.counts, run.held.setup, mesh)
-    return lambda state: validate_state(solver, mesh, run.config.loss, state, constants, setup, held)
+    return lambda state: validate_state(solver, mesh, loss_of(run.config, run.extension), state, constants, setup, held)
 
 
 def object_channels(solver: Solver, state: State, constants: Any) -> Array:

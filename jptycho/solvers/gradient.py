@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from jptycho.forward.fields import Fields, ScanFields
 from jptycho.objective.data_term import batch_loss
-from jptycho.objective.losses import LOSSES
+from jptycho.objective.losses import Loss
 from jptycho.objective.penalties import Penalty, total_penalty
 from jptycho.objective.projections import Projection
 from jptycho.parallel import sum_over_shards
@@ -43,7 +43,7 @@ class GradientSolver:
 
     Attributes:
         model: representations of the unknowns.
-        loss: one of ``LOSSES``.
+        loss: one of :mod:`jptycho.objective.losses`, or your own.
         object_rate: learning rate of the object's parameters.
         probe_rate: learning rate of the probe's parameters; 0 holds the probe.
         steps: optimiser steps an epoch.
@@ -58,7 +58,7 @@ class GradientSolver:
     """
 
     model: ModelSpec
-    loss: str
+    loss: Loss
     object_rate: float
     probe_rate: float
     steps: int
@@ -187,14 +187,13 @@ def _objective(solver: GradientSolver, mesh: Mesh, constants: Any, data: ScanDat
 
 def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Any:
     """A function (fields, index, weight, half) -> ((Σ loss, Σ residual), gradient of the mean loss)."""
-    loss = LOSSES[solver.loss]
     shards, local = data.weight.shape
     halved = in_halves(data)
 
     def local_sums(shared: Any, rows: ScanFields, counts: Array, index: Array, weight: Array) -> Any:
         fields, setup, half = shared
         seen = counts[index, half] if halved else counts[index]
-        return batch_loss(loss, fields, setup, seen, rows[index], weight)
+        return batch_loss(solver.loss, fields, setup, seen, rows[index], weight)
 
     sums = sum_over_shards(mesh, local_sums)
 

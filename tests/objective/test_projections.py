@@ -11,6 +11,7 @@ from jptycho.errors import ConfigError
 from jptycho.forward.fields import ScanFields
 from jptycho.forward.model import predict
 from jptycho.objective.depth import wedge_weight
+from jptycho.objective.losses import poisson_loss
 from jptycho.objective.projections import PROJECTIONS, SOFT_EQUIVALENT, Projection, project
 from jptycho.objective.reference import Reference
 from jptycho.representations.base import Estimate, ModelSpec, initialise, render_channels, transmission
@@ -170,7 +171,7 @@ def test_pixels_take_the_projected_value(representation):
     params = jax.tree.map(lambda x: x + 0.05 * jax.random.normal(jax.random.key(1), x.shape), params)
     names = ("low_pass", "identical_slices", "probe_power")
     projections = tuple(Projection(n, VALUES.get(n, ())) for n in names)
-    solver = GradientSolver(model, "poisson", 1e-2, 1e-2, 1, projections=projections)
+    solver = GradientSolver(model, poisson_loss, 1e-2, 1e-2, 1, projections=projections)
     before = render_channels(model, params, constants)[1]
     fields, channels = render_channels(model, project_params(solver, params, constants, reference()), constants)
     wanted, _ = project(projections, before, fields.probe, reference())
