@@ -9,14 +9,22 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jptycho.config.constraints import penalties_of, projections_of
 from jptycho.config.pixels import AUTO
 from jptycho.config.run import Config
 from jptycho.errors import DivergenceError
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.build import loss_of, preconditioner_of, refined, refined_rates
+from jptycho.reconstruction.build import (
+    loss_of,
+    network_of,
+    penalties_of,
+    preconditioner_of,
+    probe_network_of,
+    projections_of,
+    refined,
+    refined_rates,
+)
 from jptycho.reconstruction.ensembles import members_together, stack
 from jptycho.reconstruction.extension import PLAIN, Extension
 from jptycho.reconstruction.pixel_stages import estimate_by_pixels
@@ -32,7 +40,7 @@ from jptycho.representations.networks.pretraining import (
     better_added,
     continue_pretraining,
 )
-from jptycho.representations.networks.unet import UNetSpec, parameter_count
+from jptycho.representations.networks.unet import parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe
 from jptycho.solvers.base import Solver, check_projections
 from jptycho.solvers.ensemble import EnsembleSolver
@@ -65,7 +73,7 @@ def run_generators(
     settings = run.config.dgp
     # One device: convolutions use all cores of a CPU by themselves, and shards would each evaluate the whole network.
     mesh = make_mesh(jax.devices()[:1]) if jax.default_backend() == "cpu" else make_mesh()
-    model = prior_model(run.config, run.problem)
+    model = prior_model(run.config, run.problem, run.extension)
     member = prior_solver(run.config, model, run.problem, run.extension)
     check_projections(model, member.projections)
     solver: Solver = member
@@ -78,7 +86,7 @@ def run_generators(
             return {}, INTERRUPTED
         starts.append(start)
     if settings.ensemble_size > 1:
-        solver = EnsembleSolver(member, settings.ensemble_size, members_at_once(run.config, run.problem))
+        solver = EnsembleSolver(member, settings.ensemble_size, members_at_once(run.config, run.problem, run.extension))
     start = starts[0] if settings.ensemble_size == 1 else (stack([p for p, _ in starts]), stack([c for _, c in starts]))
     reached = optimise(run, DGP, solver, mesh, estimate, start, settings.epochs)
     if settings.start == "random" and reached.status == DONE:
@@ -130,12 +138,13 @@ def _compare_with_pixels(run: Run, mesh: Mesh, estimate: Estimate, found: Estima
     run.log(f"random start, what is held out: {compared}")
 
 
-def members_at_once(config: Config, problem: Problem) -> int:
+def members_at_once(config: Config, problem: Problem, extension: Extension = PLAIN) -> int:
     """How many members of an ensemble are evaluated together.
 
     Args:
         config: without ``auto``.
         problem: the scan made ready.
+        extension: what the user brought.
 
     Returns:
         at least one.
@@ -143,7 +152,7 @@ def members_at_once(config: Config, problem: Problem) -> int:
     Raises:
         ConfigError: memory does not hold the members.
     """
-    model = prior_model(config, problem)
+    model = prior_model(config, problem, extension)
     shapes = jax.eval_shape(lambda estimate: initialise(model, jax.random.key(0), estimate)[0], problem.estimate)
     return members_together(config, problem, parameter_count(shapes))
 
@@ -176,11 +185,12 @@ def _start(run: Run, model: ModelSpec, estimate: Estimate, member: int) -> tuple
             return None
         params[name], error = state.params, state.error
         run.log(f"pre-trained the {name}'s network: {int(state.step)} steps, relative error {float(error):.3f}")
-        if name == "object" and settings.residual == AUTO and better_added(error, constants[name]):
+        adds = settings.residual == AUTO and better_added(error, constants[name])
+        if adds and isinstance(generator, GeneratedObject):
             run.log(
                 "that is more than the noise of the estimate: the network adds to the estimate and does not replace it"
             )
-            params[name], constants[name] = added_to_estimate(params[name], constants[name])
+            params[name], constants[name] = added_to_estimate(generator.network, params[name], constants[name])
     return params, constants
 
 
@@ -202,34 +212,20 @@ PART = 10
 """Steps of pre-training between two looks at it."""
 
 
-def prior_model(config: Config, problem: Problem) -> ModelSpec:
+def prior_model(config: Config, problem: Problem, extension: Extension = PLAIN) -> ModelSpec:
     """Representations of the unknowns: networks or pixels.
 
     Args:
         config: without ``auto``.
         problem: the scan made ready.
+        extension: what the user brought.
 
     Returns:
         the model.
     """
     settings, kind = config.dgp, config.object.kind
     filtered = preconditioner_of(config, problem)
-    network = UNetSpec(
-        settings.levels,
-        settings.base_channels,
-        settings.upsampling,
-        architecture=settings.architecture,
-        skips=settings.skips,
-        norm=settings.norm,
-        precision=settings.precision,
-    )
-    probe_network = UNetSpec(
-        settings.probe_levels,
-        settings.base_channels,
-        settings.upsampling,
-        settings.probe_complex,
-        precision=settings.precision,
-    )
+    network = network_of(config, extension)
     whole: Representation = PixelObject(kind, filtered, config.pixels.coverage_weighting, not config.probe.fixed)
     if settings.object == "network":
         through = filtered if settings.preconditioned else None
@@ -247,7 +243,7 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
         )
     probe: Representation = PixelProbe()
     if settings.probe == "network" and not config.probe.fixed:
-        probe = GeneratedProbe(probe_network, settings.probe_input_noise)
+        probe = GeneratedProbe(probe_network_of(config), settings.probe_input_noise)
     return ModelSpec(whole, probe, **refined(config, problem))
 
 
@@ -293,6 +289,6 @@ def prior_solver(config: Config, model: ModelSpec, problem: Problem, extension: 
         optimiser=Optimiser(warm_up=settings.warm_up),
         ema_decay=settings.ema_decay,
         **refined_rates(config, problem),
-        penalties=penalties_of(config.penalties),
-        projections=projections_of(config.projections),
+        penalties=penalties_of(config, extension),
+        projections=projections_of(config, extension),
     )

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from jptycho.config.pixels import GRADIENT
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, resolution_at
-from jptycho.objective.projections import touched_by
 from jptycho.reconstruction.build import build_solver, loss_of, pixel_mesh
 from jptycho.reconstruction.confirmed import admit, band_losses, summarise_gains
 from jptycho.reconstruction.ensembles import stack
@@ -94,7 +93,7 @@ def _solver(run: Run, member: Solver, members: int, epochs: int) -> EnsembleSolv
     """Of all halves: with a probe that they share, where it moves freely by steps that may be changed afterwards."""
     config, together = run.config, 1 if jax.default_backend() == "cpu" else 2
     by_steps = config.pixels.solver == GRADIENT and config.pixels.optimiser not in LINE_SEARCH
-    bound = any("probe" in touched_by(projection.name) for projection in member.projections)
+    bound = any("probe" in projection.touches for projection in member.projections)
     if config.probe.fixed or bound or not by_steps:
         return EnsembleSolver(member, members, together)
     assert isinstance(member, GradientSolver)

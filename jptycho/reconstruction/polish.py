@@ -15,9 +15,9 @@ from jptycho.config.pixels import PixelsConfig
 from jptycho.config.run import Config
 from jptycho.data.checkpoints import load_facts
 from jptycho.preprocess.automatic import choose_batch
-from jptycho.reconstruction.build import takes_whole_scan
 from jptycho.reconstruction.pixel_stages import run_last_pixels
 from jptycho.reconstruction.run import ALL, POLISH, Run, folder_of, has_checkpoint
+from jptycho.reconstruction.solver_checks import takes_whole_scan
 from jptycho.representations.base import Estimate
 
 

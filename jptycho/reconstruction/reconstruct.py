@@ -22,7 +22,7 @@ from jptycho.reconstruction.auto import check_config, prepare_from_config, resol
 from jptycho.reconstruction.build import pixel_mesh
 from jptycho.reconstruction.confirmed import keep_confirmed
 from jptycho.reconstruction.deep_prior import members_at_once, run_generators
-from jptycho.reconstruction.extension import PLAIN, Extension, check_unknowns, extended
+from jptycho.reconstruction.extension import PLAIN, Extension, check_extension, extended
 from jptycho.reconstruction.half_sets import run_half_sets
 from jptycho.reconstruction.outcome import estimate_from_result, held_out_alike, make_result
 from jptycho.reconstruction.pixel_stages import run_last_pixels, run_pixels
@@ -55,7 +55,7 @@ def reconstruct(
         announce: told what is done while no epoch is reported, how much of it is done and of how much (0: unknown).
         checkpoint: folder for checkpoints; where it holds one of equal settings and data, the run goes on from there.
             It stays: remove it once the result is safe.
-        extension: of the model by unknowns and by effects of the detector of your own.
+        extension: what you bring: unknowns, effects of the detector, loss, penalties, projections, denoisers, network.
         **changes: settings that replace the configuration's, tables as dictionaries, such as ``method="dgp"`` or
             ``object={"slices": 2, "slice_thickness": 26.0}``.
 
@@ -72,13 +72,13 @@ def reconstruct(
         raise ConfigError("data: has no effect on a scan that is given. Give the options to open_dataset.")
     config = with_changes(config, changes)
     check_config(config)
-    check_unknowns(config, extension.unknowns)
+    check_extension(config, extension)
     log, announce = log or _silent, announce or _unannounced
     announce("reading the scan", 0, 0)
     whole = extended(prepare_from_config(config, dataset), extension)
     config = resolve_auto(config, whole)
     announce("dividing the electrons", 0, 0)
-    problem, held, half_sets, judged = _divided(config, whole)
+    problem, held, half_sets, judged = _divided(config, whole, extension)
     with interruptible() as stop:
         run = Run(
             config,
@@ -158,7 +158,7 @@ SEEN_BEFORE = (
 
 
 def _divided(
-    config: Config, problem: Problem
+    config: Config, problem: Problem, extension: Extension
 ) -> tuple[Problem, Problem | None, list[tuple[Problem, Problem]] | None, str]:
     """What is reconstructed, what judges it, the halves for each network, and in words what judges."""
     held, judged, half_sets = None, "", None
@@ -166,7 +166,7 @@ def _divided(
         problem, held, judged = hold_out(problem, float(config.validation.fraction), config.seed)
     if config.method == DGP:
         if config.dgp.ensemble_size > 1:
-            members_at_once(config, problem)  # refused before anything large is made
+            members_at_once(config, problem, extension)  # refused before anything large is made
         if config.dgp.half_sets:
             half_sets = [make_half_sets(problem, config.seed, member) for member in range(config.dgp.ensemble_size)]
     elif config.pixels.half_sets:
@@ -185,7 +185,7 @@ def _summary(run: Run, judged: str) -> str:
             f"object {config.object.kind}, {slices} slice{'s' if slices > 1 else ''} of {rows} x {columns} pixels of "
             f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}",
             *summarise_counts(problem),
-            *summarise_objective(config),
+            *summarise_objective(config, run.extension),
             *([f"each epoch is judged by {judged}"] if judged else []),
             f"batch {config.pixels.batch}; pixels on {pixel_mesh(config).size} of {jax.device_count()} devices "
             f"({jax.devices()[0].device_kind})",

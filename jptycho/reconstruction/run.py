@@ -150,9 +150,10 @@ def _facts(run: Run) -> dict[str, Any]:
         () if problem.setup.centre is None else problem.setup.centre,
     ):
         digest.update(np.ascontiguousarray(array).tobytes())
-    if problem.unknowns or problem.setup.effects:
+    brought = run.extension.functions
+    if problem.unknowns or problem.setup.effects or brought:
         with np.printoptions(threshold=sys.maxsize):
-            more = repr((sorted(problem.unknowns.items()), problem.setup.effects))
+            more = repr((sorted(problem.unknowns.items()), problem.setup.effects, *brought))
         digest.update(re.sub(r" at 0x[0-9a-f]+", "", more).encode())  # another process has other addresses
     settings = run.config.model_dump(exclude={"output": True, "data": {"file"}, "dgp": {"start_file"}}, mode="json")
     return {"configuration": settings, "data": digest.hexdigest()}

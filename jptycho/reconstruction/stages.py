@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jptycho.config.constraints import penalties_of
 from jptycho.config.pixels import AUTO
 from jptycho.data.checkpoints import load_checkpoint, load_facts
 from jptycho.forward.fields import Fields, Setup
@@ -22,7 +21,7 @@ from jptycho.objective.reference import Reference
 from jptycho.parallel import replicate
 from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.reference import check_reference, make_reference
-from jptycho.reconstruction.build import loss_of
+from jptycho.reconstruction.build import loss_of, penalties_of
 from jptycho.reconstruction.run import DGP, HALVES, POLISH, Reached, Run, folder_of, has_checkpoint, save, stream
 from jptycho.reconstruction.summary import advice
 from jptycho.representations.base import Estimate, Representation, fields_of
@@ -159,8 +158,8 @@ def reference_of(run: Run, problem: Problem) -> Reference:
     """
     penalties = run.config.penalties
     radius = None if penalties.support_radius == AUTO else float(penalties.support_radius)
-    reference = make_reference(problem, radius, penalties.amorphous_corner)
-    check_reference(reference, penalties_of(penalties))
+    reference = make_reference(problem, radius)
+    check_reference(reference, penalties_of(run.config, run.extension))
     return reference
 
 

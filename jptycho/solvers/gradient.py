@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from jptycho.forward.fields import Fields, ScanFields
 from jptycho.objective.data_term import batch_loss
+from jptycho.objective.denoisers import Denoising
 from jptycho.objective.losses import Loss
 from jptycho.objective.penalties import Penalty, total_penalty
 from jptycho.objective.projections import Projection
@@ -55,6 +56,7 @@ class GradientSolver:
         extra_rates: pairs of name and learning rate of the further unknowns.
         penalties: beside the loss.
         projections: after each epoch.
+        denoisers: of the object, before the projections.
     """
 
     model: ModelSpec
@@ -70,6 +72,7 @@ class GradientSolver:
     extra_rates: tuple[tuple[str, float], ...] = ()
     penalties: tuple[Penalty, ...] = ()
     projections: tuple[Projection, ...] = ()
+    denoisers: tuple[Denoising, ...] = ()
 
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """The Optax state, and the running mean of the object, which the first step replaces."""

@@ -205,7 +205,7 @@ def test_a_network_that_loses_more_than_the_noise_adds_to_the_estimate(noise, be
     params, constants = model.init(jax.random.key(0), estimate)
     params, error, _ = pretrain(model, params, constants, jax.random.key(1), Pretraining(5, 5e-3, 0.05))
     assert better_added(error, constants) == better
-    kept, seen = added_to_estimate(params, constants)
+    kept, seen = added_to_estimate(SMALL, params, constants)
     np.testing.assert_allclose(model.raw(kept, seen, None), constants[0].image.mean(axis=0), atol=SINGLE)
 
 
