@@ -80,9 +80,9 @@ class TotalVariation:
     def __call__(self, channels: Channels, level: float) -> Channels:
         """Phase and absorption, each of least total variation near what it was."""
 
-        def improve(_: int, dual: Array) -> Array:
+        def improve(_: Array, dual: Array) -> Array:
             slope = _gradient(_divergence(dual) - channels / level)
-            return (dual + STEP * slope) / (1 + STEP * jnp.sqrt(jnp.sum(slope**2, axis=0)))
+            return (dual + STEP * slope) / (1 + STEP * jnp.sqrt(jnp.sum(slope**2, axis=0) + LEAST))
 
         dual = jax.lax.fori_loop(0, self.iterations, improve, jnp.zeros((2, *channels.shape), channels.dtype))
         return channels - level * _divergence(dual)
@@ -90,6 +90,8 @@ class TotalVariation:
 
 STEP = 0.25
 """τ: convergence is proven up to 1/8 and found up to 1/4."""
+LEAST = 1e-30
+"""Added to |g|², whose root else has no gradient where the image is flat."""
 
 
 def _gradient(image: Float[Array, "... Y X"]) -> Float[Array, "2 ... Y X"]:

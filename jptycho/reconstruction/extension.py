@@ -204,7 +204,7 @@ def _check_constraints(config: Config, extension: Extension) -> None:
             raise ConfigError(f"projections: {projection!r}: probe.fixed keeps the probe as it is. Remove one of them.")
 
 
-def _check_network(config: Config, network: Network | None) -> None:
+def _check_network(config: Config, network: Any) -> None:
     if network is None:
         return
     if not isinstance(network, Network):
