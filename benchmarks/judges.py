@@ -100,6 +100,7 @@ def judge_of(scan: Any, thick: dict[str, Any], seed: int, result: Any) -> Any:
     import jax.numpy as jnp
     from half_sets import run_of
 
+    from jptycho.objective.losses import amplitude_loss, intensity_loss, poisson_loss
     from jptycho.parallel import make_mesh
     from jptycho.preprocess.thinning import hold_out
     from jptycho.reconstruction.confirmed import confirm_bands
@@ -122,10 +123,10 @@ def judge_of(scan: Any, thick: dict[str, Any], seed: int, result: Any) -> Any:
         spectrum = np.fft.fft2(image - np.mean(image, axis=(-2, -1), keepdims=True))
         common = np.sum(weight * np.real(spectrum * reference.conj()))
         values = {
-            "likelihood": validation_loss(held, "poisson", mesh, shown),
-            "squares": validation_loss(held, "intensity", mesh, shown),
-            "amplitudes": validation_loss(held, "amplitude", mesh, shown),
-            "after the gains": validation_loss(held, "poisson", mesh, confirmed),
+            "likelihood": validation_loss(held, poisson_loss, mesh, shown),
+            "squares": validation_loss(held, intensity_loss, mesh, shown),
+            "amplitudes": validation_loss(held, amplitude_loss, mesh, shown),
+            "after the gains": validation_loss(held, poisson_loss, mesh, confirmed),
             "correlation": -float(common / np.sqrt(np.sum(weight * np.abs(spectrum) ** 2))),
         }
         return values, confirmed.object[:, 0]

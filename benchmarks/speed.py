@@ -60,6 +60,7 @@ def measure(side: int, window: int, loss: str, amplitude: float | str) -> dict:
     from record import Clock
 
     import jptycho
+    from jptycho.config.objective import LOSSES
     from jptycho.preprocess.automatic import choose_micro_batches
     from jptycho.scan import steps_per_epoch
 
@@ -71,7 +72,7 @@ def measure(side: int, window: int, loss: str, amplitude: float | str) -> dict:
     model = jptycho.ModelSpec(jptycho.PixelObject("phase", weight), jptycho.PixelProbe())
     steps = steps_per_epoch(side * side, BATCH, mesh.size)
     micro = choose_micro_batches(BATCH, mesh.size, jax.default_backend())
-    solver = jptycho.GradientSolver(model, loss, 2e-2, 3e-2, steps, micro)
+    solver = jptycho.GradientSolver(model, LOSSES[loss], 2e-2, 3e-2, steps, micro)
     params, constants = jptycho.initialise(model, jax.random.key(0), problem.estimate)
     constants = jptycho.replicate(mesh, constants)
     data = jptycho.distribute(problem.counts, problem.setup, mesh)

@@ -17,10 +17,20 @@ from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.errors import CheckpointError, ConfigError, DivergenceError, FormatError
 from jptycho.forward.detector import detect
 from jptycho.forward.exit_waves import exit_waves
-from jptycho.forward.fields import Fields, ScanFields, Setup
+from jptycho.forward.fields import Fields, Noise, ScanFields, Setup
 from jptycho.forward.model import predict, predict_batch
+from jptycho.objective.denoisers import Denoiser, Denoising, TotalVariation
+from jptycho.objective.losses import (
+    Loss,
+    amplitude_loss,
+    anscombe_loss,
+    intensity_loss,
+    mixed_loss,
+    poisson_loss,
+)
 from jptycho.objective.penalties import Penalty
 from jptycho.objective.projections import Projection
+from jptycho.objective.reference import Reference
 from jptycho.parallel import make_mesh, replicate, use_cpu_cores
 from jptycho.preprocess.automatic import choose_preconditioner
 from jptycho.preprocess.cpu_devices import choose_cpu_devices
@@ -31,6 +41,7 @@ from jptycho.reconstruction.extension import Extension
 from jptycho.reconstruction.reconstruct import reconstruct
 from jptycho.representations.base import Estimate, ModelSpec, Unknown, initialise, render
 from jptycho.representations.generated import GeneratedObject, GeneratedProbe
+from jptycho.representations.networks.base import Network
 from jptycho.representations.networks.pretraining import Pretraining, pretrain
 from jptycho.representations.networks.unet import PARITY, UNetSpec
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
@@ -51,6 +62,8 @@ __all__ = [
     "Config",
     "ConfigError",
     "Dataset4D",
+    "Denoiser",
+    "Denoising",
     "DifferenceMapSolver",
     "DivergenceError",
     "EnsembleSolver",
@@ -63,7 +76,10 @@ __all__ = [
     "GradientSolver",
     "HalfSets",
     "LSQMLSolver",
+    "Loss",
     "ModelSpec",
+    "Network",
+    "Noise",
     "ObjectSpec",
     "Optimiser",
     "PIESolver",
@@ -74,13 +90,17 @@ __all__ = [
     "Pretraining",
     "Problem",
     "Projection",
+    "Reference",
     "Result",
     "ScanFields",
     "Setup",
     "Solver",
     "State",
+    "TotalVariation",
     "UNetSpec",
     "Unknown",
+    "amplitude_loss",
+    "anscombe_loss",
     "choose_cpu_devices",
     "choose_preconditioner",
     "compare_with_truth",
@@ -95,11 +115,14 @@ __all__ = [
     "information_limit",
     "init_state",
     "initialise",
+    "intensity_loss",
     "load_config",
     "make_half_sets",
     "make_mesh",
     "make_reference",
+    "mixed_loss",
     "open_dataset",
+    "poisson_loss",
     "predict",
     "predict_batch",
     "prepare",

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 import jptycho
+from jptycho.objective.losses import poisson_loss
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thinning import hold_out, make_half_sets
@@ -63,7 +64,7 @@ def test_an_epoch_draws_batches_noise_and_half_from_streams_of_their_own(small_s
     monkeypatch.setattr(gradient, "named_key", lambda key, *names: asked.append(names) or named_key(key, *names))
     problem, mesh = prepare(small_scan), make_mesh(jax.devices()[:1])
     model = ModelSpec(ChannelObject("phase"), PixelProbe())
-    solver = gradient.GradientSolver(model, "poisson", 1e-2, 1e-2, steps=2)
+    solver = gradient.GradientSolver(model, poisson_loss, 1e-2, 1e-2, steps=2)
     params, constants = initialise(model, jax.random.key(0), problem.estimate)
     data = distribute(problem.counts, problem.setup, mesh)
     state = init_state(solver, mesh, params, constants, jax.random.key(1))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Literal
 
 from pydantic import Field
 
+from jptycho.config.objective import PENALTIES, PROJECTIONS
 from jptycho.config.pixels import AUTO
 from jptycho.errors import ConfigError
-from jptycho.objective.penalties import PENALTIES, Penalty
-from jptycho.objective.projections import PROJECTIONS, SOFT_EQUIVALENT, Projection, touched_by
+from jptycho.objective.penalties import Amorphous, Penalty
+from jptycho.objective.projections import Projection
 from jptycho.settings import NotNegative, Positive, Section
 
 WEIGHT = "weight; 0 for none"
@@ -64,42 +66,43 @@ class ProjectionsConfig(Section):
     probe_power: bool = Field(False, description="the modes' intensities sum to the average pattern")
 
 
-def penalties_of(config: PenaltiesConfig) -> tuple[Penalty, ...]:
+def penalties_of(config: PenaltiesConfig) -> dict[str, Penalty]:
     """The penalties that are on.
 
     Args:
         config: their table.
 
     Returns:
-        names and weights.
+        with their weights, by name.
 
     Example:
-        >>> penalties_of(PenaltiesConfig(tv_phase=0.1))
-        (Penalty(name='tv_phase', weight=0.1),)
+        >>> penalties_of(PenaltiesConfig(amorphous=0.1))
+        {'amorphous': Penalty(term=Amorphous(corner=0.35), weight=0.1)}
     """
-    return tuple(Penalty(name, w) for name in PENALTIES if (w := getattr(config, name)))
+    terms = PENALTIES | {"amorphous": Amorphous(config.amorphous_corner)}
+    return {name: Penalty(term, w) for name, term in terms.items() if (w := getattr(config, name))}
 
 
-def projections_of(config: ProjectionsConfig) -> tuple[Projection, ...]:
+def projections_of(config: ProjectionsConfig) -> dict[str, Projection]:
     """The projections that are on, in the order in which they are applied.
 
     Args:
         config: their table.
 
     Returns:
-        names and constants.
+        with their constants, by name.
 
     Example:
         >>> projections_of(ProjectionsConfig(low_pass=1.2, positivity=True))
-        (Projection(name='low_pass', values=(1.2,)), Projection(name='positivity', values=()))
+        {'low_pass': LowPass(cutoff=1.2), 'positivity': Positivity()}
     """
-    found = []
-    for name in PROJECTIONS:
+    found = {}
+    for name, make in PROJECTIONS.items():
         value: Any = getattr(config, name)
         if value is not None and value is not False:
             values = () if value is True else value if isinstance(value, tuple) else (value,)
-            found.append(Projection(name, tuple(float(v) for v in values)))
-    return tuple(found)
+            found[name] = make(*(float(v) for v in values))
+    return found
 
 
 CONTRADICTIONS = (
@@ -131,22 +134,22 @@ def check_constraints(config: Any) -> None:
     Raises:
         ConfigError: what contradicts what.
     """
-    _check_projections(config, {p.name for p in projections_of(config.projections)})
-    _check_penalties(config, {p.name for p in penalties_of(config.penalties)})
+    _check_projections(config, projections_of(config.projections))
+    _check_penalties(config, set(penalties_of(config.penalties)))
 
 
-def _check_projections(config: Any, on: set[str]) -> None:
+def _check_projections(config: Any, on: dict[str, Projection]) -> None:
     for one, other, why in CONTRADICTIONS:
-        if {one, other} <= on:
+        if {one, other} <= on.keys():
             raise ConfigError(f"projections.{one}: contradicts projections.{other}: {why}. Keep one of them.")
     for name in sorted(on):
-        _check_unknowns(config, name)
+        _check_unknowns(config, name, on[name])
         _check_solver(config, name)
 
 
-def _check_unknowns(config: Any, name: str) -> None:
+def _check_unknowns(config: Any, name: str, projection: Projection) -> None:
     """Whether object and probe are such that a projection has a meaning."""
-    kind, touched = config.object.kind, touched_by(name)
+    kind, touched = config.object.kind, projection.touches
     if name in NEED_SLICES and config.object.slices == 1:
         raise ConfigError(f"projections.{name}: has no meaning for one slice. Remove it, or raise object.slices.")
     if name in NEED_ABSORPTION and kind != "complex":
@@ -156,7 +159,7 @@ def _check_unknowns(config: Any, name: str) -> None:
     if config.method == "dgp":
         raise ConfigError(
             f"projections.{name}: the {touched[0]} is generated, and its values cannot be set. "
-            f"Remove it, or use the soft equivalent: {SOFT_EQUIVALENT[name]}."
+            f"Remove it, or use the soft equivalent: {projection.instead}."
         )
 
 
@@ -194,20 +197,26 @@ def _check_penalties(config: Any, on: set[str]) -> None:
         raise ConfigError('penalties.smooth_tilts: positions share one tilt. Set refine.tilt = "local".')
 
 
-def summarise(penalties: tuple[Penalty, ...], projections: tuple[Projection, ...]) -> tuple[str, str]:
+def summarise(penalties: dict[str, Penalty], projections: dict[str, Projection]) -> tuple[str, str]:
     """What is active, for the start of a run and its report.
 
     Args:
-        penalties: with weights.
-        projections: with constants.
+        penalties: with weights, by name.
+        projections: with constants, by name.
 
     Returns:
         a line each.
 
     Example:
-        >>> summarise((Penalty("tv_phase", 0.1),), ())
-        ('penalties: tv_phase 0.1', 'projections: none')
+        >>> summarise(penalties_of(PenaltiesConfig(tv_phase=0.1)), projections_of(ProjectionsConfig(low_pass=1.2)))
+        ('penalties: tv_phase 0.1', 'projections: low_pass 1.2')
     """
-    soft = ", ".join(f"{p.name} {p.weight:g}" for p in penalties) or "none"
-    hard = ", ".join(" ".join([p.name, *(f"{v:g}" for v in p.values)]) for p in projections) or "none"
+    soft = ", ".join(f"{name} {penalty.weight:g}" for name, penalty in penalties.items()) or "none"
+    hard = ", ".join(" ".join([name, *_constants(p)]) for name, p in projections.items()) or "none"
     return f"penalties: {soft}", f"projections: {hard}"
+
+
+def _constants(projection: Any) -> list[str]:
+    """The fields of a projection in their order, as text."""
+    values = (getattr(projection, field.name) for field in dataclasses.fields(projection))
+    return [f"{value:g}" if isinstance(value, float) else str(value) for value in values]

@@ -17,6 +17,7 @@ from jptycho.forward.fields import Noise
 from jptycho.types import Array, Float
 
 Loss = Callable[[Array, Array, Noise], Array]
+"""(predicted, measured, noise) -> the loss of each pixel: a function of a module, or a frozen dataclass with a call."""
 
 FLOOR = 0.03
 """Added to both intensities, as a fraction of the mean over the detector.
@@ -179,12 +180,3 @@ def _deviance(predicted: Array, measured: Array, shift: Array | float) -> Array:
 def _not_negative(measured: Array) -> Array:
     """Read-out noise below zero has no root and no logarithm."""
     return jnp.maximum(measured, 0.0)
-
-
-LOSSES: dict[str, Loss] = {
-    "amplitude": amplitude_loss,
-    "poisson": poisson_loss,
-    "anscombe": anscombe_loss,
-    "intensity": intensity_loss,
-    "mixed": mixed_loss,
-}

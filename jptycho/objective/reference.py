@@ -23,7 +23,6 @@ class Reference:
         outside_aperture: likewise on the detector.
         sampling: Å a canvas pixel (static).
         thickness: Å between slices (static).
-        amorphous_corner: Å⁻¹ at which the spectrum of amorphous material falls (static).
     """
 
     coverage: Float[Array, "Y X"]
@@ -33,7 +32,6 @@ class Reference:
     outside_aperture: Float[Array, "ky kx"]
     sampling: tuple[float, float] = static()
     thickness: float = static(default=0.0)
-    amorphous_corner: float = static(default=0.35)
 
 
 def illuminated_mean(image: Float[Array, "*slices Y X"], reference: Reference) -> Float[Array, "*slices"]:

@@ -21,6 +21,7 @@ import jax
 import numpy as np
 
 from jptycho.data.dataset import Calibration, from_arrays
+from jptycho.objective.losses import poisson_loss
 from jptycho.parallel import make_mesh, use_cpu_cores
 from jptycho.preprocess.automatic import choose_micro_batches
 from jptycho.preprocess.prepare import prepare
@@ -150,7 +151,7 @@ def time_epoch(devices: int) -> float:
     problem, mesh = prepare(from_arrays(counts, known)), make_mesh(jax.devices()[:devices])
     model = ModelSpec(PixelObject("phase", Preconditioner(10.0, 0.05, problem.setup.grid.sampling)), PixelProbe())
     parts = choose_micro_batches(SIDE**2 // STEPS, devices, "cpu")
-    solver = GradientSolver(model, "poisson", 1e-2, 1e-2, STEPS, parts)
+    solver = GradientSolver(model, poisson_loss, 1e-2, 1e-2, STEPS, parts)
     params, constants = initialise(model, jax.random.key(0), problem.estimate)
     data = distribute(problem.counts, problem.setup, mesh)
     state, times = init_state(solver, mesh, params, constants, jax.random.key(1)), []

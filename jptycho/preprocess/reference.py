@@ -7,7 +7,7 @@ import numpy as np
 
 from jptycho.data.dataset import wavelength_of
 from jptycho.errors import ConfigError
-from jptycho.objective.penalties import Penalty
+from jptycho.objective.penalties import Penalty, probe_aperture, probe_support
 from jptycho.objective.reference import Reference
 from jptycho.optics.frequencies import host_frequencies
 from jptycho.preprocess.prepare import Problem
@@ -71,22 +71,21 @@ def check_reference(reference: Reference, penalties: tuple[Penalty, ...]) -> Non
     Raises:
         ConfigError: the penalty would have no effect.
     """
-    regions = {"probe_support": reference.outside_support, "probe_aperture": reference.outside_aperture}
-    for penalty in penalties:
-        if penalty.name in regions and not np.any(np.asarray(regions[penalty.name])):
+    terms = [penalty.term for penalty in penalties]
+    for term, region in ((probe_support, reference.outside_support), (probe_aperture, reference.outside_aperture)):
+        if term in terms and not np.any(np.asarray(region)):
             raise ConfigError(
-                f"penalties.{penalty.name}: nothing of the probe's window lies outside. "
+                f"penalties.{term.__name__}: nothing of the probe's window lies outside. "
                 "Remove it, or lower penalties.support_radius."
             )
 
 
-def make_reference(problem: Problem, support_radius: float | None = None, amorphous_corner: float = 0.35) -> Reference:
+def make_reference(problem: Problem, support_radius: float | None = None) -> Reference:
     """What penalties and projections compare the unknowns with.
 
     Args:
         problem: the scan made ready.
         support_radius: of the probe in Å; None for 1.5 times the circle that holds 99 % of the nominal probe.
-        amorphous_corner: Å⁻¹ at which the spectrum of amorphous matter falls.
 
     Returns:
         the arrays.
@@ -112,5 +111,4 @@ def make_reference(problem: Problem, support_radius: float | None = None, amorph
         outside_aperture=jnp.asarray(outside, jnp.float32),
         sampling=grid.sampling,
         thickness=float(estimate.thickness),
-        amorphous_corner=amorphous_corner,
     )

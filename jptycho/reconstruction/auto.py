@@ -24,7 +24,7 @@ from jptycho.preprocess.automatic import (
     choose_probe_rate,
 )
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
-from jptycho.reconstruction.build import check_engine, takes_whole_scan
+from jptycho.reconstruction.solver_checks import check_engine, takes_whole_scan
 
 
 def with_changes(config: Config | None, changes: dict[str, Any]) -> Config:

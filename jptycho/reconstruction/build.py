@@ -1,4 +1,4 @@
-"""From a configuration to the solver of the pixels, and what each solver cannot do."""
+"""From a configuration, and what the user brought, to the solver of the pixels and the functions that it takes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from jptycho.config.constraints import penalties_of, projections_of
-from jptycho.config.pixels import AUTO, GRADIENT
+from jptycho.config import constraints
+from jptycho.config.objective import LOSSES
+from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
-from jptycho.errors import ConfigError
+from jptycho.objective.denoisers import Denoising
+from jptycho.objective.losses import Loss
+from jptycho.objective.penalties import Penalty
+from jptycho.objective.projections import Projection
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.automatic import choose_micro_batches
 from jptycho.preprocess.prepare import Problem
+from jptycho.reconstruction.extension import PLAIN, Extension
+from jptycho.reconstruction.solver_checks import WHOLE_SCAN
 from jptycho.representations.base import ModelSpec
+from jptycho.representations.networks.base import Network
+from jptycho.representations.networks.unet import UNetSpec
 from jptycho.representations.per_position import FreePositions, FreeTilt
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
 from jptycho.scan import steps_per_epoch
@@ -22,98 +30,23 @@ from jptycho.solvers.base import Solver
 from jptycho.solvers.difference_map import difference_map, raar
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.lsqml import LSQMLSolver
-from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, check_optimiser
+from jptycho.solvers.optimisers import Optimiser
 from jptycho.solvers.pie import PIESolver
 
 PATIENCE = 3  # epochs without progress before a plateau halves the rates
-WHOLE_SCAN = frozenset({"dm", "raar"})
 
 
-def takes_whole_scan(config: Config) -> bool:
-    """Whether the pixels' solver sees all patterns in one step.
+def probe_network_of(config: Config) -> Network:
+    """The network of a generated probe.
 
     Args:
-        config: of the run.
+        config: whose table ``[dgp]`` says how.
 
     Returns:
-        whether.
+        the network.
     """
-    pixels = config.pixels
-    return pixels.solver in WHOLE_SCAN or (pixels.solver == GRADIENT and pixels.optimiser in LINE_SEARCH)
-
-
-def check_engine(config: Config) -> None:
-    """Refuse what the pixels' solver cannot do, and settings that it does not read.
-
-    Args:
-        config: as given.
-
-    Raises:
-        ConfigError: the setting, and what to use instead.
-    """
-    pixels, refine = config.pixels, config.refine
-    wanted = [name for name, on in (("position_rate", refine.position_rate), ("tilt", refine.tilt != "none")) if on]
-    classical = config.method == "pixels" and pixels.solver != GRADIENT
-    if wanted and classical:
-        raise ConfigError(
-            f'refine.{wanted[0]}: solver "{pixels.solver}" optimises object and probe only. '
-            'Use pixels.solver = "gradient", or remove it.'
-        )
-    for name, tilted in (("refine.tilt", refine.tilt != "none"), ("object.tilt", any(config.object.tilt))):
-        if tilted and config.object.slices == 1:
-            raise ConfigError(f"{name}: has no effect on one slice. Remove it, or raise object.slices.")
-    if classical and config.loss not in (AUTO, "amplitude"):
-        raise ConfigError(
-            f'loss: solver "{pixels.solver}" corrects amplitudes, found "{config.loss}". '
-            'Use loss = "amplitude", or pixels.solver = "gradient".'
-        )
-    if pixels.solver in WHOLE_SCAN and config.object.slices > 1:
-        raise ConfigError(
-            f'pixels.solver: "{pixels.solver}" knows one slice, found object.slices = {config.object.slices}. '
-            'Use "gradient", "lsqml" or "epie".'
-        )
-    if pixels.solver == GRADIENT:
-        _check_gradient(config, wanted)
-    _check_tables(config)
-
-
-def _check_gradient(config: Config, refine: list[str]) -> None:
-    pixels = config.pixels
-    check_optimiser(Optimiser(pixels.optimiser, tuple(pixels.optimiser_options.items())))
-    if pixels.optimiser not in LINE_SEARCH:
-        return
-    for name, given in (
-        ("pixels.object_rate", pixels.object_rate != AUTO),
-        ("pixels.schedule", pixels.schedule == "plateau"),
-        (f"refine.{refine[0]}" if refine else "", bool(refine)),
-    ):
-        if given:
-            raise ConfigError(
-                f"{name}: {pixels.optimiser} finds one step for all unknowns by itself. Remove it, or use adam."
-            )
-
-
-USED = {
-    "epie": {"pie": {"object_step", "probe_step"}},
-    "rpie": {"pie": {"object_step", "probe_step", "alpha"}},
-    "mpie": {"pie": {"object_step", "probe_step", "alpha", "momentum", "period"}},
-    "lsqml": {"lsqml": {"damping", "beta", "compact"}},
-    "dm": {"difference_map": {"beta", "passes"}},
-    "raar": {"difference_map": {"beta", "passes"}},
-}
-"""Keys of the solvers' own tables that each reads."""
-
-
-def _check_tables(config: Config) -> None:
-    """Refuse settings of a solver that is not the one."""
-    used = USED.get(config.pixels.solver, {})
-    for table in ("pie", "lsqml", "difference_map"):
-        section = getattr(config, table)
-        for key, field in type(section).model_fields.items():
-            if getattr(section, key) != field.default and key not in used.get(table, ()):
-                raise ConfigError(
-                    f'{table}.{key}: has no effect with pixels.solver = "{config.pixels.solver}". Remove it.'
-                )
+    dgp = config.dgp
+    return UNetSpec(dgp.probe_levels, dgp.base_channels, dgp.upsampling, dgp.probe_complex, precision=dgp.precision)
 
 
 def refined(config: Config, problem: Problem) -> dict[str, Any]:
@@ -166,7 +99,89 @@ def pixel_mesh(config: Config) -> Mesh:
     return make_mesh(jax.devices()[:shared])
 
 
-def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int) -> Solver:
+def loss_of(config: Config, extension: Extension = PLAIN) -> Loss:
+    """The loss of a run: the user's, or the one that the configuration names.
+
+    Args:
+        config: without ``auto``.
+        extension: what the user brought.
+
+    Returns:
+        the function.
+
+    Example:
+        >>> from jptycho.config.run import parse_config
+        >>> loss_of(parse_config({"data": {"file": ""}, "loss": "poisson"})).__name__
+        'poisson_loss'
+    """
+    return LOSSES[config.loss] if extension.loss is None else extension.loss
+
+
+def penalties_of(config: Config, extension: Extension = PLAIN) -> tuple[Penalty, ...]:
+    """The penalties of a run: those that the configuration names, then the user's.
+
+    Args:
+        config: of the run.
+        extension: what the user brought.
+
+    Returns:
+        with their weights.
+    """
+    return (*constraints.penalties_of(config.penalties).values(), *extension.penalties)
+
+
+def projections_of(config: Config, extension: Extension = PLAIN) -> tuple[Projection, ...]:
+    """The projections of a run in their order: those that the configuration names, then the user's.
+
+    Args:
+        config: of the run.
+        extension: what the user brought.
+
+    Returns:
+        with their constants.
+    """
+    return (*constraints.projections_of(config.projections).values(), *extension.projections)
+
+
+def denoisers_of(config: Config, extension: Extension = PLAIN) -> tuple[Denoising, ...]:
+    """The denoisers of a run's pixels.
+
+    Args:
+        config: of the run, which names none.
+        extension: what the user brought.
+
+    Returns:
+        with their levels.
+    """
+    del config
+    return extension.denoisers
+
+
+def network_of(config: Config, extension: Extension = PLAIN) -> Network:
+    """The network of a generated object: the user's, or the one that the configuration describes.
+
+    Args:
+        config: whose table ``[dgp]`` says how.
+        extension: what the user brought.
+
+    Returns:
+        the network.
+    """
+    dgp = config.dgp
+    if extension.network is not None:
+        return extension.network
+    return UNetSpec(
+        dgp.levels,
+        dgp.base_channels,
+        dgp.upsampling,
+        architecture=dgp.architecture,
+        skips=dgp.skips,
+        norm=dgp.norm,
+        precision=dgp.precision,
+    )
+
+
+def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int, extension: Extension = PLAIN) -> Solver:
     """The solver that a configuration asks for.
 
     Args:
@@ -174,11 +189,16 @@ def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int) -> S
         problem: the scan made ready.
         mesh: devices.
         epochs: that will be run, for the schedule.
+        extension: what the user brought.
 
     Returns:
         the solver.
     """
     pixels, batch = config.pixels, int(config.pixels.batch)
+    constrained_by: dict[str, Any] = {
+        "projections": projections_of(config, extension),
+        "denoisers": denoisers_of(config, extension),
+    }
     if pixels.solver in WHOLE_SCAN:
         make = raar if pixels.solver == "raar" else difference_map
         settings = config.difference_map
@@ -187,15 +207,15 @@ def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int) -> S
             settings.beta,
             passes=settings.passes,
             hold_probe=config.probe.fixed,
-            projections=projections_of(config.projections),
+            **constrained_by,
         )
     shared: dict[str, Any] = {
         "steps": steps_per_epoch(len(problem.counts), batch, mesh.size),
         "micro_batches": choose_micro_batches(batch, mesh.size, jax.default_backend()),
-        "projections": projections_of(config.projections),
+        **constrained_by,
     }
     if pixels.solver == GRADIENT:
-        return _gradient(config, problem, epochs, shared)
+        return _gradient(config, problem, epochs, shared, extension)
     model = ModelSpec(ChannelObject(config.object.kind), PixelProbe())
     if pixels.solver == "lsqml":
         settings = config.lsqml
@@ -235,7 +255,9 @@ def preconditioner_of(config: Config, problem: Problem) -> Preconditioner:
     return Preconditioner(float(chosen.gain), float(chosen.cutoff), problem.setup.grid.sampling)
 
 
-def _gradient(config: Config, problem: Problem, epochs: int, shared: dict[str, Any]) -> GradientSolver:
+def _gradient(
+    config: Config, problem: Problem, epochs: int, shared: dict[str, Any], extension: Extension
+) -> GradientSolver:
     pixels, steps = config.pixels, shared["steps"]
     model = ModelSpec(
         PixelObject(
@@ -254,11 +276,11 @@ def _gradient(config: Config, problem: Problem, epochs: int, shared: dict[str, A
     )
     return GradientSolver(
         model,
-        config.loss,
+        loss_of(config, extension),
         object_rate=float(pixels.object_rate),
         probe_rate=0.0 if config.probe.fixed else float(pixels.probe_rate),
         optimiser=optimiser,
         **refined_rates(config, problem),
-        penalties=penalties_of(config.penalties),
+        penalties=penalties_of(config, extension),
         **shared,
     )

@@ -74,9 +74,10 @@ def fingerprint(context: Context) -> dict[str, Any]:
         () if problem.setup.centre is None else problem.setup.centre,
     ):
         digest.update(np.ascontiguousarray(array).tobytes())
-    if problem.unknowns or problem.setup.effects:
+    brought = context.extension.functions
+    if problem.unknowns or problem.setup.effects or brought:
         with np.printoptions(threshold=sys.maxsize):
-            more = repr((sorted(problem.unknowns.items()), problem.setup.effects))
+            more = repr((sorted(problem.unknowns.items()), problem.setup.effects, *brought))
         digest.update(re.sub(r" at 0x[0-9a-f]+", "", more).encode())  # another process has other addresses
     apart = {"output": True, "data": {"file"}, "dgp": {"start_file"}}
     return {"configuration": context.config.model_dump(exclude=apart, mode="json"), "data": digest.hexdigest()}

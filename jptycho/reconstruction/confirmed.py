@@ -7,8 +7,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from jptycho.objective.losses import Loss
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import Problem
+from jptycho.reconstruction.build import loss_of
 from jptycho.reconstruction.context import Context
 from jptycho.reconstruction.stages import validation_loss
 from jptycho.representations.base import POTENTIAL, Estimate, fields_of
@@ -32,10 +34,10 @@ def keep_confirmed(context: Context, candidates: dict[str, Estimate]) -> Estimat
     """
     if context.validation is None:
         return next(iter(candidates.values()))
-    mesh, found = make_mesh(), {}
+    mesh, found, loss = make_mesh(), {}, loss_of(context.config, context.extension)
     for name, estimate in candidates.items():
         confirmed, gains = confirm_bands(context, estimate, context.validation)
-        found[name] = (validation_loss(context.validation, context.config.loss, mesh, confirmed), confirmed, gains)
+        found[name] = (validation_loss(context.validation, loss, mesh, confirmed), confirmed, gains)
     kept = min(found, key=lambda name: found[name][0])
     losses = ", ".join(f"{loss:.6g} by {name}" for name, (loss, _, _) in found.items())
     _, estimate, gains = found[kept]
@@ -60,7 +62,9 @@ def confirm_bands(context: Context, estimate: Estimate, validate: Problem) -> tu
     estimate = jax.device_put(estimate, jax.devices()[0])
     (rows, columns), sampling = estimate.coverage.shape, context.problem.setup.grid.sampling
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), estimate.object.dtype)
-    gains = best_gains(band_losses(context.config.loss, estimate, bands, validate), largest_slow=1.0)
+    gains = best_gains(
+        band_losses(loss_of(context.config, context.extension), estimate, bands, validate), largest_slow=1.0
+    )
 
     def strengthen(channels: Array) -> Array:
         return admit(context.config.object.kind, with_gains(channels, bands, gains))
@@ -69,11 +73,11 @@ def confirm_bands(context: Context, estimate: Estimate, validate: Problem) -> tu
     return dataclasses.replace(estimate, object=strengthen(estimate.object), members=members), gains
 
 
-def band_losses(loss: str, estimate: Estimate, bands: Array, validate: Problem) -> Quadratic:
+def band_losses(loss: Loss, estimate: Estimate, bands: Array, validate: Problem) -> Quadratic:
     """How electrons that an estimate has not seen judge each band of it.
 
     Args:
-        loss: one of ``LOSSES``.
+        loss: of one pattern.
         estimate: the estimate.
         bands: of :func:`jptycho.solvers.band_gains.frequency_bands`.
         validate: the scan by those electrons.

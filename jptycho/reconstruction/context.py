@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from jptycho.config.run import Config
 from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_key
+from jptycho.reconstruction.extension import PLAIN, Extension
 from jptycho.representations.base import Estimate
 from jptycho.solvers.base import ScanData, Solver, State
 from jptycho.solvers.epochs import DONE, Announce, Record
@@ -41,6 +42,7 @@ class Context:
         started: clock reading, from which seconds are counted.
         validation: the same scan by the electrons that are held out, or None.
         half_sets: for each network the scan by each half of the electrons; they validate it.
+        extension: what the user brought.
         identity: of settings and data, which a checkpoint keeps.
     """
 
@@ -55,6 +57,7 @@ class Context:
     started: float
     validation: Problem | None = None
     half_sets: tuple[tuple[Problem, Problem], ...] = ()
+    extension: Extension = PLAIN
     identity: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 

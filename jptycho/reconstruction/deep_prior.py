@@ -10,17 +10,26 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jptycho.config.constraints import penalties_of, projections_of
 from jptycho.config.pixels import AUTO
 from jptycho.config.run import Config
 from jptycho.errors import DivergenceError
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.build import preconditioner_of, refined, refined_rates
+from jptycho.reconstruction.build import (
+    loss_of,
+    network_of,
+    penalties_of,
+    preconditioner_of,
+    probe_network_of,
+    projections_of,
+    refined,
+    refined_rates,
+)
 from jptycho.reconstruction.confirmed import keep_confirmed
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.ensembles import members_together, stack
+from jptycho.reconstruction.extension import PLAIN, Extension
 from jptycho.reconstruction.pixels import estimate_by_pixels
 from jptycho.reconstruction.stages import log_best, reference_of, validation_loss
 from jptycho.representations.base import POTENTIAL, Estimate, ModelSpec, Representation, initialise
@@ -33,7 +42,7 @@ from jptycho.representations.networks.pretraining import (
     better_added,
     continue_pretraining,
 )
-from jptycho.representations.networks.unet import UNetSpec, parameter_count
+from jptycho.representations.networks.unet import parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe
 from jptycho.solvers.base import ScanData, Solver, check_projections, distribute
 from jptycho.solvers.ensemble import EnsembleSolver
@@ -62,8 +71,8 @@ def begin_networks(context: Context, stage: Stage, progress: Progress, resumed: 
         what is optimised; None where an interruption was asked for meanwhile.
     """
     config, mesh = stage.config, networks_mesh()
-    model = prior_model(config, context.problem)
-    member = prior_solver(config, model, context.problem)
+    model = prior_model(config, context.problem, context.extension)
+    member = prior_solver(config, model, context.problem, context.extension)
     check_projections(model, member.projections)
     size, starts = config.dgp.ensemble_size, []
     for number in range(size):
@@ -76,7 +85,7 @@ def begin_networks(context: Context, stage: Stage, progress: Progress, resumed: 
     solver: Solver = member
     params, constants = starts[0]
     if size > 1:
-        solver = EnsembleSolver(member, size, members_at_once(config, context.problem))
+        solver = EnsembleSolver(member, size, members_at_once(config, context.problem, context.extension))
         params, constants = (stack([start[n] for start in starts]) for n in (0, 1))
     return Fit(solver, mesh, params, constants, _scan_data(context, stage, mesh))
 
@@ -112,7 +121,7 @@ def _scan_data(context: Context, stage: Stage, mesh: Mesh) -> ScanData:
         counts, setup = pairs[0] if len(pairs) == 1 else np.stack(pairs, axis=1), context.half_sets[0][0].setup
     elif stage.config.dgp.ensemble_size > 1:
         counts = counts[:, None]
-    return distribute(counts, setup, mesh, reference_of(stage.config, context.problem))
+    return distribute(counts, setup, mesh, reference_of(context, stage.config, context.problem))
 
 
 def conclude_networks(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
@@ -141,7 +150,12 @@ def _candidates(context: Context, stage: Stage, start: Estimate, reached: Reache
     better. A network reproduces no probe exactly, so its objects get the probe of the start where that predicts more.
     An earlier result may have seen the electrons that are held out now: it is no candidate.
     """
-    dgp, held, loss, mesh = stage.config.dgp, context.validation, stage.config.loss, networks_mesh()
+    dgp, held, loss, mesh = (
+        stage.config.dgp,
+        context.validation,
+        loss_of(stage.config, context.extension),
+        networks_mesh(),
+    )
     candidates = {NETWORKS: reached.best} | ({} if reached.last is reached.best else {LAST: reached.last})
     if held is None or dgp.start_file is not None:
         return candidates
@@ -155,7 +169,11 @@ def _candidates(context: Context, stage: Stage, start: Estimate, reached: Reache
 
 def _compare_with_pixels(context: Context, stage: Stage, start: Estimate, found: Estimate) -> None:
     """Say so where networks that began without an estimate predict less than a few epochs of pixels."""
-    held, loss, epochs = context.validation, stage.config.loss, max(1, stage.config.dgp.start_epochs)
+    held, loss, epochs = (
+        context.validation,
+        loss_of(stage.config, context.extension),
+        max(1, stage.config.dgp.start_epochs),
+    )
     if held is None:
         context.log(
             "nothing is held out (validation.fraction = 0), so nothing tells whether the random start found the object"
@@ -176,12 +194,13 @@ def _compare_with_pixels(context: Context, stage: Stage, start: Estimate, found:
     context.log(f"random start, what is held out: {compared}")
 
 
-def members_at_once(config: Config, problem: Problem) -> int:
+def members_at_once(config: Config, problem: Problem, extension: Extension = PLAIN) -> int:
     """How many members of an ensemble are evaluated together.
 
     Args:
         config: without ``auto``.
         problem: the scan made ready.
+        extension: what the user brought.
 
     Returns:
         at least one.
@@ -189,7 +208,7 @@ def members_at_once(config: Config, problem: Problem) -> int:
     Raises:
         ConfigError: memory does not hold the members.
     """
-    model = prior_model(config, problem)
+    model = prior_model(config, problem, extension)
     shapes = jax.eval_shape(lambda estimate: initialise(model, jax.random.key(0), estimate)[0], problem.estimate)
     return members_together(config, problem, parameter_count(shapes))
 
@@ -218,11 +237,12 @@ def _start(
             return None
         params[name], error = state.params, state.error
         context.log(f"pre-trained the {name}'s network: {int(state.step)} steps, relative error {float(error):.3f}")
-        if name == "object" and settings.residual == AUTO and better_added(error, constants[name]):
+        adds = settings.residual == AUTO and better_added(error, constants[name])
+        if adds and isinstance(generator, GeneratedObject):
             context.log(
                 "that is more than the noise of the estimate: the network adds to the estimate and does not replace it"
             )
-            params[name], constants[name] = added_to_estimate(params[name], constants[name])
+            params[name], constants[name] = added_to_estimate(generator.network, params[name], constants[name])
     return params, constants
 
 
@@ -244,34 +264,20 @@ PART = 10
 """Steps of pre-training between two looks at it."""
 
 
-def prior_model(config: Config, problem: Problem) -> ModelSpec:
+def prior_model(config: Config, problem: Problem, extension: Extension = PLAIN) -> ModelSpec:
     """Representations of the unknowns: networks or pixels.
 
     Args:
         config: without ``auto``.
         problem: the scan made ready.
+        extension: what the user brought.
 
     Returns:
         the model.
     """
     settings, kind = config.dgp, config.object.kind
     filtered = preconditioner_of(config, problem)
-    network = UNetSpec(
-        settings.levels,
-        settings.base_channels,
-        settings.upsampling,
-        architecture=settings.architecture,
-        skips=settings.skips,
-        norm=settings.norm,
-        precision=settings.precision,
-    )
-    probe_network = UNetSpec(
-        settings.probe_levels,
-        settings.base_channels,
-        settings.upsampling,
-        settings.probe_complex,
-        precision=settings.precision,
-    )
+    network = network_of(config, extension)
     whole: Representation = PixelObject(kind, filtered, config.pixels.coverage_weighting, not config.probe.fixed)
     if settings.object == "network":
         through = filtered if settings.preconditioned else None
@@ -289,7 +295,7 @@ def prior_model(config: Config, problem: Problem) -> ModelSpec:
         )
     probe: Representation = PixelProbe()
     if settings.probe == "network" and not config.probe.fixed:
-        probe = GeneratedProbe(probe_network, settings.probe_input_noise)
+        probe = GeneratedProbe(probe_network_of(config), settings.probe_input_noise)
     return ModelSpec(whole, probe, **refined(config, problem))
 
 
@@ -306,13 +312,14 @@ def generators_of(model: ModelSpec) -> dict[str, Generator]:
     return {name: r for name, r in both.items() if isinstance(r, Generator)}
 
 
-def prior_solver(config: Config, model: ModelSpec, problem: Problem) -> GradientSolver:
+def prior_solver(config: Config, model: ModelSpec, problem: Problem, extension: Extension = PLAIN) -> GradientSolver:
     """Adam on the weights, the networks evaluated once a step.
 
     Args:
         config: without ``auto``.
         model: representations.
         problem: the scan made ready.
+        extension: what the user brought.
 
     Returns:
         the solver.
@@ -326,7 +333,7 @@ def prior_solver(config: Config, model: ModelSpec, problem: Problem) -> Gradient
     }
     return GradientSolver(
         model,
-        config.loss,
+        loss_of(config, extension),
         object_rate=rates["object"],
         probe_rate=0.0 if config.probe.fixed else rates["probe"],
         steps=steps,
@@ -334,6 +341,6 @@ def prior_solver(config: Config, model: ModelSpec, problem: Problem) -> Gradient
         optimiser=Optimiser(warm_up=settings.warm_up),
         ema_decay=settings.ema_decay,
         **refined_rates(config, problem),
-        penalties=penalties_of(config.penalties),
-        projections=projections_of(config.projections),
+        penalties=penalties_of(config, extension),
+        projections=projections_of(config, extension),
     )

@@ -13,8 +13,7 @@ from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, resolution_at
-from jptycho.objective.projections import touched_by
-from jptycho.reconstruction.build import build_solver, pixel_mesh
+from jptycho.reconstruction.build import build_solver, loss_of, pixel_mesh
 from jptycho.reconstruction.confirmed import admit, band_losses, summarise_gains
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.ensembles import stack
@@ -51,7 +50,7 @@ def begin_half_sets(context: Context, stage: Stage, progress: Progress, resumed:
     config, mesh, problem = stage.config, pixel_mesh(stage.config), context.half_sets[0][0]
     estimate, epochs = blank(context, progress), stage.epochs or 0
     count, sampling = 2 * len(context.half_sets), problem.setup.grid.sampling
-    member = build_solver(config, problem, mesh, epochs)
+    member = build_solver(config, problem, mesh, epochs, context.extension)
     solver = _solver(config, member, count, epochs, sampling)
     started = [initialise(member.model, stream(context, stage.name, "weights", n), estimate) for n in range(count)]
 
@@ -62,7 +61,7 @@ def begin_half_sets(context: Context, stage: Stage, progress: Progress, resumed:
         return jnp.mean(jnp.stack(means), axis=0)
 
     counts = np.stack([half.counts for pair in context.half_sets for half in pair], axis=1)
-    data = distribute(counts, problem.setup, mesh, reference_of(config, context.problem))
+    data = distribute(counts, problem.setup, mesh, reference_of(context, config, context.problem))
     params, constants = (stack([start[n] for start in started]) for n in (0, 1))
     # The halves validate each other.
     return Fit(solver, mesh, params, constants, data, validated=False, show=filtered)
@@ -116,7 +115,7 @@ def _solver(config: Config, member: Solver, members: int, epochs: int, sampling:
     """Of all halves: with a probe that they share, where it moves freely by steps that may be changed afterwards."""
     together = 1 if jax.default_backend() == "cpu" else 2
     by_steps = config.pixels.solver == GRADIENT and config.pixels.optimiser not in LINE_SEARCH
-    bound = any("probe" in touched_by(projection.name) for projection in member.projections)
+    bound = any("probe" in projection.touches for projection in member.projections)
     if config.probe.fixed or bound or not by_steps:
         return EnsembleSolver(member, members, together)
     assert isinstance(member, GradientSolver)
@@ -148,8 +147,9 @@ def combine_halves(context: Context, found: Estimate, number: int) -> Estimate:
     filtered = half_set_filter(objects[first], objects[second], found.coverage, sampling)
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), found.object.dtype)
     judges = zip(filtered.half_sets, probes[first : second + 1], reversed(context.half_sets[number]), strict=True)
+    loss = loss_of(context.config, context.extension)
     losses = [
-        band_losses(context.config.loss, dataclasses.replace(found, object=half, probe=probe), bands, judge)
+        band_losses(loss, dataclasses.replace(found, object=half, probe=probe), bands, judge)
         for half, probe, judge in judges
     ]
     gains = best_gains(jax.tree.map(jnp.add, *losses))

@@ -74,7 +74,7 @@ def make_result(context: Context, progress: Progress) -> Result:
             "energy": calibration.energy or 0.0,
             "tilt": np.reshape(estimate.tilt, (-1, 2)).mean(axis=0).tolist(),
             **({} if problem.setup.centre is None else {"centre": np.asarray(problem.setup.centre, float).tolist()}),
-            "objective": "\n".join(summarise_objective(config)),
+            "objective": "\n".join(summarise_objective(config, context.extension)),
             "configuration": to_toml(config),
             **agreed,
         },

@@ -11,8 +11,9 @@ from jptycho.config.run import Config
 from jptycho.parallel import replicate
 from jptycho.preprocess.automatic import choose_batch
 from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.build import build_solver, pixel_mesh, takes_whole_scan
+from jptycho.reconstruction.build import build_solver, loss_of, pixel_mesh
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
+from jptycho.reconstruction.solver_checks import takes_whole_scan
 from jptycho.reconstruction.stages import estimate_of, log_best, reference_of, validation_loss
 from jptycho.reconstruction.summary import advice
 from jptycho.representations.base import Estimate, initialise
@@ -66,7 +67,9 @@ def conclude_polish(context: Context, stage: Stage, progress: Progress, reached:
     """
     begun = progress.estimate
     if context.validation is not None:
-        value = validation_loss(context.validation, stage.config.loss, pixel_mesh(stage.config), begun)
+        value = validation_loss(
+            context.validation, loss_of(stage.config, context.extension), pixel_mesh(stage.config), begun
+        )
         if value < reached.loss:
             context.log(
                 f"{stage.name}: no epoch predicts what is held out better than the start, {value:.6g}, which is kept"
@@ -114,9 +117,9 @@ def conclude_repeat(context: Context, stage: Stage, progress: Progress, reached:
 def _fit(context: Context, stage: Stage, estimate: Estimate, problem: Problem, scheduled: int) -> Fit:
     """Pixels from an estimate, their learning rates scheduled for some epochs."""
     mesh = pixel_mesh(stage.config)
-    solver = build_solver(stage.config, problem, mesh, scheduled)
+    solver = build_solver(stage.config, problem, mesh, scheduled, context.extension)
     params, constants = initialise(solver.model, stream(context, stage.name, "weights"), estimate)
-    data = distribute(problem.counts, problem.setup, mesh, reference_of(stage.config, problem))
+    data = distribute(problem.counts, problem.setup, mesh, reference_of(context, stage.config, problem))
     return Fit(solver, mesh, params, constants, data)
 
 

@@ -24,8 +24,8 @@ from jptycho.reconstruction.carry import as_seen_by, handed_on
 from jptycho.reconstruction.checkpoint import blank_progress, fingerprint, stage_of_checkpoint
 from jptycho.reconstruction.context import NETWORKS, Callback, Context, Log, Progress, Stage
 from jptycho.reconstruction.deep_prior import members_at_once
-from jptycho.reconstruction.extension import Extension, check_unknowns, extended
-from jptycho.reconstruction.listed import check_stages
+from jptycho.reconstruction.extension import PLAIN, Extension, check_extension, extended
+from jptycho.reconstruction.listed import check_stages, listed
 from jptycho.reconstruction.outcome import estimate_from_result, held_out_alike, make_result
 from jptycho.reconstruction.plan import plan
 from jptycho.reconstruction.stages import run_stage
@@ -33,9 +33,6 @@ from jptycho.reconstruction.summary import summarise_counts, summarise_objective
 from jptycho.representations.base import POTENTIAL
 from jptycho.solvers.epochs import DONE, Announce, Record, interruptible
 from jptycho.types import Array
-
-PLAIN = Extension()
-"""The model as it is."""
 
 
 def reconstruct(
@@ -59,7 +56,7 @@ def reconstruct(
         announce: told what is done while no epoch is reported, how much of it is done and of how much (0: unknown).
         checkpoint: folder for checkpoints; where it holds one of equal settings and data, the run goes on from there.
             It stays: remove it once the result is safe.
-        extension: of the model by unknowns and by effects of the detector of your own.
+        extension: what you bring: unknowns, effects of the detector, loss, penalties, projections, denoisers, network.
         **changes: settings that replace the configuration's, tables as dictionaries, such as ``method="dgp"`` or
             ``object={"slices": 2, "slice_thickness": 26.0}``.
 
@@ -77,17 +74,18 @@ def reconstruct(
     config = with_changes(config, changes)
     check_config(config)
     check_stages(config)
-    check_unknowns(config, extension.unknowns)
+    for own in (config, *(own for _, _, own in listed(config))):
+        check_extension(own, extension)
     log, announce = log or _silent, announce or _unannounced
     announce("reading the scan", 0, 0)
     whole = extended(prepare_from_config(config, dataset), extension)
     config = resolve_auto(config, whole)
     announce("dividing the electrons", 0, 0)
-    problem, held, half_sets, judged = _divided(config, whole)
+    problem, held, half_sets, judged = _divided(config, whole, extension)
     stages = plan(config, problem)
     with interruptible() as stop:
         told = (log, callback or _unobserved, announce, stop, checkpoint, started)
-        context = Context(config, problem, whole, *told, held, half_sets)
+        context = Context(config, problem, whole, *told, held, half_sets, extension)
         context = dataclasses.replace(context, identity=fingerprint(context))
         context.log(_summary(context, judged))
         return make_result(*_run(context, stages))
@@ -134,7 +132,7 @@ SEEN_BEFORE = (
 
 
 def _divided(
-    config: Config, problem: Problem
+    config: Config, problem: Problem, extension: Extension
 ) -> tuple[Problem, Problem | None, tuple[tuple[Problem, Problem], ...], str]:
     """What is reconstructed, what validates it, the half sets for each network, and in words what validates."""
     held, judged, pairs = None, "", 0
@@ -143,7 +141,7 @@ def _divided(
         problem, held, judged = hold_out(problem, float(config.validation.fraction), config.seed)
     if config.method == NETWORKS:
         if config.dgp.ensemble_size > 1:
-            members_at_once(config, problem)  # refused before anything large is made
+            members_at_once(config, problem, extension)  # refused before anything large is made
         pairs = config.dgp.ensemble_size if config.dgp.half_sets else 0
     elif config.pixels.half_sets:
         pairs = 1
@@ -162,7 +160,7 @@ def _summary(context: Context, judged: str) -> str:
             f"object {config.object.kind}, {slices} slice{'s' if slices > 1 else ''} of {rows} x {columns} pixels of "
             f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}",
             *summarise_counts(problem),
-            *summarise_objective(config),
+            *summarise_objective(config, context.extension),
             *([f"each epoch is validated by {judged}"] if judged else []),
             f"batch {config.pixels.batch}; pixels on {pixel_mesh(config).size} of {jax.device_count()} devices "
             f"({jax.devices()[0].device_kind})",

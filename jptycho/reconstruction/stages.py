@@ -13,14 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jptycho.config.constraints import penalties_of
 from jptycho.config.pixels import AUTO
 from jptycho.config.run import Config
 from jptycho.forward.fields import Fields, Setup
+from jptycho.objective.losses import Loss
 from jptycho.objective.reference import Reference
 from jptycho.parallel import replicate
 from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.reference import check_reference, make_reference
+from jptycho.reconstruction.build import loss_of, penalties_of
 from jptycho.reconstruction.checkpoint import began, restore, save
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.summary import advice
@@ -106,7 +107,7 @@ def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resu
         judged = [record.validation_loss for record in history if record.stage == stage.name]
         return best is not None and len(judged) - int(np.argmin(judged or [0])) > stage.config.validation.patience
 
-    validate = _validate(stage, fit, held, constants)
+    validate = _validate(context, stage, fit, held, constants)
     what = (stage.name, solver, fit.mesh, constants, fit.data, stage.epochs or 0, context.started)
     loop = EpochLoop(*what, advice(stage.config, stage.name), validate, held is not None, context.announce)
     state, status = run_epochs(loop, state, observe, context.stop, enough)
@@ -122,11 +123,12 @@ def _tree(state: State, constants: Any, best: BestEpoch | None) -> dict[str, Any
     return {"state": state, "constants": constants} | ({} if best is None else {"best": best.state})
 
 
-def _validate(stage: Stage, fit: Fit, problem: Problem | None, constants: Any) -> Validate:
+def _validate(context: Context, stage: Stage, fit: Fit, problem: Problem | None, constants: Any) -> Validate:
     """The validation loss of a state, where electrons are held out, and what noise alone gives."""
     held = None if problem is None else distribute(problem.counts, problem.setup, fit.mesh)
     setup: Setup = fit.data.setup
-    return lambda state: validate_state(fit.solver, fit.mesh, stage.config.loss, state, constants, setup, held)
+    loss = loss_of(stage.config, context.extension)
+    return lambda state: validate_state(fit.solver, fit.mesh, loss, state, constants, setup, held)
 
 
 def log_best(context: Context, stage: Stage, reached: Reached) -> None:
@@ -143,10 +145,11 @@ def log_best(context: Context, stage: Stage, reached: Reached) -> None:
         )
 
 
-def reference_of(config: Config, problem: Problem) -> Reference:
+def reference_of(context: Context, config: Config, problem: Problem) -> Reference:
     """What penalties and projections compare the unknowns with.
 
     Args:
+        context: of the run.
         config: without ``auto``.
         problem: the scan made ready.
 
@@ -158,17 +161,17 @@ def reference_of(config: Config, problem: Problem) -> Reference:
     """
     penalties = config.penalties
     radius = None if penalties.support_radius == AUTO else float(penalties.support_radius)
-    reference = make_reference(problem, radius, penalties.amorphous_corner)
-    check_reference(reference, penalties_of(penalties))
+    reference = make_reference(problem, radius)
+    check_reference(reference, penalties_of(config, context.extension))
     return reference
 
 
-def validation_loss(problem: Problem, loss: str, mesh: Mesh, estimate: Estimate) -> float:
+def validation_loss(problem: Problem, loss: Loss, mesh: Mesh, estimate: Estimate) -> float:
     """How well an estimate predicts electrons that are held out.
 
     Args:
         problem: their scan.
-        loss: one of ``LOSSES``.
+        loss: of one pattern.
         mesh: devices.
         estimate: the estimate.
 

@@ -9,15 +9,17 @@ from jptycho.config.run import Config
 from jptycho.config.stages import StageConfig
 from jptycho.preprocess.detector_gain import UNCERTAIN
 from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.build import USED, WHOLE_SCAN
+from jptycho.reconstruction.extension import PLAIN, Extension, summarise_extension
+from jptycho.reconstruction.solver_checks import USED, WHOLE_SCAN
 from jptycho.solvers.optimisers import LINE_SEARCH
 
 
-def summarise_objective(config: Config) -> list[str]:
+def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[str]:
     """What a run minimises, with what, and under which constraints: everything that is on.
 
     Args:
         config: without ``auto``.
+        extension: what the user brought.
 
     Returns:
         lines.
@@ -30,8 +32,9 @@ def summarise_objective(config: Config) -> list[str]:
     again = ", then the last stage with all electrons" if validation.all_electrons and pixels_last else ""
     judged = f"{validation.fraction:g}, patience {validation.patience}{again}" if validation.fraction else "none"
     lines = [
-        f"loss: {config.loss}",
+        *([f"loss: {config.loss}"] if extension.loss is None else []),
         *summarise(penalties_of(config.penalties), projections_of(config.projections)),
+        *summarise_extension(extension),
         f"optimised: {', '.join(free)}",
         f"held out: {judged}",
     ]
@@ -43,7 +46,7 @@ def summarise_objective(config: Config) -> list[str]:
     if config.method == "pixels" and config.pixels.half_sets is True:
         lines.append("two half sets of the electrons, filtered by what both have in common")
     if config.method == "dgp":
-        lines += _summarise_priors(config.dgp)
+        lines += _summarise_priors(config.dgp, extension)
     return lines
 
 
@@ -89,16 +92,15 @@ PEDESTAL = 4.0
 """Shot noise that the mean of the darkest pixels should have, over the variance that they have: above it is none."""
 
 
-def _summarise_priors(dgp: DGPConfig) -> list[str]:
+def _summarise_priors(dgp: DGPConfig, extension: Extension) -> list[str]:
     start = f"{dgp.start_epochs} epochs of pixels" + (" by half sets, filtered" if dgp.half_sets else "")
     if dgp.start_file:
         start = f"a result ({dgp.start_file})" + (f", the object by halves from {start}" if dgp.half_sets else "")
     start = {"dpc": "differential phase contrast", "parallax": "parallax of the bright field"}.get(dgp.start, start)
     if dgp.start == "random":
         start = "random weights, no estimate"
-    network = (
-        f"{dgp.architecture} of {dgp.levels} levels, {dgp.base_channels} filters, input noise {dgp.input_noise:.3g}"
-    )
+    shape = f"{dgp.architecture} of {dgp.levels} levels, {dgp.base_channels} filters"
+    network = f"{shape if extension.network is None else 'own network'}, input noise {dgp.input_noise:.3g}"
     unknowns = {
         "object": network if dgp.object == "network" else "pixels",
         "probe": f"unet of {dgp.probe_levels} levels" if dgp.probe == "network" else "pixels",

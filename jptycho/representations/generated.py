@@ -11,6 +11,7 @@ IEEE Trans. Comput. Imaging 6 (2020) 1320 (the split).
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ from jptycho.optics.probe import probe_power
 from jptycho.randomness import named_key
 from jptycho.representations.base import Estimate
 from jptycho.representations.networks.augmentation import moved, moved_back, random_move
+from jptycho.representations.networks.base import Network
 from jptycho.representations.networks.input import (
     SMALLEST_SCALE,
     NetworkInput,
@@ -28,45 +30,44 @@ from jptycho.representations.networks.input import (
     standardise,
     standardise_modes,
 )
-from jptycho.representations.networks.unet import DEPTH, UNet, UNetSpec, initial_weights
 from jptycho.representations.object_kinds import constrain, unconstrain
 from jptycho.representations.pixels import Preconditioner, precondition, uncondition
 from jptycho.types import Array, Complex, Float
 
-HEAD = "Convolution_0"
-"""A network's last convolution."""
 BLANK_SCALE = 0.1
 """Scale of a channel where a network sees noise instead of an estimate, of which it may have to make much."""
 
 
-def added_to_estimate(params: Any, constants: Any) -> tuple[Any, Any]:
+def added_to_estimate(network: Network, params: Any, constants: Any) -> tuple[Any, Any]:
     """An object's network that adds to its estimate from now on, nothing at first.
 
     Args:
+        network: that the weights are of.
         params: its weights.
         constants: the :class:`NetworkInput` estimates first.
 
     Returns:
         both, changed.
     """
-    head = jax.tree.map(jnp.zeros_like, params["params"][HEAD])
     residual_weight = dataclasses.replace(constants[0], residual_weight=jnp.ones_like(constants[0].residual_weight))
-    return {"params": {**params["params"], HEAD: head}}, (residual_weight, *constants[1:])
+    return network.silence(params), (residual_weight, *constants[1:])
+
+
+@partial(jax.jit, static_argnames="network")
+def _init(network: Network, key: Array, image: Float[Array, "n Y X channels"]) -> Any:
+    """Random weights, drawn in one program."""
+    return network.init(key, image)
 
 
 def _run(
-    network: UNet, noise: float, params: Any, constants: NetworkInput, key: Array | None
+    network: Network, noise: float, params: Any, constants: NetworkInput, key: Array | None
 ) -> Float[Array, "n Y X channels"]:
     """Mean of what the network makes of the estimates, fresh noise added to them where there is a key."""
 
     def one(image: Array) -> Array:
         if key is not None and noise:
             image = image + noise * jax.random.normal(key, image.shape, image.dtype)
-        if network.spec.precision == "float32":
-            return jnp.asarray(network.apply(params, image))
-        lower = jnp.dtype(network.spec.precision)
-        weights = jax.tree.map(lambda leaf: leaf.astype(lower), params)
-        return jnp.asarray(network.apply(weights, image.astype(lower))).astype(image.dtype)
+        return network.apply(params, image)
 
     images = constants.image
     return one(images[0]) if images.shape[0] == 1 else jnp.mean(jax.lax.map(one, images), axis=0)
@@ -78,7 +79,7 @@ class GeneratedObject:
 
     Attributes:
         kind: one of ``OBJECT_KINDS``.
-        network: the CNN's shape; with depth the slices are its images, else its channels.
+        network: the CNN; the slices are its channels, or its images.
         noise: standard deviation of fresh input noise, relative to the input's.
         residual: whether the CNN adds to the estimate from the start.
         preconditioner: through which the CNN's phase passes; None for none.
@@ -89,7 +90,7 @@ class GeneratedObject:
     """
 
     kind: str
-    network: UNetSpec
+    network: Network
     noise: float
     residual: bool = False
     preconditioner: Preconditioner | None = None
@@ -102,13 +103,13 @@ class GeneratedObject:
         stacks = estimate.object[None] if estimate.half_sets is None else estimate.half_sets
         images = jnp.stack([self._image(stack) for stack in stacks])
         smallest = BLANK_SCALE if self.random_input else SMALLEST_SCALE
-        constants = standardise(images, 2**self.network.levels, smallest)
+        constants = standardise(images, self.network.multiple, smallest)
         if self.random_input:
             noise = jax.random.normal(named_key(key, "input"), constants.image.shape[1:], images.dtype)
             constants = dataclasses.replace(constants, image=jnp.broadcast_to(noise, constants.image.shape))
-        weights = initial_weights(self._network(constants), named_key(key, "weights"), constants.image[0])
+        weights = _init(self.network, named_key(key, "weights"), constants.image[0])
         constants = (constants, estimate.coverage, estimate.object)
-        return added_to_estimate(weights, constants) if self.residual else (weights, constants)
+        return added_to_estimate(self.network, weights, constants) if self.residual else (weights, constants)
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
         """Phase in rad and absorption."""
@@ -123,13 +124,12 @@ class GeneratedObject:
     def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "n Y X channels"]:
         """The standardised output, which pre-training brings to the target."""
         inputs: NetworkInput = constants[0]
-        network = self._network(inputs)
         if key is not None and self.augmented:
-            move = random_move(named_key(key, "move"), 2**self.network.levels)
+            move = random_move(named_key(key, "move"), self.network.multiple)
             seen = dataclasses.replace(inputs, image=moved(inputs.image, move))
-            image = moved_back(_run(network, self.noise, params, seen, key), move)
+            image = moved_back(_run(self.network, self.noise, params, seen, key), move)
         else:
-            image = _run(network, self.noise, params, inputs, key)
+            image = _run(self.network, self.noise, params, inputs, key)
         return image + inputs.residual_weight * jnp.mean(inputs.image, axis=0)
 
     def select_half(self, constants: Any, half: Array) -> Any:
@@ -141,11 +141,8 @@ class GeneratedObject:
         free = unconstrain(self.kind, channels)
         if self.preconditioner is not None:
             free = free.at[:, 0].set(uncondition(self.preconditioner, free[:, 0]))
-        images = free if self.network.architecture == DEPTH else free.reshape(1, -1, *free.shape[-2:])
+        images = free if self.network.slices_are_images else free.reshape(1, -1, *free.shape[-2:])
         return images.transpose(0, 2, 3, 1)
-
-    def _network(self, inputs: NetworkInput) -> UNet:
-        return UNet(self.network, inputs.image.shape[-1])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,38 +153,34 @@ class GeneratedProbe:
     network's scale drifts.
 
     Attributes:
-        network: the U-Net's shape.
+        network: the CNN; real and imaginary parts of the modes are the channels of its one image.
         noise: standard deviation of fresh input noise, relative to the input's.
     """
 
-    network: UNetSpec
+    network: Network
     noise: float
 
     def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
         """Random weights; the constants hold the guess as input and target."""
         parts = jnp.concatenate([estimate.probe.real, estimate.probe.imag])
-        constants = standardise_modes(parts.transpose(1, 2, 0)[None, None], 2**self.network.levels)
-        weights = initial_weights(self._network(constants), named_key(key, "weights"), constants.image[0])
+        constants = standardise_modes(parts.transpose(1, 2, 0)[None, None], self.network.multiple)
+        weights = _init(self.network, named_key(key, "weights"), constants.image[0])
         return {"network": weights, "log_power": jnp.log(probe_power(estimate.probe))}, (constants, estimate.probe)
 
     def apply(self, params: Any, constants: Any, key: Array | None) -> Complex[Array, "modes y x"]:
         """Complex modes of the power that is learned."""
         inputs, estimate = constants
         image = self.raw(params, constants, key)[0] * inputs.scale
-        image = corner(image[: estimate.shape[-2], : estimate.shape[-1]], 2**self.network.levels).transpose(2, 0, 1)
+        image = corner(image[: estimate.shape[-2], : estimate.shape[-1]], self.network.multiple).transpose(2, 0, 1)
         modes = estimate.shape[0]
         wave = image[:modes] + 1j * image[modes:]
         return wave * jnp.sqrt(jnp.exp(params["log_power"]) / probe_power(wave))
 
     def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "n y x channels"]:
         """The standardised output, which pre-training brings to the target."""
-        return _run(self._network(constants[0]), self.noise, params["network"], constants[0], key)
+        return _run(self.network, self.noise, params["network"], constants[0], key)
 
     def select_half(self, constants: Any, half: Array) -> Any:
         """The same constants: all electrons determine the probe far better than a half's pixels."""
         del half
         return constants
-
-    def _network(self, inputs: NetworkInput) -> UNet:
-        parts = 2 if self.network.complex_valued else 1
-        return UNet(self.network, inputs.image.shape[-1] // parts)

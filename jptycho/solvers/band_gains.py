@@ -20,7 +20,7 @@ from jax.sharding import Mesh
 from jptycho.forward.fields import Fields, ScanFields
 from jptycho.forward.model import predict
 from jptycho.objective.data_term import as_fractions, noise_of
-from jptycho.objective.losses import LOSSES
+from jptycho.objective.losses import Loss
 from jptycho.optics.frequencies import host_frequencies
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import transmission
@@ -97,7 +97,7 @@ def in_bands(image: Float[Array, "slices Y X"], bands: Float[Array, "bands Y X"]
 @partial(jax.jit, static_argnames=("mesh", "loss"))
 def loss_by_band(
     mesh: Mesh,
-    loss: str,
+    loss: Loss,
     channels: Float[Array, "slices channels Y X"],
     fields: Fields,
     bands: Float[Array, "bands Y X"],
@@ -110,7 +110,7 @@ def loss_by_band(
 
     Args:
         mesh: over scan positions (static).
-        loss: one of ``LOSSES`` (static).
+        loss: of one pattern (static).
         channels: phase in rad and absorption of the estimate.
         fields: probe, positions and all else that is not the object.
         bands: of :func:`frequency_bands`.
@@ -144,7 +144,7 @@ def _without_ramps(losses: Quadratic) -> Quadratic:
     return Quadratic(losses.slope[:-2] - coupling @ mixed[:, 0], losses.curvature[:-2, :-2] - coupling @ mixed[:, 1:])
 
 
-def _of_pattern(loss: str, shared: Any, pattern: Array, row: ScanFields, weight: Array) -> Quadratic:
+def _of_pattern(loss: Loss, shared: Any, pattern: Array, row: ScanFields, weight: Array) -> Quadratic:
     """Slope and curvature by one pattern: Jᵀ l' and Jᵀ l'' J, with l'' where the pattern is as predicted."""
     channels, parts, fields, setup = shared
     noise, measured = noise_of(setup), as_fractions(pattern, setup)
@@ -155,7 +155,7 @@ def _of_pattern(loss: str, shared: Any, pattern: Array, row: ScanFields, weight:
         return intensity, intensity
 
     def slope_at(intensity: Array, seen: Array) -> Array:
-        return jax.grad(lambda i: jnp.sum(setup.mask * LOSSES[loss](i, seen, noise)))(intensity)
+        return jax.grad(lambda i: jnp.sum(setup.mask * loss(i, seen, noise)))(intensity)
 
     jacobian, intensity = jax.jacfwd(predicted, has_aux=True)(jnp.zeros(len(parts), parts.dtype))  # (ky, kx, terms)
     expected = jax.lax.stop_gradient(intensity)

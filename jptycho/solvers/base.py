@@ -14,7 +14,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import Fields, ScanFields, Setup
-from jptycho.objective.projections import SOFT_EQUIVALENT, Projection, project, touched_by
+from jptycho.objective.denoisers import Denoising, denoise
+from jptycho.objective.projections import Projection, project
 from jptycho.objective.reference import Reference
 from jptycho.parallel import replicate, shard
 from jptycho.representations.base import Assignable, ModelSpec, render, render_channels
@@ -87,6 +88,11 @@ class Solver(Protocol):
         """Applied after each epoch."""
         ...
 
+    @property
+    def denoisers(self) -> tuple[Denoising, ...]:
+        """Of the object, applied after each epoch and before the projections."""
+        ...
+
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """What the solver remembers before the first epoch, and the running mean of the object or None."""
         ...
@@ -111,13 +117,30 @@ def check_projections(model: ModelSpec, projections: tuple[Projection, ...]) -> 
         ConfigError: the projection, and the penalty or setting that does the same softly.
     """
     for projection in projections:
-        for name in touched_by(projection.name):
+        for name in projection.touches:
             representation = getattr(model, name)
             if not isinstance(representation, Assignable):
                 raise ConfigError(
-                    f"projections.{projection.name}: the {name} is a {type(representation).__name__}, whose values "
-                    f"cannot be set. Remove it, or use the soft equivalent: {SOFT_EQUIVALENT[projection.name]}."
+                    f"projections: {projection}: the {name} is a {type(representation).__name__}, whose values "
+                    f"cannot be set. Remove it, or use the soft equivalent: {projection.instead}."
                 )
+
+
+def check_denoisers(model: ModelSpec, denoisers: tuple[Denoising, ...]) -> None:
+    """Refuse denoisers of an object whose values cannot be set.
+
+    Args:
+        model: representations of object and probe.
+        denoisers: that are wanted.
+
+    Raises:
+        ConfigError: the denoiser, and what to use instead.
+    """
+    if denoisers and not isinstance(model.object, Assignable):
+        raise ConfigError(
+            f"denoisers: {denoisers[0].denoiser}: the object is a {type(model.object).__name__}, whose values cannot "
+            "be set. Remove it, or use a penalty, such as penalties.tv_phase."
+        )
 
 
 def init_state(solver: Solver, mesh: Mesh, params: Any, constants: Any, key: Array) -> State:
@@ -134,16 +157,17 @@ def init_state(solver: Solver, mesh: Mesh, params: Any, constants: Any, key: Arr
         the state; it holds copies.
 
     Raises:
-        ConfigError: a projection that the representation cannot honour.
+        ConfigError: a projection or denoiser that the representation cannot honour.
     """
     check_projections(solver.model, solver.projections)
+    check_denoisers(solver.model, solver.denoisers)
     memory, average = solver.init(params, constants)
     return replicate(mesh, State(params, memory, average, key, jnp.zeros((), int)))
 
 
 @partial(jax.jit, static_argnames=("solver", "mesh"), donate_argnames="state")
 def epoch(solver: Solver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
-    """See every pattern once, then apply the projections.
+    """See every pattern once, then apply the denoisers and the projections.
 
     Args:
         solver: the settings (static).
@@ -156,8 +180,7 @@ def epoch(solver: Solver, mesh: Mesh, state: State, constants: Any, data: ScanDa
         the state after, and the epoch's metrics.
     """
     after, metrics = solver.epoch(mesh, state, constants, data)
-    if solver.projections:
-        after = dataclasses.replace(after, params=project_params(solver, after.params, constants, reference_in(data)))
+    after = dataclasses.replace(after, params=constrain_params(solver, after.params, constants, data))
     # What comes out lies as what went in: else the next call would compile once more.
     after = jax.lax.with_sharding_constraint(after, NamedSharding(mesh, PartitionSpec()))
     largest = jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(after.params)])
@@ -197,24 +220,41 @@ def reference_in(data: ScanData) -> Reference:
     return data.reference
 
 
-def project_params(solver: Solver, params: Any, constants: Any, reference: Reference) -> Any:
-    """Parameters of the nearest object and probe that obey the solver's projections.
+def constrained(solver: Solver) -> bool:
+    """Whether anything changes the unknowns between two epochs.
+
+    Args:
+        solver: the settings.
+
+    Returns:
+        whether it has projections or denoisers.
+    """
+    return bool(solver.projections or solver.denoisers)
+
+
+def constrain_params(solver: Solver, params: Any, constants: Any, data: ScanData) -> Any:
+    """Parameters of the denoised object and of the nearest object and probe that obey the solver's projections.
 
     Args:
         solver: the settings.
         params: of its representations.
         constants: likewise.
-        reference: coverage, sampling, thickness.
+        data: whose reference the projections need.
 
     Returns:
-        parameters.
+        parameters; as they are where the solver has neither.
     """
+    if not constrained(solver):
+        return params
     model = solver.model
     fields, channels = render_channels(model, params, constants)
-    channels, probe = project(solver.projections, channels, fields.probe, reference)
+    channels, probe = denoise(solver.denoisers, channels), fields.probe
+    if solver.projections:
+        channels, probe = project(solver.projections, channels, probe, reference_in(data))
     values = {"object": channels, "probe": probe}
+    touched = {name for p in solver.projections for name in p.touches} | ({"object"} if solver.denoisers else set())
     found = dict(params)
-    for name in sorted({name for p in solver.projections for name in touched_by(p.name)}):
+    for name in sorted(touched):
         representation = getattr(model, name)
         if isinstance(representation, Assignable):
             found[name] = representation.assign(params[name], constants[name], values[name])

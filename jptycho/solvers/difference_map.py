@@ -16,6 +16,7 @@ from jptycho.forward.exit_waves import exit_waves, window_at
 from jptycho.forward.fields import Fields, Setup
 from jptycho.forward.patches import fourier_shift
 from jptycho.objective.data_term import as_fractions
+from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
 from jptycho.optics.waves import intensity
 from jptycho.representations.base import ModelSpec
@@ -42,6 +43,7 @@ class DifferenceMapSolver:
         damping: of the object's and probe's denominators, relative to their largest.
         hold_probe: whether the probe stays.
         projections: after each epoch.
+        denoisers: of the object, before the projections.
 
     Source:
         Thibault et al., Ultramicroscopy 109 (2009) 338, eq. 9 (difference map, β = 1; for other β as in ptypy, Enders &
@@ -57,6 +59,7 @@ class DifferenceMapSolver:
     damping: float = 1e-3
     hold_probe: bool = False
     projections: tuple[Projection, ...] = ()
+    denoisers: tuple[Denoising, ...] = ()
 
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """The exit waves, filled in the first epoch.

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jptycho.forward.fields import Fields
+from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
 from jptycho.optics.probe import probe_power
 from jptycho.representations.base import ModelSpec, transmission
-from jptycho.solvers.base import Metrics, ScanData, Solver, State, project_params, reference_in
+from jptycho.solvers.base import Metrics, ScanData, Solver, State, constrain_params
 from jptycho.solvers.probe_filter import align_modes
 from jptycho.types import Array, Float
 
@@ -45,6 +46,11 @@ class EnsembleSolver:
         """None of the mean; each member obeys its own."""
         return ()
 
+    @property
+    def denoisers(self) -> tuple[Denoising, ...]:
+        """None of the mean, likewise."""
+        return ()
+
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """What the members' solvers remember and the members' objects; the mean of those."""
         memory, averages = jax.vmap(self.solver.init)(params, constants)
@@ -67,10 +73,7 @@ class EnsembleSolver:
             keeps_mean = jax.eval_shape(self.solver.init, params, own)[1] is not None
             mine = State(params, opt, average if keeps_mean else None, key, state.epoch)
             after, metrics = self.solver.epoch(mesh, mine, own, dataclasses.replace(data, counts=counts))
-            if self.solver.projections:
-                after = dataclasses.replace(
-                    after, params=project_params(self.solver, after.params, own, reference_in(data))
-                )
+            after = dataclasses.replace(after, params=constrain_params(self.solver, after.params, own, data))
             if not keeps_mean:
                 after = dataclasses.replace(after, average=self._object(after.params, own))
             return after, metrics

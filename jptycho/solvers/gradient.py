@@ -12,7 +12,8 @@ from jax.sharding import Mesh
 
 from jptycho.forward.fields import Fields, ScanFields
 from jptycho.objective.data_term import batch_loss
-from jptycho.objective.losses import LOSSES
+from jptycho.objective.denoisers import Denoising
+from jptycho.objective.losses import Loss
 from jptycho.objective.penalties import Penalty, total_penalty
 from jptycho.objective.projections import Projection
 from jptycho.parallel import sum_over_shards
@@ -43,7 +44,7 @@ class GradientSolver:
 
     Attributes:
         model: representations of the unknowns.
-        loss: one of ``LOSSES``.
+        loss: one of :mod:`jptycho.objective.losses`, or your own.
         object_rate: learning rate of the object's parameters.
         probe_rate: learning rate of the probe's parameters; 0 holds the probe.
         steps: optimiser steps an epoch.
@@ -55,10 +56,11 @@ class GradientSolver:
         extra_rates: pairs of name and learning rate of the further unknowns.
         penalties: beside the loss.
         projections: after each epoch.
+        denoisers: of the object, before the projections.
     """
 
     model: ModelSpec
-    loss: str
+    loss: Loss
     object_rate: float
     probe_rate: float
     steps: int
@@ -70,6 +72,7 @@ class GradientSolver:
     extra_rates: tuple[tuple[str, float], ...] = ()
     penalties: tuple[Penalty, ...] = ()
     projections: tuple[Projection, ...] = ()
+    denoisers: tuple[Denoising, ...] = ()
 
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """The Optax state, and the running mean of the object, which the first step replaces."""
@@ -187,14 +190,13 @@ def _objective(solver: GradientSolver, mesh: Mesh, constants: Any, data: ScanDat
 
 def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Any:
     """A function (fields, index, weight, half) -> ((Σ loss, Σ residual), gradient of the mean loss)."""
-    loss = LOSSES[solver.loss]
     shards, local = data.weight.shape
     halved = in_halves(data)
 
     def local_sums(shared: Any, rows: ScanFields, counts: Array, index: Array, weight: Array) -> Any:
         fields, setup, half = shared
         seen = counts[index, half] if halved else counts[index]
-        return batch_loss(loss, fields, setup, seen, rows[index], weight)
+        return batch_loss(solver.loss, fields, setup, seen, rows[index], weight)
 
     sums = sum_over_shards(mesh, local_sums)
 

@@ -15,6 +15,7 @@ from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.multislice import multislice
 from jptycho.forward.patches import crop, fourier_shift
 from jptycho.objective.data_term import as_fractions
+from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
 from jptycho.optics.waves import intensity
 from jptycho.parallel import sum_over_shards
@@ -53,6 +54,7 @@ class LSQMLSolver:
         hold_probe: whether the probe stays.
         micro_batches: parts of a step.
         projections: after each epoch.
+        denoisers: of the object, before the projections.
 
     Source:
         Odstrčil, Menzel & Guizar-Sicairos, Opt. Express 26 (2018) 3108; Tsai et al., Opt. Express 24 (2016) 29089, for
@@ -67,6 +69,7 @@ class LSQMLSolver:
     hold_probe: bool = False
     micro_batches: int = 1
     projections: tuple[Projection, ...] = ()
+    denoisers: tuple[Denoising, ...] = ()
 
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """Nothing is remembered."""

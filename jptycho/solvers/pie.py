@@ -13,12 +13,13 @@ from jptycho.forward.detector import modulus_constraint
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.patches import fourier_shift
 from jptycho.objective.data_term import as_fractions
+from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
 from jptycho.optics.waves import intensity
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec
 from jptycho.scan import batch_plan
-from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarise_metrics
+from jptycho.solvers.base import Metrics, ScanData, State, constrained, rendered, split_scan, summarise_metrics
 from jptycho.solvers.exit_wave_updates import (
     ExitWaves,
     add_windows,
@@ -51,6 +52,7 @@ class PIESolver:
         period: T, steps between these.
         micro_batches: parts of a step.
         projections: after each epoch.
+        denoisers: of the object, before the projections.
 
     Source:
         Maiden & Rodenburg, Ultramicroscopy 109 (2009) 1256 (ePIE); Maiden, Johnson & Li, Optica 4 (2017) 736 (rPIE,
@@ -67,6 +69,7 @@ class PIESolver:
     period: int = 20
     micro_batches: int = 1
     projections: tuple[Projection, ...] = ()
+    denoisers: tuple[Denoising, ...] = ()
 
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """Velocities, and object and probe at the last momentum step."""
@@ -100,8 +103,8 @@ def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Any, data: Sc
         return (unknowns, memory, number + 1), metrics
 
     memory = state.optimiser
-    if solver.momentum and solver.projections:
-        # What a projection changed is no motion.
+    if solver.momentum and constrained(solver):
+        # What a projection or denoiser changed is no motion.
         memory = memory | {"last": (start.object, start.probe)}
     carry = ((start.object, start.probe), memory, state.epoch * solver.steps)
     (unknowns, memory, _), (losses, errors) = jax.lax.scan(step, carry, (index, weight))

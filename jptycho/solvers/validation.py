@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.model import predict
 from jptycho.objective.data_term import batch_loss, noise_of
-from jptycho.objective.losses import LOSSES
+from jptycho.objective.losses import Loss
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import transmission
 from jptycho.solvers.base import ScanData, Solver, State, split_scan
@@ -29,14 +29,14 @@ NOISY = 24  # patterns, whose noise is drawn to know the loss that it gives alon
 
 @partial(jax.jit, static_argnames=("solver", "mesh", "loss"))
 def validate_state(
-    solver: Solver, mesh: Mesh, loss: str, state: State, constants: Any, setup: Setup, held: ScanData | None
+    solver: Solver, mesh: Mesh, loss: Loss, state: State, constants: Any, setup: Setup, held: ScanData | None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean loss over the held-out electrons of every position, and what noise alone gives of the electrons seen.
 
     Args:
         solver: the settings (static).
         mesh: over scan positions (static).
-        loss: one of ``LOSSES`` (static).
+        loss: of one pattern (static).
         state: to be judged, without noise of the representation; by its running mean where there is one.
         constants: of the representations.
         setup: of the electrons that are seen.
@@ -52,11 +52,11 @@ def validate_state(
     return judged, noise_loss(loss, fields, setup, jax.random.key(0))
 
 
-def noise_loss(loss: str, fields: Fields, setup: Setup, key: Array) -> Float[Array, ""]:
+def noise_loss(loss: Loss, fields: Fields, setup: Setup, key: Array) -> Float[Array, ""]:
     """The loss that remains where the model is true: its mean over electrons drawn at the predicted rates.
 
     Args:
-        loss: one of ``LOSSES`` (static).
+        loss: of one pattern (static).
         fields: everything the physics sees.
         setup: constants of the run; its noise says how many electrons a pattern has.
         key: random key of the electrons.
@@ -73,19 +73,19 @@ def noise_loss(loss: str, fields: Fields, setup: Setup, key: Array) -> Float[Arr
         predicted = predict(fields, setup, row)
         shot = jax.random.poisson(key_shot, predicted * noise.electrons).astype(predicted.dtype)
         read = noise.read_out * jax.random.normal(key_read, predicted.shape, predicted.dtype)
-        return jnp.sum(setup.mask * LOSSES[loss](predicted, (shot + read) / noise.electrons, noise))
+        return jnp.sum(setup.mask * loss(predicted, (shot + read) / noise.electrons, noise))
 
     keys = jax.random.split(key, len(some))
     return jnp.mean(jax.lax.map(one, (fields.scan[some], keys)))
 
 
 @partial(jax.jit, static_argnames=("mesh", "loss"))
-def loss_of_fields(mesh: Mesh, loss: str, fields: Fields, held: ScanData) -> Float[Array, ""]:
+def loss_of_fields(mesh: Mesh, loss: Loss, fields: Fields, held: ScanData) -> Float[Array, ""]:
     """Mean loss of given unknowns over electrons.
 
     Args:
         mesh: over scan positions (static).
-        loss: one of ``LOSSES`` (static).
+        loss: of one pattern (static).
         fields: everything the physics sees.
         held: the electrons.
 
@@ -99,7 +99,7 @@ def loss_of_fields(mesh: Mesh, loss: str, fields: Fields, held: ScanData) -> Flo
 
         def add(total: Array, part: Any) -> Array:
             (patterns, own), w = part
-            return total + batch_loss(LOSSES[loss], now, setup, patterns, own, w)[0]
+            return total + batch_loss(loss, now, setup, patterns, own, w)[0]
 
         return in_parts(add, jnp.zeros(()), (counts, rows), weight, -(-local // PARTS))
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import jptycho
+from jptycho.objective.losses import poisson_loss
 from jptycho.preprocess.prepare import prepare
 from jptycho.reconstruction.auto import with_changes
 from jptycho.reconstruction.checkpoint import fingerprint
@@ -184,8 +185,8 @@ def test_what_fills_up_a_part_is_a_row_that_there_is(hazy, patterns):
     extension = jptycho.Extension({"background": jptycho.Unknown(Background(1.0), 1e-2)}, (Divide(),))
     problem = extended(prepare(scan), extension)
     mesh = jptycho.make_mesh(jax.devices()[:1])
-    assert np.isfinite(validation_loss(problem, "poisson", mesh, problem.estimate))
+    assert np.isfinite(validation_loss(problem, poisson_loss, mesh, problem.estimate))
     bands = jnp.asarray(frequency_bands(problem.estimate.coverage.shape, problem.setup.grid.sampling, 4), jnp.float32)
-    losses = band_losses("poisson", problem.estimate, bands, problem)
+    losses = band_losses(poisson_loss, problem.estimate, bands, problem)
     assert np.isfinite(losses.slope).all()
     assert np.isfinite(losses.curvature).all()

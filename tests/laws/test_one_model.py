@@ -12,6 +12,7 @@ from jptycho.forward.detector import detect, far_field, modulus_constraint
 from jptycho.forward.exit_waves import exit_waves
 from jptycho.forward.fields import ScanFields
 from jptycho.forward.model import predict, predict_batch
+from jptycho.objective.losses import amplitude_loss
 from jptycho.parallel import make_mesh, replicate
 from jptycho.representations.base import Estimate, ModelSpec, fields_of, initialise
 from jptycho.representations.pixels import ChannelObject, PixelProbe
@@ -27,7 +28,7 @@ from tests.problems import GRID, random_fields, setup_for
 PATTERNS = 5
 MODEL = ModelSpec(ChannelObject("complex"), PixelProbe())
 SOLVERS = {
-    "gradient": GradientSolver(MODEL, "amplitude", 1e-3, 1e-3, 1),
+    "gradient": GradientSolver(MODEL, amplitude_loss, 1e-3, 1e-3, 1),
     "pie": PIESolver(MODEL, steps=PATTERNS),
     "pie, batches": PIESolver(MODEL, steps=1),
     "lsqml": LSQMLSolver(MODEL, steps=1),
@@ -88,7 +89,7 @@ def test_the_validation_sees_the_blur_and_the_mask():
     spoiled = np.where(np.asarray(setup.mask) > 0, patterns, 7.0)
     mesh = make_mesh(jax.devices()[:1])
     blurred, sharp = (
-        float(loss_of_fields(mesh, "amplitude", replicate(mesh, fields), distribute(spoiled, one, mesh)))
+        float(loss_of_fields(mesh, amplitude_loss, replicate(mesh, fields), distribute(spoiled, one, mesh)))
         for one in (setup, dataclasses.replace(setup, effects=()))
     )
     assert blurred == pytest.approx(0, abs=EXACT)

@@ -9,9 +9,10 @@ from scipy.optimize import brentq
 from scipy.special import gammaln
 from scipy.stats import poisson
 
+from jptycho.config.objective import LOSSES
 from jptycho.forward.fields import Noise
 from jptycho.objective.data_term import batch_loss
-from jptycho.objective.losses import FLOOR, LOSSES
+from jptycho.objective.losses import FLOOR
 
 from ..problems import random_fields, setup_for
 from ..tolerances import DOUBLE

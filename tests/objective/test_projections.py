@@ -7,17 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jptycho.config.objective import PROJECTIONS
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import ScanFields
 from jptycho.forward.model import predict
-from jptycho.objective.depth import wedge_weight
-from jptycho.objective.projections import PROJECTIONS, SOFT_EQUIVALENT, Projection, project
+from jptycho.objective.losses import poisson_loss
+from jptycho.objective.projections import MissingWedgePtychoShelves, project, wedge_weight
 from jptycho.objective.reference import Reference
 from jptycho.representations.base import Estimate, ModelSpec, initialise, render_channels, transmission
 from jptycho.representations.generated import GeneratedObject, GeneratedProbe
 from jptycho.representations.networks.unet import UNetSpec
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
-from jptycho.solvers.base import ScanData, check_projections, project_params, reference_in
+from jptycho.solvers.base import ScanData, check_projections, constrain_params, reference_in
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.types import Grid
 
@@ -50,8 +51,12 @@ def state(slices=6, channels=2, seed=0):
     return jnp.asarray(rng.normal(size=(slices, channels, *CANVAS)) * 0.3 + 0.1), jnp.asarray(probe)
 
 
+def made(name):
+    return PROJECTIONS[name](*VALUES.get(name, ()))
+
+
 def apply(name, channels, probe):
-    return project((Projection(name, VALUES.get(name, ())),), channels, probe, reference())
+    return project((made(name),), channels, probe, reference())
 
 
 @pytest.mark.usefixtures("x64")
@@ -118,7 +123,7 @@ def test_missing_wedge_of_ptychoshelves_has_its_published_value():
     # A wave of one cycle in eight slices and 0.1 cycles a pixel: W times exp(-α kr²) = 0.774982.
     z, x = np.arange(8)[:, None], np.arange(30)[None, :]
     wave = np.cos(2 * np.pi * (z / 8 + x / 10))[:, None, None, :] * np.ones((1, 1, 4, 1))
-    values = Projection("missing_wedge_ptychoshelves", (0.5, 1.0))
+    values = MissingWedgePtychoShelves(0.5, 1.0)
     filtered, _ = project((values,), jnp.asarray(wave), state()[1], reference())
     np.testing.assert_allclose(filtered, 0.774982 * wave, atol=1e-5)
 
@@ -145,7 +150,7 @@ def test_gauges_leave_the_patterns_alone(name):
     fields = dataclasses.replace(fields, probe=jnp.asarray(spot)[None] * jnp.array([1.0, 0.5j])[:, None, None])
     channels = jnp.stack([jnp.angle(fields.object), -jnp.log(jnp.abs(fields.object))], axis=1)
     k = dataclasses.replace(reference(), coverage=jnp.ones(canvas))
-    moved, probe = project((Projection(name),), channels, fields.probe, k)
+    moved, probe = project((made(name),), channels, fields.probe, k)
     assert float(jnp.abs(probe - fields.probe).max()) > 1e-3
     after = dataclasses.replace(fields, object=transmission(moved), probe=probe)
     row = ScanFields(jnp.array([27.3, 33.8]))
@@ -169,10 +174,11 @@ def test_pixels_take_the_projected_value(representation):
     params, constants = initialise(model, jax.random.key(0), guess_of())
     params = jax.tree.map(lambda x: x + 0.05 * jax.random.normal(jax.random.key(1), x.shape), params)
     names = ("low_pass", "identical_slices", "probe_power")
-    projections = tuple(Projection(n, VALUES.get(n, ())) for n in names)
-    solver = GradientSolver(model, "poisson", 1e-2, 1e-2, 1, projections=projections)
+    projections = tuple(made(n) for n in names)
+    solver = GradientSolver(model, poisson_loss, 1e-2, 1e-2, 1, projections=projections)
+    scan = ScanData(jnp.zeros((1, 4, 9, 14)), jnp.ones((1, 4)), setup_for(), reference())
     before = render_channels(model, params, constants)[1]
-    fields, channels = render_channels(model, project_params(solver, params, constants, reference()), constants)
+    fields, channels = render_channels(model, constrain_params(solver, params, constants, scan), constants)
     wanted, _ = project(projections, before, fields.probe, reference())
     # A gauge (plane) apart, and where absorption is kept positive by a smooth map.
     np.testing.assert_allclose(channels[:, 0] - channels[:, 0].mean(), wanted[:, 0] - wanted[:, 0].mean(), atol=2e-2)
@@ -188,6 +194,6 @@ def test_a_scan_without_what_is_known_is_refused():
 @pytest.mark.parametrize("name", PROJECTIONS)
 def test_generators_refuse_and_name_the_soft_equivalent(name):
     model = ModelSpec(GeneratedObject("complex", UNetSpec(1, 4), 0.1), GeneratedProbe(UNetSpec(1, 4), 0.1))
-    with pytest.raises(ConfigError, match=rf"projections\.{name}.*soft equivalent"):
-        check_projections(model, (Projection(name, VALUES.get(name, ())),))
-    assert SOFT_EQUIVALENT[name]
+    with pytest.raises(ConfigError, match=rf"projections: {type(made(name)).__name__}.*soft equivalent"):
+        check_projections(model, (made(name),))
+    assert made(name).instead

@@ -9,6 +9,7 @@ import pytest
 
 from jptycho.errors import ConfigError
 from jptycho.forward.model import predict_batch
+from jptycho.objective.losses import poisson_loss
 from jptycho.optics.propagation import fresnel_kernel
 from jptycho.parallel import make_mesh, replicate
 from jptycho.representations.base import Estimate, ModelSpec, initialise, transmission
@@ -149,7 +150,7 @@ def test_all_solvers_keep_one_protocol_and_hold_a_probe():
         PIESolver(MODEL, 3, probe_step=0.0),
         LSQMLSolver(MODEL, 3, hold_probe=True),
         raar(MODEL, hold_probe=True),
-        GradientSolver(MODEL, "poisson", 1e-2, 0.0, 3),
+        GradientSolver(MODEL, poisson_loss, 1e-2, 0.0, 3),
     ]
     for make in solvers:
         assert isinstance(make, Solver)

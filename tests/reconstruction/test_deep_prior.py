@@ -12,7 +12,7 @@ import jptycho
 from jptycho.diagnostics.gauge import remove_plane
 from jptycho.forward.fields import Fields, ScanFields
 from jptycho.objective.data_term import batch_loss
-from jptycho.objective.losses import LOSSES
+from jptycho.objective.losses import poisson_loss
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thinning import make_half_sets
@@ -96,7 +96,7 @@ def test_pretraining_on_halves_takes_their_noise_away():
     assert float(error) < 0.4
 
 
-def scan_in_halves(small_scan, loss="poisson"):
+def scan_in_halves(small_scan, loss=poisson_loss):
     problem = prepare(small_scan)
     first, second = make_half_sets(problem, 0)
     half_sets = jnp.stack([0.1 + problem.estimate.object, problem.estimate.object])
@@ -116,7 +116,7 @@ def test_a_step_sees_the_electrons_of_one_half(small_scan):
     for half, part in enumerate((first, second)):
         fields = render(model, params, select_half(model, constants, jnp.asarray(half)), jax.random.key(5))
         total = batch_loss(
-            LOSSES["poisson"], fields, first.setup, jnp.asarray(part.counts), estimate.positions, jnp.ones(256)
+            poisson_loss, fields, first.setup, jnp.asarray(part.counts), estimate.positions, jnp.ones(256)
         )
         expected.append(float(total[0]) / 256)
     seen = set()
@@ -161,7 +161,7 @@ def test_the_mean_probe_of_an_ensemble_does_not_mix_free_phases():
     np.testing.assert_allclose(align_modes(mixed, modes), modes, atol=1e-4)
     np.testing.assert_allclose(align_modes(-1j * modes, modes), modes, atol=1e-4)
     turned = jnp.stack([modes, -modes, 1j * modes])
-    solver = GradientSolver(ModelSpec(PixelProbe(), PixelProbe()), "poisson", 1e-3, 1e-3, 1, ema_decay=0.5)
+    solver = GradientSolver(ModelSpec(PixelProbe(), PixelProbe()), poisson_loss, 1e-3, 1e-3, 1, ema_decay=0.5)
     rest = (ScanFields(jnp.zeros((5, 2))), jnp.zeros(()), jnp.zeros(2))
     object.__setattr__(solver, "fields", lambda probe, _: Fields(jnp.ones((1, 4, 4), complex), probe, *rest))
     mean = EnsembleSolver(solver, 3, together=3).fields(turned, jnp.zeros(3))
@@ -205,7 +205,7 @@ def test_a_network_that_loses_more_than_the_noise_adds_to_the_estimate(noise, be
     params, constants = model.init(jax.random.key(0), estimate)
     params, error, _ = pretrain(model, params, constants, jax.random.key(1), Pretraining(5, 5e-3, 0.05))
     assert better_added(error, constants) == better
-    kept, seen = added_to_estimate(params, constants)
+    kept, seen = added_to_estimate(SMALL, params, constants)
     np.testing.assert_allclose(model.raw(kept, seen, None), constants[0].image.mean(axis=0), atol=SINGLE)
 
 

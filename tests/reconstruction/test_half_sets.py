@@ -17,7 +17,7 @@ from jptycho.errors import ConfigError
 from jptycho.forward.fields import Noise
 from jptycho.forward.model import predict_batch
 from jptycho.objective.data_term import batch_loss
-from jptycho.objective.losses import LOSSES
+from jptycho.objective.losses import poisson_loss
 from jptycho.optics.probe import form_probe
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import prepare
@@ -207,16 +207,16 @@ def test_the_bands_loss_is_that_of_finite_differences(x64, monkeypatch):
     def total(gains, data):
         scaled = dataclasses.replace(fields, object=transmission(with_gains(channels, bands, jnp.asarray(gains))))
         weight = jnp.ones(len(data))
-        value = batch_loss(LOSSES["poisson"], scaled, setup, jnp.asarray(data), fields.scan, weight)[0]
+        value = batch_loss(poisson_loss, scaled, setup, jnp.asarray(data), fields.scan, weight)[0]
         return float(value) * electrons
 
     monkeypatch.setattr("jptycho.solvers.band_gains._without_ramps", lambda losses: losses)
     loss_by_band.clear_cache()
-    found = loss_by_band(mesh, "poisson", channels, fields, bands, distribute(seen, setup, mesh))
+    found = loss_by_band(mesh, poisson_loss, channels, fields, bands, distribute(seen, setup, mesh))
     ends = [[total(1 + sign * step * one, seen) for sign in (1, -1)] for one in np.eye(4)]
     np.testing.assert_allclose(found.slope[:4], [(a - b) / (2 * step) for a, b in ends], rtol=1e-4, atol=1e-3)
     # Where the counts are as predicted the curvature is that of the loss itself.
-    true = loss_by_band(mesh, "poisson", channels, fields, bands, distribute(counts, setup, mesh))
+    true = loss_by_band(mesh, poisson_loss, channels, fields, bands, distribute(counts, setup, mesh))
     middle = total(np.ones(4), counts)
     ends = [sum(total(1 + sign * step * one, counts) for sign in (1, -1)) for one in np.eye(4)]
     np.testing.assert_allclose(np.diag(true.curvature)[:4], [(e - 2 * middle) / step**2 for e in ends], rtol=1e-3)
@@ -396,7 +396,7 @@ def test_electrons_bring_a_band_back_to_its_strength():
     wrong = jnp.array([1.0, 1.06, 0.95, 1.0])
     scaled, mesh = with_gains(channels, bands, wrong), make_mesh(jax.devices())
     fields = dataclasses.replace(fields, object=transmission(scaled))
-    losses = loss_by_band(mesh, "poisson", scaled, fields, bands, distribute(counts, setup, mesh))
+    losses = loss_by_band(mesh, poisson_loss, scaled, fields, bands, distribute(counts, setup, mesh))
     np.testing.assert_allclose(best_gains(losses)[1:] * wrong[1:], 1.0, atol=0.02)
 
 

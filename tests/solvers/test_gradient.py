@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jptycho.config.objective import LOSSES
 from jptycho.errors import DivergenceError
 from jptycho.forward.fields import Fields
 from jptycho.forward.model import predict_batch
 from jptycho.objective.data_term import batch_loss
-from jptycho.objective.losses import LOSSES
 from jptycho.parallel import make_mesh, replicate
 from jptycho.representations.base import Estimate, ModelSpec, initialise, render
 from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner
@@ -45,7 +45,7 @@ def problem(shards=1, micro=1, steps=3, loss="poisson", kind="phase", **settings
     )
     model = ModelSpec(PixelObject(kind, Preconditioner(10.0, 0.1, GRID.sampling)), PixelProbe())
     mesh = make_mesh(jax.devices()[:shards])
-    solver = GradientSolver(model, loss, 1e-2, 1e-2, steps, micro, **settings)
+    solver = GradientSolver(model, LOSSES[loss], 1e-2, 1e-2, steps, micro, **settings)
     params, constants = initialise(model, jax.random.key(0), estimate)
     constants = replicate(mesh, constants)
     state = init_state(solver, mesh, params, constants, jax.random.key(1))

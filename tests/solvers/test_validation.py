@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import poisson
 
+from jptycho.config.objective import LOSSES
 from jptycho.forward.fields import Noise
 from jptycho.forward.model import predict_batch
 from jptycho.objective.losses import FLOOR
@@ -41,7 +42,7 @@ def test_noise_alone_gives_what_quadrature_gives(name, read_out):
     noise = Noise(jnp.asarray(ELECTRONS, jnp.float32), jnp.asarray(read_out, jnp.float32))
     setup = setup_for(dose=ELECTRONS, dtype=np.float32, noise=noise)
     compiled = jax.jit(noise_loss, static_argnums=0)
-    found = [float(compiled(name, fields, setup, jax.random.key(seed))) for seed in range(6)]
+    found = [float(compiled(LOSSES[name], fields, setup, jax.random.key(seed))) for seed in range(6)]
     patterns = np.asarray(predict_batch(fields, setup, fields.scan)) * ELECTRONS
     wanted = np.mean([expected(name, pattern, read_out) for pattern in patterns])
     assert np.mean(found) == pytest.approx(wanted, rel=0.02)
@@ -55,7 +56,9 @@ def test_a_masked_pixel_adds_no_noise():
     half[:, ::2] = 0
     masks, compiled = [half, 1 - half, np.ones((9, 14))], jax.jit(noise_loss, static_argnums=0)
     parts = [
-        float(compiled("poisson", fields, setup_for(dose=ELECTRONS, dtype=np.float32, noise=noise, mask=m), key))
+        float(
+            compiled(LOSSES["poisson"], fields, setup_for(dose=ELECTRONS, dtype=np.float32, noise=noise, mask=m), key)
+        )
         for m, key in zip(masks, [jax.random.key(0)] * 3, strict=True)
     ]
     assert parts[0] + parts[1] == pytest.approx(parts[2], rel=1e-4)

@@ -21,11 +21,13 @@ from jptycho.types import Array, Float
 
 NORM_EPSILON = 1e-5
 UNET, DEPTH, DECODER = "unet", "depth", "decoder"
+HEAD = "Convolution_0"
+"""The last convolution's name among the weights."""
 
 
 @dataclasses.dataclass(frozen=True)
 class UNetSpec:
-    """A network's shape; hashable.
+    """A U-Net or deep decoder, a :class:`jptycho.representations.networks.base.Network`; hashable.
 
     Attributes:
         levels: poolings.
@@ -47,6 +49,37 @@ class UNetSpec:
     skips: bool = True
     norm: bool = True
     precision: str = "float32"
+
+    @property
+    def multiple(self) -> int:
+        """Each pooling halves rows and columns."""
+        return 2**self.levels
+
+    @property
+    def slices_are_images(self) -> bool:
+        """With depth they are."""
+        return self.architecture == DEPTH
+
+    def build(self, channels: int) -> UNet:
+        """The Flax module for an image of some channels."""
+        return UNet(self, channels // 2 if self.complex_valued else channels)
+
+    def init(self, key: Array, image: Float[Array, "n y x c"]) -> Any:
+        """Random weights by :func:`initial_weights`."""
+        return initial_weights(self.build(image.shape[-1]), key, image)
+
+    def apply(self, params: Any, image: Float[Array, "n y x c"]) -> Float[Array, "n y x c"]:
+        """The output, computed in the network's precision."""
+        network = self.build(image.shape[-1])
+        if self.precision == "float32":
+            return jnp.asarray(network.apply(params, image))
+        lower = jnp.dtype(self.precision)
+        weights = jax.tree.map(lambda leaf: leaf.astype(lower), params)
+        return jnp.asarray(network.apply(weights, image.astype(lower))).astype(image.dtype)
+
+    def silence(self, params: Any) -> Any:
+        """Zeros in the last convolution."""
+        return {"params": {**params["params"], HEAD: jax.tree.map(jnp.zeros_like, params["params"][HEAD])}}
 
 
 PARITY = UNetSpec(levels=3, base_channels=16, upsampling="transposed")
