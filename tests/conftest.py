@@ -19,6 +19,20 @@ with install_import_hook("jptycho", "beartype.beartype"):
     import jptycho
 
 
+MOST_MAPPED = 30_000
+"""Memory maps of a process, of which Linux allows 65,530: every compiled program has some, and without one more the
+compiler crashes."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs():
+    """Forget what earlier modules compiled before there is no room for more."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPPED:
+        jax.clear_caches()
+
+
 @pytest.fixture
 def x64():
     """Run a test in double precision."""
