@@ -149,7 +149,7 @@ def test_candidates_are_judged_after_their_bands(monkeypatch, small_scan, losses
     }
     monkeypatch.setattr(confirmed, "judged", lambda held, loss, mesh, estimate: values[float(estimate.object.max())])
     said = []
-    config = with_changes(None, {"method": "dgp"})
+    config = with_changes(None, {"method": "dgp", "loss": "poisson"})
     run = Run(config, problem, problem, said.append, print, print, bool, None, 0.0, held=problem)
     got = confirmed.keep_confirmed(run, candidates)
     np.testing.assert_allclose(got.object, candidates[str(kept)].object + mark)
@@ -172,7 +172,7 @@ def test_what_may_be_kept_of_the_networks(monkeypatch, small_scan, dgp, same, be
     start = problem.estimate
     found = dataclasses.replace(start, object=start.object + 1, probe=1j * start.probe)
     last = found if same else dataclasses.replace(found, object=start.object + 2)
-    config = with_changes(None, {"method": "dgp", "dgp": dgp})
+    config = with_changes(None, {"method": "dgp", "loss": "poisson", "dgp": dgp})
     run = Run(config, problem, problem, print, print, print, bool, None, 0.0, held=problem)
     losses = {id(start.probe): 1.0 if better else 3.0, id(found.probe): 2.0}
     monkeypatch.setattr(deep_prior, "judged", lambda held, loss, mesh, estimate: losses[id(estimate.probe)])
