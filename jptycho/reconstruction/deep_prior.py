@@ -42,7 +42,8 @@ from jptycho.representations.networks.pretraining import (
 )
 from jptycho.representations.networks.unet import parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe
-from jptycho.solvers.base import Solver, check_projections
+from jptycho.solvers.base import Solver
+from jptycho.solvers.constraints import check_projections
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.epochs import DONE, INTERRUPTED
 from jptycho.solvers.gradient import GradientSolver
