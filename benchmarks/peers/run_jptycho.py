@@ -59,7 +59,7 @@ def main() -> None:
 
     settings, pixels = SETTINGS[options.solver], pixel_settings(options)
     result = jptycho.reconstruct(
-        jptycho.open_dataset(scan.path), observe=observe, say=started, **{**settings, "pixels": pixels}
+        jptycho.open_dataset(scan.path), callback=observe, log=started, **{**settings, "pixels": pixels}
     )
     details = {"batch": pixels.get("batch", 0), "rate": options.rate, "sampling": result.attributes["sampling"][0]}
     assert clock is not None

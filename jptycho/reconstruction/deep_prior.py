@@ -44,7 +44,8 @@ from jptycho.representations.networks.pretraining import (
 )
 from jptycho.representations.networks.unet import parameter_count
 from jptycho.representations.pixels import PixelObject, PixelProbe
-from jptycho.solvers.base import ScanData, Solver, check_projections, distribute
+from jptycho.solvers.base import ScanData, Solver, distribute
+from jptycho.solvers.constraints import check_projections
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.epochs import DONE, INTERRUPTED
 from jptycho.solvers.gradient import GradientSolver

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jptycho.errors import ConfigError
 from jptycho.forward.fields import Fields, ScanFields, Setup
-from jptycho.objective.denoisers import Denoising, denoise
-from jptycho.objective.projections import Projection, project
+from jptycho.objective.denoisers import Denoising
+from jptycho.objective.projections import Projection
 from jptycho.objective.reference import Reference
 from jptycho.parallel import replicate, shard
-from jptycho.representations.base import Assignable, ModelSpec, render, render_channels
+from jptycho.representations.base import ModelSpec, render
+from jptycho.solvers.constraints import check_denoisers, check_projections, constrain_params, require_reference
 from jptycho.types import Array, Float, Shaped, pytree
 
 
@@ -106,43 +106,6 @@ class Solver(Protocol):
         ...
 
 
-def check_projections(model: ModelSpec, projections: tuple[Projection, ...]) -> None:
-    """Refuse projections that a representation cannot honour.
-
-    Args:
-        model: representations of object and probe.
-        projections: that are wanted.
-
-    Raises:
-        ConfigError: the projection, and the penalty or setting that does the same softly.
-    """
-    for projection in projections:
-        for name in projection.touches:
-            representation = getattr(model, name)
-            if not isinstance(representation, Assignable):
-                raise ConfigError(
-                    f"projections: {projection}: the {name} is a {type(representation).__name__}, whose values "
-                    f"cannot be set. Remove it, or use the soft equivalent: {projection.instead}."
-                )
-
-
-def check_denoisers(model: ModelSpec, denoisers: tuple[Denoising, ...]) -> None:
-    """Refuse denoisers of an object whose values cannot be set.
-
-    Args:
-        model: representations of object and probe.
-        denoisers: that are wanted.
-
-    Raises:
-        ConfigError: the denoiser, and what to use instead.
-    """
-    if denoisers and not isinstance(model.object, Assignable):
-        raise ConfigError(
-            f"denoisers: {denoisers[0].denoiser}: the object is a {type(model.object).__name__}, whose values cannot "
-            "be set. Remove it, or use a penalty, such as penalties.tv_phase."
-        )
-
-
 def init_state(solver: Solver, mesh: Mesh, params: Any, constants: Any, key: Array) -> State:
     """State before the first epoch.
 
@@ -180,7 +143,7 @@ def epoch(solver: Solver, mesh: Mesh, state: State, constants: Any, data: ScanDa
         the state after, and the epoch's metrics.
     """
     after, metrics = solver.epoch(mesh, state, constants, data)
-    after = dataclasses.replace(after, params=constrain_params(solver, after.params, constants, data))
+    after = dataclasses.replace(after, params=constrain_params(solver, after.params, constants, data.reference))
     # What comes out lies as what went in: else the next call would compile once more.
     after = jax.lax.with_sharding_constraint(after, NamedSharding(mesh, PartitionSpec()))
     largest = jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(after.params)])
@@ -212,53 +175,7 @@ def reference_in(data: ScanData) -> Reference:
     Raises:
         ConfigError: the scan was distributed without them.
     """
-    if data.reference is None:
-        raise ConfigError(
-            "reference: missing; penalties and projections need it. Give distribute make_reference(problem) as "
-            "its last argument."
-        )
-    return data.reference
-
-
-def constrained(solver: Solver) -> bool:
-    """Whether anything changes the unknowns between two epochs.
-
-    Args:
-        solver: the settings.
-
-    Returns:
-        whether it has projections or denoisers.
-    """
-    return bool(solver.projections or solver.denoisers)
-
-
-def constrain_params(solver: Solver, params: Any, constants: Any, data: ScanData) -> Any:
-    """Parameters of the denoised object and of the nearest object and probe that obey the solver's projections.
-
-    Args:
-        solver: the settings.
-        params: of its representations.
-        constants: likewise.
-        data: whose reference the projections need.
-
-    Returns:
-        parameters; as they are where the solver has neither.
-    """
-    if not constrained(solver):
-        return params
-    model = solver.model
-    fields, channels = render_channels(model, params, constants)
-    channels, probe = denoise(solver.denoisers, channels), fields.probe
-    if solver.projections:
-        channels, probe = project(solver.projections, channels, probe, reference_in(data))
-    values = {"object": channels, "probe": probe}
-    touched = {name for p in solver.projections for name in p.touches} | ({"object"} if solver.denoisers else set())
-    found = dict(params)
-    for name in sorted(touched):
-        representation = getattr(model, name)
-        if isinstance(representation, Assignable):
-            found[name] = representation.assign(params[name], constants[name], values[name])
-    return found
+    return require_reference(data.reference)
 
 
 def summarise_metrics(losses: Array, errors: Array, weight: Array) -> Metrics:

@@ -14,7 +14,8 @@ from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
 from jptycho.optics.probe import probe_power
 from jptycho.representations.base import ModelSpec, transmission
-from jptycho.solvers.base import Metrics, ScanData, Solver, State, constrain_params
+from jptycho.solvers.base import Metrics, ScanData, Solver, State
+from jptycho.solvers.constraints import constrain_params
 from jptycho.solvers.probe_filter import align_modes
 from jptycho.types import Array, Float
 
@@ -73,7 +74,7 @@ class EnsembleSolver:
             keeps_mean = jax.eval_shape(self.solver.init, params, own)[1] is not None
             mine = State(params, opt, average if keeps_mean else None, key, state.epoch)
             after, metrics = self.solver.epoch(mesh, mine, own, dataclasses.replace(data, counts=counts))
-            after = dataclasses.replace(after, params=constrain_params(self.solver, after.params, own, data))
+            after = dataclasses.replace(after, params=constrain_params(self.solver, after.params, own, data.reference))
             if not keeps_mean:
                 after = dataclasses.replace(after, average=self._object(after.params, own))
             return after, metrics

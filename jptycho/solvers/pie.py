@@ -19,7 +19,8 @@ from jptycho.optics.waves import intensity
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec
 from jptycho.scan import batch_plan
-from jptycho.solvers.base import Metrics, ScanData, State, constrained, rendered, split_scan, summarise_metrics
+from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarise_metrics
+from jptycho.solvers.constraints import constrained
 from jptycho.solvers.exit_wave_updates import (
     ExitWaves,
     add_windows,

@@ -200,7 +200,7 @@ def test_penalties_reach_a_generated_object_and_projections_do_not(small_scan):
         callback=callback,
     )
     # A weight this large leaves nothing of the atoms; without it they are there (see the other tests).
-    assert roughness["dgp"] < 0.3 * roughness["pixels"]
+    assert roughness["dgp"] < 0.3 * roughness["half sets"]
     with pytest.raises(jptycho.ConfigError, match=r"projections\.low_pass.*object is generated.*soft equivalent"):
         jptycho.reconstruct(small_scan, method="dgp", dgp=nets, projections={"low_pass": 0.8})
 

@@ -115,9 +115,7 @@ def test_a_step_sees_the_electrons_of_one_half(small_scan):
     expected = []
     for half, part in enumerate((first, second)):
         fields = render(model, params, select_half(model, constants, jnp.asarray(half)), jax.random.key(5))
-        total = batch_loss(
-            poisson_loss, fields, first.setup, jnp.asarray(part.counts), estimate.positions, jnp.ones(256)
-        )
+        total = batch_loss(poisson_loss, fields, first.setup, jnp.asarray(part.counts), fields.scan, jnp.ones(256))
         expected.append(float(total[0]) / 256)
     seen = set()
     one_epoch = jax.jit(lambda s: solver.epoch(mesh, s, constants, data))

@@ -103,8 +103,9 @@ def test_the_polish_takes_short_steps_whatever_solver_gave_the_start(small_scan)
 
 def test_the_polish_takes_short_steps_of_positions_and_tilt_too(small_scan):
     changes = {"method": "dgp", "refine": {"position_rate": 0.05, "tilt": "global", "tilt_rate": 0.2}}
-    config = resolve_auto(with_changes(None, changes), prepare(small_scan))
-    (polish,) = (stage for stage in plan(config, 256) if stage.name == POLISH)
+    problem = prepare(small_scan)
+    config = resolve_auto(with_changes(None, changes), problem)
+    (polish,) = (stage for stage in plan(config, problem) if stage.name == POLISH)
     refine = polish.config.refine
     assert (refine.position_rate, refine.tilt_rate) == (pytest.approx(0.005), pytest.approx(0.02))
 
@@ -145,7 +146,7 @@ def test_candidates_are_judged_after_their_bands(monkeypatch, small_scan, losses
         confirmed, "validation_loss", lambda held, loss, mesh, estimate: values[float(estimate.object.max())]
     )
     said = []
-    config = with_changes(None, {"method": "dgp"})
+    config = with_changes(None, {"method": "dgp", "loss": "poisson"})
     run = Context(config, problem, problem, said.append, print, print, bool, None, 0.0, validation=problem)
     got = confirmed.keep_confirmed(run, candidates)
     np.testing.assert_allclose(got.object, candidates[str(kept)].object + mark)
@@ -169,7 +170,7 @@ def test_what_may_be_kept_of_the_networks(monkeypatch, small_scan, dgp, same, be
     start = problem.estimate
     found = dataclasses.replace(start, object=start.object + 1, probe=1j * start.probe)
     last = found if same else dataclasses.replace(found, object=start.object + 2)
-    config = with_changes(None, {"method": "dgp", "dgp": dgp})
+    config = with_changes(None, {"method": "dgp", "dgp": dgp, "loss": "poisson"})
     run = Context(config, problem, problem, print, print, print, bool, None, 0.0, validation=problem)
     losses = {id(start.probe): 1.0 if better else 3.0, id(found.probe): 2.0}
     monkeypatch.setattr(deep_prior, "validation_loss", lambda held, loss, mesh, estimate: losses[id(estimate.probe)])
