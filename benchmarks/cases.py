@@ -44,11 +44,10 @@ def scored_run(scan: Any, snapshots: list[Any] | None = None, **settings: Any) -
 
     import jptycho
     from jptycho.cli.demo import score
-    from jptycho.config.run import Config
-    from jptycho.settings import parse
+    from jptycho.config.run import parse_config
 
     jax.clear_caches()
-    config = parse(Config, {"data": {"file": "-"}, **settings})
+    config = parse_config({"data": {"file": "-"}, **settings})
     seen: list[tuple[Any, float, np.ndarray]] = []
     start, aside = cpu_seconds(), 0.0
 

@@ -32,9 +32,8 @@ def main() -> None:
     from record import Clock, save
 
     import jptycho
-    from jptycho.config.run import Config
+    from jptycho.config.run import parse_config
     from jptycho.report.page import write_report
-    from jptycho.settings import parse
 
     found = {}
     for path in sorted(CONFIGS.glob("*.toml")):
@@ -43,7 +42,7 @@ def main() -> None:
         values = config.model_dump(exclude_none=True)
         values["data"]["file"] = str(Path(data) / Path(config.data.file).relative_to(CONFIGS.resolve()))
         clock = Clock()
-        result = jptycho.reconstruct(None, parse(Config, values))
+        result = jptycho.reconstruct(None, parse_config(values))
         history = result.history
         found[path.stem] = {
             **clock.read(),

@@ -8,12 +8,15 @@ import jax
 import numpy as np
 
 import jptycho
-from jptycho.config.run import Config
+from jptycho.config.run import parse_config
 from jptycho.reconstruction.auto import check_config
-from jptycho.settings import parse
+from jptycho.reconstruction.listed import check_stages
 
 reconstruct = jptycho.reconstruct
-README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent.parent
+README, MEASURED = (
+    path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+)
 
 
 def with_small_networks(scan, **given):
@@ -35,7 +38,14 @@ def test_python_examples_run(tmp_path, monkeypatch, small_scan, capsys):
 
 
 def test_configuration_example_is_valid():
-    blocks = [parse(Config, tomllib.loads(b)) for b in re.findall(r"```toml\n(.*?)```", README, re.DOTALL)]
-    assert [config.method for config in blocks] == ["dgp", "pixels"]
+    blocks = [parse_config(tomllib.loads(b)) for b in re.findall(r"```toml\n(.*?)```", README + MEASURED, re.DOTALL)]
+    assert [config.method for config in blocks] == ["dgp", "pixels", "pixels"]
+    assert [len(config.stages) for config in blocks] == [0, 0, 2]
     for config in blocks:
         check_config(config)
+        check_stages(config)
+
+
+def test_notebooks_are_kept_with_their_pictures():
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        assert path.read_text(encoding="utf-8").count('"image/png"') >= 2, path.name

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.config.run import Config, load_config
+from jptycho.config.run import load_config, parse_config
 from jptycho.diagnostics.truth import compare_with_truth
-from jptycho.settings import parse
 
 CONFIGS = Path(__file__).parent.parent.parent / "benchmarks" / "real"
 
@@ -18,7 +17,7 @@ def reconstruct(name, data, epochs):
     file = data / Path(config.data.file).relative_to(CONFIGS.resolve())
     values = config.model_dump(exclude_none=True)
     values["data"]["file"], values["pixels"]["epochs"] = str(file), epochs
-    return jptycho.reconstruct(None, parse(Config, values))
+    return jptycho.reconstruct(None, parse_config(values))
 
 
 @pytest.mark.slow

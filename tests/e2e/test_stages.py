@@ -52,8 +52,8 @@ def test_networks_start_from_half_sets_of_other_slices(small_scan):
     assert np.isfinite(result.phase).all()
 
 
-@pytest.mark.parametrize("until", [1, 3, 6])
-def test_a_run_goes_on_in_any_stage_of_a_list(small_scan, tmp_path, monkeypatch, until):
+@pytest.mark.parametrize("until", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(6, marks=pytest.mark.slow)])
+def test_a_run_goes_on_in_any_stage_of_a_list(small_scan, tmp_path, until):
     settings = {"object": THICK, "stages": LISTED, "output": {"checkpoint_minutes": 0}}
     whole = jptycho.reconstruct(small_scan, **settings)
     seen = []
