@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jptycho.errors import ConfigError
 from jptycho.forward.fields import Noise, Setup
 from jptycho.optics.probe import incoherent_modes, probe_power
 from jptycho.optics.propagation import fresnel_kernel, propagate
@@ -62,7 +63,8 @@ def handed_on(progress: Progress, before: Context, now: Context) -> Progress:
 
     def change(estimate: Estimate) -> Estimate:
         found = carried(jax.device_put(estimate, jax.devices()[0]), before.problem, now.problem)
-        return dataclasses.replace(found, object=admit(kind, found.object))
+        halves = None if found.half_sets is None else jnp.stack([admit(kind, half) for half in found.half_sets])
+        return dataclasses.replace(found, object=admit(kind, found.object), half_sets=halves)
 
     estimates = {"estimate": change(progress.estimate), "start": change(progress.start)}
     return dataclasses.replace(progress, **estimates, pairs=tuple(change(pair) for pair in progress.pairs))
@@ -188,7 +190,10 @@ def change_window(problem: Problem, window: tuple[int, int]) -> Problem:
     grid = Grid(window, (lengths[0] / window[0], lengths[1] / window[1]))
     counts = np.ascontiguousarray(cut(problem.counts, window))
     mask = cut(np.asarray(problem.setup.mask), window)
-    share = (counts.mean(axis=0, dtype=np.float64) * (mask > 0)).sum() / float(problem.setup.dose)
+    seen = problem.counts.mean(axis=0, dtype=np.float64) * (np.asarray(problem.setup.mask) > 0)
+    share = float((counts.mean(axis=0, dtype=np.float64) * (mask > 0)).sum() / seen.sum())
+    if share == 0:
+        raise ConfigError(f"stages: a window of {window[0]} detector pixels holds no electron. Use a larger one.")
     noise = problem.setup.noise
     setup = dataclasses.replace(
         problem.setup,

@@ -140,6 +140,7 @@ class Stage:
             checkpoint holds the state, is true. None where an interruption was asked for meanwhile.
         conclude: what is handed on, from the progress that the stage began with and what it reached.
         window: detector pixels that are kept, or padded to, along (y, x); None for all as they are.
+        scheduled: epochs that the learning rates are scheduled for; None for as many as there are.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Stage:
     begin: Callable[[Context, Stage, Progress, bool], Fit | None]
     conclude: Callable[[Context, Stage, Progress, Reached], Progress]
     window: tuple[int, int] | None = None
+    scheduled: int | None = None
 
 
 def stream(context: Context, *names: str | int) -> Array:

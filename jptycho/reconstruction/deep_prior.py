@@ -140,7 +140,9 @@ def conclude_networks(context: Context, stage: Stage, progress: Progress, reache
     log_best(context, stage, reached)
     if stage.config.dgp.start == "random" and reached.status == DONE:
         _compare_with_pixels(context, stage, progress.estimate, reached.best)
-    kept = keep_confirmed(context, _candidates(context, stage, progress.estimate, reached))
+    kept = keep_confirmed(
+        dataclasses.replace(context, config=stage.config), _candidates(context, stage, progress.estimate, reached)
+    )
     return dataclasses.replace(progress, estimate=kept, start=progress.estimate)
 
 

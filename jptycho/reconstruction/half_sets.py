@@ -97,7 +97,8 @@ def conclude_half_sets(context: Context, stage: Stage, progress: Progress, reach
         moved = _change(reached.last, start)
         context.log(f"both half sets confirm that the probe differs from its start by {moved:.1%} of it")
     context.announce("filtering the half sets", 0, 0)
-    pairs = tuple(combine_halves(context, reached.last, number) for number in range(len(context.half_sets)))
+    own = dataclasses.replace(context, config=stage.config)
+    pairs = tuple(combine_halves(own, reached.last, number) for number in range(len(context.half_sets)))
     if context.config.method == "dgp" and context.config.dgp.start_file is not None:
         return dataclasses.replace(progress, pairs=pairs)
     mean = jnp.mean(jnp.stack([pair.object for pair in pairs]), axis=0)

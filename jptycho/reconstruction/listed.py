@@ -54,8 +54,10 @@ def check_stages(config: Config) -> None:
         return
     if config.method == "dgp" and all(entry.method != "dgp" for entry in config.stages):
         raise ConfigError('method: "dgp", but no stage is. Remove it: the list of stages says what is done.')
+    _check_start(config)
     slices, modes, before = config.object.slices, config.probe.modes, ""
     for number, entry in enumerate(config.stages, 1):
+        _check_keys(number, entry)
         wanted = entry.slices or slices
         if wanted % slices and slices % wanted:
             raise ConfigError(
@@ -76,6 +78,27 @@ def check_stages(config: Config) -> None:
             )
         slices, modes, before = wanted, entry.modes or modes, entry.method
     _check_each(config)
+
+
+def _check_start(config: Config) -> None:
+    """Refuse networks that nothing comes before, and a start that something does."""
+    dgp, first = config.dgp, config.stages[0].method == "dgp"
+    if first and dgp.start == "pixels" and dgp.start_file is None:
+        raise ConfigError(
+            'stages.1.method: "dgp" has no estimate to start from. Put "half_sets" or "pixels" before it, '
+            "or set dgp.start."
+        )
+    if not first and dgp.start != "pixels":
+        raise ConfigError(f'dgp.start: "{dgp.start}", but stages come before the networks. Remove it, or those.')
+
+
+def _check_keys(number: int, entry: StageConfig) -> None:
+    """Refuse keys that are the run's."""
+    for table, keys in (("dgp", ("start", "start_file")), ("validation", ("fraction",)), ("probe", ("modes",))):
+        for key in keys:
+            if key in getattr(entry, table):
+                instead = f"Use stages.{number}.modes" if key == "modes" else f"Set {table}.{key} for the run"
+                raise ConfigError(f"stages.{number}.{table}.{key}: has no effect in a stage. {instead}.")
 
 
 def _check_each(config: Config) -> None:

@@ -94,7 +94,7 @@ def begin_repeat(context: Context, stage: Stage, progress: Progress, resumed: bo
     """
     if not resumed:
         context.log(f"repeats these {progress.best_epoch} epochs with all electrons, those included that were held out")
-    scheduled = stage.epochs or progress.best_epoch
+    scheduled = stage.scheduled or progress.best_epoch
     return dataclasses.replace(_fit(context, stage, progress.start, context.whole, scheduled), validated=False)
 
 

@@ -29,19 +29,23 @@ DO = {
 }
 
 
-def plan(config: Config, problem: Problem) -> tuple[Stage, ...]:
+def plan(config: Config, problem: Problem, given: Config | None = None) -> tuple[Stage, ...]:
     """The stages of a run.
 
     Args:
         config: without ``auto``.
         problem: the scan made ready.
+        given: the configuration with ``auto``, which each listed stage resolves for itself; the same by default.
 
     Returns:
         of pixels: by half sets, or plain ones, repeated with all electrons where some were held out; of the deep
         generative priors: pixels, networks, a polish of pixels, repeated likewise; or those that it lists itself.
     """
     if config.stages:
-        return _repeated([_listed(name, entry, resolve_auto(own, problem)) for name, entry, own in listed(config)])
+        share = {"validation": config.validation}
+        entries = listed((given or config).model_copy(update=share))
+        found = [(name, entry, resolve_auto(own, problem)) for name, entry, own in entries]
+        return _repeated([_listed(number, *entry) for number, entry in enumerate(found)])
     if config.method == "pixels":
         first = HALF_SETS if config.pixels.half_sets else PIXELS
         return _repeated([_stage(first, config, config.pixels.epochs)])
@@ -60,10 +64,10 @@ def _stage(name: str, config: Config, epochs: int | None) -> Stage:
     return Stage(name, config, epochs, *DO[name])
 
 
-def _listed(name: str, entry: StageConfig, config: Config) -> Stage:
+def _listed(number: int, name: str, entry: StageConfig, config: Config) -> Stage:
     """A stage of a list; pixels that follow another stage may keep what they begin with."""
     begin, conclude = DO[NAMES[entry.method]]
-    conclude = conclude_polish if entry.method == "pixels" and name != PIXELS else conclude
+    conclude = conclude_polish if entry.method == "pixels" and number else conclude
     window = None if entry.window is None else (entry.window, entry.window)
     return Stage(name, config, entry.epochs, begin, conclude, window)
 
@@ -73,5 +77,7 @@ def _repeated(stages: list[Stage]) -> tuple[Stage, ...]:
     last = stages[-1]
     wanted = last.config.validation.fraction and last.config.validation.all_electrons
     pixels = last.begin is begin_pixels
-    again = dataclasses.replace(last, name=ALL, epochs=None, begin=begin_repeat, conclude=conclude_repeat)
+    again = dataclasses.replace(
+        last, name=ALL, epochs=None, scheduled=last.epochs, begin=begin_repeat, conclude=conclude_repeat
+    )
     return (*stages, again) if wanted and pixels else tuple(stages)

@@ -74,15 +74,19 @@ def reconstruct(
     config = with_changes(config, changes)
     check_config(config)
     check_stages(config)
+    if any(entry.window for entry in config.stages) and (extension.effects or extension.unknowns):
+        raise ConfigError(
+            "stages: a window changes the detector, which effects and unknowns of your own do not follow. Leave it out."
+        )
     for own in (config, *(own for _, _, own in listed(config))):
         check_extension(own, extension)
     log, announce = log or _silent, announce or _unannounced
     announce("reading the scan", 0, 0)
     whole = extended(prepare_from_config(config, dataset), extension)
-    config = resolve_auto(config, whole)
+    given, config = config, resolve_auto(config, whole)
     announce("dividing the electrons", 0, 0)
     problem, held, half_sets, judged = _divided(config, whole, extension)
-    stages = plan(config, problem)
+    stages = plan(config, problem, given)
     with interruptible() as stop:
         told = (log, callback or _unobserved, announce, stop, checkpoint, started)
         context = Context(config, problem, whole, *told, held, half_sets, extension)
@@ -136,17 +140,29 @@ def _divided(
 ) -> tuple[Problem, Problem | None, tuple[tuple[Problem, Problem], ...], str]:
     """What is reconstructed, what validates it, the half sets for each network, and in words what validates."""
     held, judged, pairs = None, "", 0
-    methods = {entry.method for entry in config.stages}
     if config.validation.fraction:
         problem, held, judged = hold_out(problem, float(config.validation.fraction), config.seed)
     if config.method == NETWORKS:
-        if config.dgp.ensemble_size > 1:
+        if config.dgp.ensemble_size > 1 and not config.stages:
             members_at_once(config, problem, extension)  # refused before anything large is made
         pairs = config.dgp.ensemble_size if config.dgp.half_sets else 0
     elif config.pixels.half_sets:
         pairs = 1
-    pairs = pairs if not methods or "half_sets" in methods else 0
+    if config.stages:
+        pairs = _listed_pairs(config, problem, extension)
     return problem, held, tuple(make_half_sets(problem, config.seed, number) for number in range(pairs)), judged
+
+
+def _listed_pairs(config: Config, problem: Problem, extension: Extension) -> int:
+    """How many pairs of half sets the listed stages want: one for each network of an ensemble."""
+    entries = list(listed(config))
+    networks = [own for _, entry, own in entries if entry.method == "dgp"]
+    for own in networks:
+        if own.dgp.ensemble_size > 1:
+            members_at_once(own, problem, extension)
+    if all(entry.method != "half_sets" for _, entry, _ in entries):
+        return 0
+    return max([1, *(own.dgp.ensemble_size for own in networks if own.dgp.half_sets)])
 
 
 def _summary(context: Context, judged: str) -> str:

@@ -29,6 +29,7 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     free += [f"positions (rate {refine.position_rate:g} px)"] if refine.position_rate else []
     free += [f"{refine.tilt} tilt (rate {refine.tilt_rate:g} mrad)"] if refine.tilt != "none" else []
     pixels_last = config.method == "pixels" or (config.dgp.polish_epochs and config.dgp.object == "network")
+    pixels_last = config.stages[-1].method == "pixels" if config.stages else pixels_last
     again = ", then the last stage with all electrons" if validation.all_electrons and pixels_last else ""
     judged = f"{validation.fraction:g}, patience {validation.patience}{again}" if validation.fraction else "none"
     lines = [

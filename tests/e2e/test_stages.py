@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.reconstruction.auto import with_changes
+from jptycho.reconstruction.auto import resolve_auto, with_changes
+from jptycho.reconstruction.context import Context, Progress
 from jptycho.reconstruction.listed import check_stages
+from jptycho.reconstruction.pixels import begin_repeat, conclude_polish
+from jptycho.reconstruction.plan import plan
 
 THICK = {"slices": 4, "slice_thickness": 6.0}
 LISTED = (
@@ -70,17 +73,47 @@ def test_a_run_goes_on_in_any_stage_of_a_list(small_scan, tmp_path, until):
     np.testing.assert_array_equal(resumed.history["loss"], whole.history["loss"])
 
 
+def test_each_stage_chooses_what_is_left_to_it(small_scan):
+    """A batch that fits the solver of the stage, the amplitude loss for classical solvers, pixels after networks."""
+    problem = jptycho.prepare(small_scan)
+    nets = {"method": "dgp", "epochs": 1}
+    stages = [{"pixels": {"optimiser": "lbfgs"}}, {"pixels": {"solver": "epie"}}, {}, nets, {"epochs": 9}]
+    given = with_changes(None, {"stages": stages, "validation": {"fraction": 0.1}})
+    found = plan(resolve_auto(given, problem), problem, given)
+    assert [stage.name for stage in found] == ["pixels", "pixels 2", "pixels 3", "dgp", "pixels 4", "all electrons"]
+    assert found[0].config.pixels.batch == 256 > found[2].config.pixels.batch
+    assert [stage.config.loss for stage in found[:3]] == ["poisson", "amplitude", "poisson"]
+    assert [stage.conclude is conclude_polish for stage in found[:5]] == [False, True, True, False, True]
+    told = (str, print, print, bool, None, 0.0)
+    context = Context(given, problem, problem, *told, problem)
+    fit = begin_repeat(context, found[-1], Progress(problem.estimate, problem.estimate, 2), True)
+    assert fit.solver.optimiser.decay_steps == 9 * fit.solver.steps  # of which as many epochs as were best are run
+    short = resolve_auto(with_changes(None, {"stages": [nets, {}], "dgp": {"start": "dpc"}}), problem)
+    assert plan(short, problem)[1].conclude is conclude_polish
+
+
+def test_every_network_of_a_listed_ensemble_has_half_sets_of_its_own(small_scan):
+    nets = {"base_channels": 4, "levels": 1, "pretrain_steps": 1, "steps": 1, "probe": "pixels", "ensemble_size": 2}
+    stages = [{"method": "half_sets", "epochs": 1}, {"method": "dgp", "epochs": 1, "dgp": nets}]
+    assert jptycho.reconstruct(small_scan, stages=stages, validation={"fraction": 0}).attributes["members"] == 2
+
+
 @pytest.mark.parametrize(("changes", "words"), [
     ({"stages": [{"slices": 3}, {"slices": 2}], "object": {"slices": 3, "slice_thickness": 5.0}},
      r"stages\.2\.slices: 2 and the 3 before do not divide"),
     ({"stages": [{"slices": 2}]}, r"stages\.1\.slices: 2 slices of an object whose thickness"),
     ({"stages": [{"modes": 3}, {"modes": 1}]}, r"stages\.2\.modes: 1, but there were 3"),
     ({"stages": [{}], "method": "dgp"}, r'method: "dgp", but no stage is'),
-    ({"stages": [{"method": "dgp", "dgp": {"half_sets": True}}]}, r"stages\.1\.dgp\.half_sets: the stage before"),
+    ({"stages": [{}, {"method": "dgp", "dgp": {"half_sets": True}}]}, r"stages\.2\.dgp\.half_sets: the stage before"),
     ({"stages": [{}, {"pixels": {"object_rte": 1}}]}, r"stages\.2: pixels\.object_rte: unknown key"),
     ({"stages": [{"pixels": {"even": False}}]}, r"stages\.1: pixels\.even: renamed to pixels\.coverage_weighting"),
     ({"stages": [{"pixels": {"solver": "epie"}, "refine": {"position_rate": 0.1}}]},
      r"stages\.1: refine\.position_rate: solver \"epie\" optimises object and probe only"),
+    ({"stages": [{"method": "dgp"}]}, r"stages\.1\.method: \"dgp\" has no estimate to start from"),
+    ({"stages": [{}, {"method": "dgp"}], "dgp": {"start": "dpc"}}, r"dgp\.start: \"dpc\", but stages come before"),
+    ({"stages": [{}, {"method": "dgp", "dgp": {"start_file": "x"}}]}, r"stages\.2\.dgp\.start_file: has no effect"),
+    ({"stages": [{"validation": {"fraction": 0.1}}]}, r"stages\.1\.validation\.fraction: has no effect in a stage"),
+    ({"stages": [{"probe": {"modes": 2}}]}, r"stages\.1\.probe\.modes: has no effect in a stage. Use stages\.1\.modes"),
     ({"stages": [{"epochs": 0}]}, r"stages\.1\.epochs: expected greater than or equal to 1"),
 ])  # fmt: skip
 def test_contradictory_stages_are_refused_before_a_file_is_read(changes, words):

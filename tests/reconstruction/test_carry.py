@@ -11,6 +11,7 @@ import jptycho
 from jptycho.forward.model import predict_batch
 from jptycho.optics.probe import probe_power
 from jptycho.preprocess.prepare import ObjectSpec, prepare
+from jptycho.preprocess.thinning import hold_out
 from jptycho.reconstruction.carry import add_modes, carried, change_slices, change_window, cut, reshaped
 from jptycho.representations.base import fields_of
 
@@ -122,3 +123,13 @@ def test_added_modes_keep_the_power_and_what_there_was(problem):
     assert float(probe_power(found.probe)) == pytest.approx(float(probe_power(problem.estimate.probe)), rel=1e-5)
     overlap = abs(np.vdot(found.probe[0], problem.estimate.probe[0])) / np.linalg.norm(found.probe[0])
     assert overlap == pytest.approx(np.linalg.norm(problem.estimate.probe[0]), rel=1e-5)
+
+
+def test_the_dose_of_a_window_is_that_of_all_pixels_where_some_are_held_out(problem):
+    """Counts that are no electrons: both parts keep the dose of the whole, and so do both with another window."""
+    parts = hold_out(dataclasses.replace(problem, undivided="no electrons"), 0.2, 0)[:2]
+    whole = change_window(problem, (36, 30))
+    for part in parts:
+        assert float(part.setup.dose) == float(problem.setup.dose)
+        found = float(change_window(part, (36, 30)).setup.dose)
+        assert found == pytest.approx(float(whole.setup.dose), rel=0.1)
