@@ -8,7 +8,8 @@ import pytest
 
 from jptycho.config.run import Config, load_config, parse_config
 from jptycho.errors import ConfigError, FormatError
-from jptycho.reconstruction.auto import check_config, with_changes
+from jptycho.reconstruction.auto import with_changes
+from jptycho.reconstruction.checks import check_config
 from jptycho.settings import parse, to_toml
 from jptycho.simulate.scan import GoldSettings
 

@@ -66,9 +66,9 @@ def reconstruct(
         Config, {**settings.model_dump(exclude_none=True), **{k: v for k, v in changes.items() if v is not None}}
     )
     from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
-    from jptycho.reconstruction import auto  # noqa: PLC0415
+    from jptycho.reconstruction import auto, checks  # noqa: PLC0415
 
-    auto.check_config(settings)
+    checks.check_config(settings)
     if print_config:
         console.out(to_toml(auto.resolve_auto_of_file(settings)), end="")
         return

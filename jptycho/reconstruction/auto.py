@@ -1,11 +1,9 @@
-"""From a configuration to one without ``auto``, and what contradicts what."""
+"""From a configuration to one without ``auto``."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from jptycho.config.constraints import check_constraints
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import AUTO, GRADIENT
 from jptycho.config.run import Config, parse_config
@@ -24,7 +22,7 @@ from jptycho.preprocess.automatic import (
     choose_probe_rate,
 )
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
-from jptycho.reconstruction.solver_checks import check_engine, takes_whole_scan
+from jptycho.reconstruction.solver_checks import takes_whole_scan
 
 
 def with_changes(config: Config | None, changes: dict[str, Any]) -> Config:
@@ -55,79 +53,6 @@ def _merged(before: Any, change: Any) -> Any:
     if not (isinstance(before, dict) and isinstance(change, dict)):
         return change
     return before | {name: _merged(before.get(name), value) for name, value in change.items()}
-
-
-def check_config(config: Config) -> None:
-    """Refuse settings that contradict each other, before a file is read.
-
-    Args:
-        config: as given.
-
-    Raises:
-        ConfigError: what contradicts what.
-    """
-    check_engine(config)
-    check_constraints(config)
-    if config.method == "pixels" and config.pixels.half_sets is True and config.validation.fraction not in (AUTO, 0):
-        raise ConfigError(
-            "pixels.half_sets: the halves validate each other, found validation.fraction = "
-            f"{config.validation.fraction:g} as well. Remove one of them."
-        )
-    dgp = config.dgp
-    sources = {config.data.file, dgp.start_file or config.data.file}
-    if config.data.file and Path(config.output.file).resolve() in {Path(source).resolve() for source in sources}:
-        raise ConfigError(f"output.file: {config.output.file!r} is what the run reads. Choose another name.")
-    if config.method == "dgp":
-        _check_dgp(config)
-
-
-def _check_dgp(config: Config) -> None:
-    dgp = config.dgp
-    if (dgp.object, dgp.probe) == ("pixels", "pixels"):
-        raise ConfigError('dgp.object, dgp.probe: both "pixels", so there is no network. Use method = "pixels".')
-    if dgp.object == "pixels" and config.probe.fixed:
-        raise ConfigError(
-            'dgp.object: "pixels", and probe.fixed keeps the probe, so there is no network. Remove one of them.'
-        )
-    _check_input(config)
-    if dgp.ensemble_size > 1 and not dgp.ema_decay:
-        raise ConfigError("dgp.ema_decay: 0, but an ensemble's mean is that of running means. Use 0.9, or one member.")
-    if dgp.architecture == "depth" and config.object.slices == 1:
-        raise ConfigError('dgp.architecture: "depth" needs slices to relate. Use "unet", or raise object.slices.')
-    _check_start(config)
-
-
-def _check_input(config: Config) -> None:
-    """Settings of what the object's network sees, that it does not see."""
-    dgp = config.dgp
-    if dgp.random_input or dgp.start == "random":
-        hides = "dgp.random_input" if dgp.random_input else 'dgp.start = "random"'
-        if dgp.residual is True:
-            raise ConfigError(f"dgp.residual: adds to the estimate, which {hides} hides. Remove one of them.")
-        if dgp.augment:
-            raise ConfigError(f"dgp.augment: moves the estimate, which {hides} hides. Remove one of them.")
-    if dgp.augment and (dgp.object == "pixels" or dgp.architecture == "decoder"):
-        blind = 'object = "pixels"' if dgp.object == "pixels" else 'architecture = "decoder"'
-        raise ConfigError(f"dgp.augment: moves what the network sees, and with dgp.{blind} it sees nothing. Remove it.")
-
-
-def _check_start(config: Config) -> None:
-    """Settings that leave no estimate to start from."""
-    dgp = config.dgp
-    if dgp.start != "pixels" and dgp.start_file is not None:
-        raise ConfigError(f'dgp.start: "{dgp.start}", so dgp.start_file would have no effect. Remove one of them.')
-    if dgp.start == "random":
-        return
-    if dgp.pretrain_steps == 0:
-        raise ConfigError(
-            "dgp.pretrain_steps: 0, so the networks would forget the estimate at once. Use pretrain_steps = 40, "
-            'or dgp.start = "random" to begin without one.'
-        )
-    if dgp.start == "pixels" and dgp.start_epochs == 0 and (dgp.start_file is None or dgp.half_sets):
-        raise ConfigError(
-            "dgp.start_epochs: 0, so there is no estimate to pre-train on. Use start_epochs = 12; with dgp.start_file, "
-            "they estimate the object from halves of the electrons: dgp.half_sets = false does without."
-        )
 
 
 def open_from_config(config: Config) -> Dataset4D:

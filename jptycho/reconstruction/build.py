@@ -216,6 +216,12 @@ def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int, exte
     }
     if pixels.solver == GRADIENT:
         return _gradient(config, problem, epochs, shared, extension)
+    return _by_batches(config, shared)
+
+
+def _by_batches(config: Config, shared: dict[str, Any]) -> Solver:
+    """LSQ-ML, or one of the PIE family."""
+    pixels = config.pixels
     model = ModelSpec(ChannelObject(config.object.kind), PixelProbe())
     if pixels.solver == "lsqml":
         settings = config.lsqml

@@ -8,7 +8,8 @@ from typing import Any
 from jptycho.config.run import Config
 from jptycho.config.stages import StageConfig
 from jptycho.errors import ConfigError
-from jptycho.reconstruction.auto import check_config, with_changes
+from jptycho.reconstruction.auto import with_changes
+from jptycho.reconstruction.checks import check_config
 from jptycho.reconstruction.context import HALF_SETS, NETWORKS, PIXELS
 
 NAMES = {"pixels": PIXELS, "half_sets": HALF_SETS, "dgp": NETWORKS}

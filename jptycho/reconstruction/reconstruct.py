@@ -18,10 +18,11 @@ from jptycho.errors import ConfigError
 from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.thinning import hold_out, make_half_sets
-from jptycho.reconstruction.auto import check_config, prepare_from_config, resolve_auto, with_changes
+from jptycho.reconstruction.auto import prepare_from_config, resolve_auto, with_changes
 from jptycho.reconstruction.build import pixel_mesh
 from jptycho.reconstruction.carry import as_seen_by, handed_on
 from jptycho.reconstruction.checkpoint import blank_progress, fingerprint, stage_of_checkpoint
+from jptycho.reconstruction.checks import check_config
 from jptycho.reconstruction.context import NETWORKS, Callback, Context, Log, Progress, Stage
 from jptycho.reconstruction.deep_prior import members_at_once
 from jptycho.reconstruction.extension import PLAIN, Extension, check_extension, extended

@@ -13,12 +13,16 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jptycho.forward.fields import Fields, ScanFields, Setup
-from jptycho.objective.denoisers import Denoising
-from jptycho.objective.projections import Projection
 from jptycho.objective.reference import Reference
 from jptycho.parallel import replicate, shard
-from jptycho.representations.base import ModelSpec, render
-from jptycho.solvers.constraints import check_denoisers, check_projections, constrain_params, require_reference
+from jptycho.representations.base import render
+from jptycho.solvers.constraints import (
+    Constrained,
+    check_denoisers,
+    check_projections,
+    constrain_params,
+    require_reference,
+)
 from jptycho.types import Array, Float, Shaped, pytree
 
 
@@ -75,23 +79,8 @@ class Metrics:
 
 
 @runtime_checkable
-class Solver(Protocol):
+class Solver(Constrained, Protocol):
     """A frozen, hashable dataclass of settings, so that equal solvers share one compilation."""
-
-    @property
-    def model(self) -> ModelSpec:
-        """Representations of the unknowns."""
-        ...
-
-    @property
-    def projections(self) -> tuple[Projection, ...]:
-        """Applied after each epoch."""
-        ...
-
-    @property
-    def denoisers(self) -> tuple[Denoising, ...]:
-        """Of the object, applied after each epoch and before the projections."""
-        ...
 
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """What the solver remembers before the first epoch, and the running mean of the object or None."""

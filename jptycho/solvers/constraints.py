@@ -13,7 +13,7 @@ from jptycho.representations.base import Assignable, ModelSpec, render_channels
 
 @runtime_checkable
 class Constrained(Protocol):
-    """The part of a solver that says so."""
+    """The part of a solver that says what is so changed."""
 
     @property
     def model(self) -> ModelSpec:

@@ -9,7 +9,8 @@ import jptycho
 from jptycho.cli.demo import score
 from jptycho.data.dataset import from_arrays
 from jptycho.preprocess.prepare import prepare
-from jptycho.reconstruction.auto import check_config, resolve_auto, with_changes
+from jptycho.reconstruction.auto import resolve_auto, with_changes
+from jptycho.reconstruction.checks import check_config
 from jptycho.reconstruction.summary import summarise_objective
 
 THREE = {"slices": 3, "slice_thickness": 6.0}

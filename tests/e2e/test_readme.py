@@ -9,7 +9,7 @@ import numpy as np
 
 import jptycho
 from jptycho.config.run import parse_config
-from jptycho.reconstruction.auto import check_config
+from jptycho.reconstruction.checks import check_config
 from jptycho.reconstruction.listed import check_stages
 
 reconstruct = jptycho.reconstruct

@@ -12,7 +12,8 @@ from jptycho.forward.model import predict_batch
 from jptycho.optics.probe import probe_power
 from jptycho.preprocess.prepare import ObjectSpec, prepare
 from jptycho.preprocess.thinning import hold_out
-from jptycho.reconstruction.carry import add_modes, carried, change_slices, change_window, cut, reshaped
+from jptycho.reconstruction.carry import add_modes, carried, change_slices, reshaped
+from jptycho.reconstruction.window import change_window, cut
 from jptycho.representations.base import fields_of
 
 THIN = 2e-3

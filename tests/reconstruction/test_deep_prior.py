@@ -16,7 +16,8 @@ from jptycho.objective.losses import poisson_loss
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thinning import make_half_sets
-from jptycho.reconstruction.auto import check_config, resolve_auto, with_changes
+from jptycho.reconstruction.auto import resolve_auto, with_changes
+from jptycho.reconstruction.checks import check_config
 from jptycho.reconstruction.deep_prior import generators_of, prior_model
 from jptycho.reconstruction.ensembles import members_together, stack
 from jptycho.representations.base import Estimate, ModelSpec, initialise, render, select_half
