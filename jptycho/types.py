@@ -7,12 +7,35 @@ Dimension names: ``y x`` rows and columns of a detector, probe or object, ``Y X`
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 
 import jax
 from jaxtyping import Array, Bool, Complex, Float, Int, Shaped
 
-__all__ = ["Array", "Bool", "Complex", "Float", "Grid", "Int", "Shaped", "pytree", "static"]
+__all__ = [
+    "TRACED",
+    "Array",
+    "Bool",
+    "Complex",
+    "Count",
+    "Float",
+    "Grid",
+    "Int",
+    "Number",
+    "Shaped",
+    "pytree",
+    "static",
+]
+
+TRACED = "traced"
+if TYPE_CHECKING:
+    Number = float
+    Count = int
+else:
+    Number = Annotated[float | Float[Array, ""], TRACED]
+    Count = Annotated[int | Int[Array, ""], TRACED]
+"""A number and a whole number of settings that are arguments of compiled programs, where they are scalar arrays; a
+``float`` or ``int`` of settings is static. To a type checker they are what a user gives."""
 
 T = TypeVar("T")
 
@@ -74,14 +97,14 @@ def pytree(cls: type[T]) -> type[T]:
     return data
 
 
-@dataclasses.dataclass(frozen=True)
+@pytree
 class Grid:
-    """Shape and real-space sampling of a window; hashable, so it may be a static argument.
+    """Shape and real-space sampling of a window.
 
     Attributes:
-        shape: rows and columns (ny, nx).
+        shape: rows and columns (ny, nx) (static).
         sampling: Å a pixel along y and x. In a scan known in pixels only, 1.
     """
 
-    shape: tuple[int, int]
-    sampling: tuple[float, float]
+    shape: tuple[int, int] = static()
+    sampling: tuple[Number, Number]

@@ -20,9 +20,9 @@ from scipy.fft import dct
 
 from jptycho.errors import ConfigError
 from jptycho.forward.patches import shift_ramp
-from jptycho.optics.frequencies import ring_numbers, ring_totals
+from jptycho.optics.frequencies import aspect_of, ring_numbers, ring_totals
 from jptycho.representations.object_kinds import weighted_plane
-from jptycho.types import Array, Float, pytree
+from jptycho.types import Array, Float, Number, pytree
 
 RADIUS = 2.5
 """Standard deviation, in pixels of the transform, over which the cross-spectrum is smoothed: a lattice reflection keeps
@@ -113,25 +113,31 @@ def half_set_filter(
             "coverage: expected numbers that are not negative, some above zero. No pixel was illuminated."
         )
     half_sets = jnp.stack([jnp.asarray(first, float), jnp.asarray(second, float)])
-    return _filtered(half_sets, jnp.asarray(coverage, half_sets.dtype), (float(sampling[0]), float(sampling[1])), local)
+    aspect = aspect_of((float(sampling[0]), float(sampling[1])))
+    return _filtered(half_sets, jnp.asarray(coverage, half_sets.dtype), float(sampling[0]), aspect, local)
 
 
-@partial(jax.jit, static_argnames=("sampling", "local"))
+@partial(jax.jit, static_argnames=("aspect", "local"))
 def _filtered(
-    half_sets: Float[Array, "2 slices channels Y X"], coverage: Array, sampling: tuple[float, float], local: bool
+    half_sets: Float[Array, "2 slices channels Y X"],
+    coverage: Array,
+    unit: Number,
+    aspect: tuple[float, float],
+    local: bool,
 ) -> HalfSets:
+    """The filter at a sampling of ``unit`` times ``aspect``."""
     window = coverage_window(coverage)
     half_sets = align_halves(half_sets, window)
     depth = jnp.asarray(depth_modes(half_sets.shape[1]), half_sets.dtype)
     modes = jnp.einsum("ds,hscyx->dchyx", depth, half_sets)
-    every = jax.vmap(jax.vmap(lambda pair: _filter_images(pair, window, sampling, local)))
+    every = jax.vmap(jax.vmap(lambda pair: _filter_images(pair, window, aspect, local)))
     mean, filtered = every(modes)
-    frequency, correlation = _ring_correlation(jnp.sum(half_sets[:, :, 0], axis=1), window, sampling)
+    frequency, correlation = _ring_correlation(jnp.sum(half_sets[:, :, 0], axis=1), window, aspect)
     positive = jnp.clip(correlation, 0.0, 1 - 1e-6)
     return HalfSets(
         jnp.einsum("ds,dcyx->scyx", depth, mean),
         jnp.einsum("ds,dchyx->hscyx", depth, filtered),
-        frequency,
+        frequency / unit,
         correlation,
         2 * positive / (1 - positive),
     )
@@ -213,12 +219,12 @@ def _windowed_spectra(images: Float[Array, "2 Y X"], window: Array) -> tuple[Arr
 
 
 def _filter_images(
-    pair: Float[Array, "2 Y X"], window: Array, sampling: tuple[float, float], local: bool
+    pair: Float[Array, "2 Y X"], window: Array, aspect: tuple[float, float], local: bool
 ) -> tuple[Float[Array, "Y X"], Float[Array, "2 Y X"]]:
     """The filtered mean and halves of one depth frequency of one channel."""
     spectra, constant = _windowed_spectra(pair, window)
     signal = jnp.maximum(_smooth(jnp.real(spectra[0] * jnp.conj(spectra[1])), RADIUS), 0.0)
-    noise = _ring_mean(jnp.abs(spectra[0] - spectra[1]) ** 2 / 4, sampling)
+    noise = _ring_mean(jnp.abs(spectra[0] - spectra[1]) ** 2 / 4, aspect)
     whole = jnp.fft.fft2(pair - constant)
     weights = jnp.stack([signal / (signal + factor * noise + TINY) for factor in (1, 2)])
     images = jnp.concatenate([jnp.mean(whole, axis=0)[None] * weights[0], whole * weights[1]])
@@ -270,9 +276,9 @@ def _smooth(image: Float[Array, "Y X"], deviation: float) -> Float[Array, "Y X"]
     return jnp.real(jnp.fft.ifft2(jnp.fft.fft2(image) * jnp.asarray(gauss, image.dtype)))
 
 
-def _ring_mean(values: Float[Array, "Y X"], sampling: tuple[float, float]) -> Float[Array, "Y X"]:
+def _ring_mean(values: Float[Array, "Y X"], aspect: tuple[float, float]) -> Float[Array, "Y X"]:
     """At each frequency the mean over three rings."""
-    rings, _, _ = ring_numbers(values.shape, sampling)
+    rings, _, _ = ring_numbers(values.shape, aspect)
     three = np.ones(3)
     count = np.convolve(np.bincount(rings.ravel()), three, mode="same")
     total = jnp.convolve(ring_totals(values, rings), jnp.asarray(three, values.dtype), mode="same")
@@ -280,10 +286,10 @@ def _ring_mean(values: Float[Array, "Y X"], sampling: tuple[float, float]) -> Fl
 
 
 def _ring_correlation(
-    pair: Float[Array, "2 Y X"], window: Array, sampling: tuple[float, float]
+    pair: Float[Array, "2 Y X"], window: Array, aspect: tuple[float, float]
 ) -> tuple[Float[Array, "rings"], Float[Array, "rings"]]:
     """Frequencies of the rings up to Nyquist and the correlation of the images on each."""
-    rings, width, last = ring_numbers(pair.shape[1:], sampling)
+    rings, width, last = ring_numbers(pair.shape[1:], aspect)
     (first, second), _ = _windowed_spectra(pair, window)
     cross = ring_totals(jnp.real(first * jnp.conj(second)), rings)
     powers = [ring_totals(jnp.abs(spectrum) ** 2, rings) for spectrum in (first, second)]

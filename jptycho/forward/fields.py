@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jptycho.types import Array, Complex, Float, Grid, Shaped, pytree, static
+from jptycho.types import Array, Complex, Float, Grid, Number, Shaped, pytree, static
 
 
 @pytree
@@ -77,9 +77,9 @@ class Setup:
     Attributes:
         mask: weight of each detector pixel (ky, kx), FFT order; zero for a dead one.
         dose: counts an average pattern holds, scalar: expected counts = dose x intensity.
-        grid: window of probe and detector (static).
-        wavelength: Å (static).
-        band_limit: of the propagator, as a fraction of Nyquist, or None (static).
+        grid: window of probe and detector.
+        wavelength: Å.
+        band_limit: of the propagator, as a fraction of Nyquist, or None.
         noise: of the detector; None where a count is an electron and the read-out adds none.
         centre: of the disk, Å⁻¹ along (y, x) from the zero frequency: a shift of the detector, not a tilt of the beam,
             so that waves propagate about it; None for none.
@@ -88,9 +88,9 @@ class Setup:
 
     mask: Float[Array, "ky kx"]
     dose: Float[Array, ""]
-    grid: Grid = static()
-    wavelength: float = static()
-    band_limit: float | None = static(default=None)
+    grid: Grid
+    wavelength: Number
+    band_limit: Number | None = None
     noise: Noise | None = None
     centre: Float[Array, "2"] | None = None
     effects: tuple[DetectorEffect, ...] = static(default=())

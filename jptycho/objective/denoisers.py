@@ -12,14 +12,14 @@ import jax
 import jax.numpy as jnp
 
 from jptycho.objective.reference import Channels
-from jptycho.types import Array, Float
+from jptycho.types import Array, Float, Number
 
 
 @runtime_checkable
 class Denoiser(Protocol):
     """A function of a module, or a frozen, hashable dataclass with a call; traced by JAX."""
 
-    def __call__(self, channels: Channels, level: float) -> Channels:
+    def __call__(self, channels: Channels, level: Number) -> Channels:
         """Phase in rad and absorption without noise of about that standard deviation; of the same shape and type."""
         ...
 
@@ -34,7 +34,7 @@ class Denoising:
     """
 
     denoiser: Denoiser
-    level: float
+    level: Number
 
     def __call__(self, channels: Channels) -> Channels:
         """The object without that noise."""
@@ -77,7 +77,7 @@ class TotalVariation:
 
     iterations: int = 50
 
-    def __call__(self, channels: Channels, level: float) -> Channels:
+    def __call__(self, channels: Channels, level: Number) -> Channels:
         """Phase and absorption, each of least total variation near what it was."""
 
         def improve(_: Array, dual: Array) -> Array:

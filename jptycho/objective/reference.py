@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from jptycho.representations.pixels import visibility
-from jptycho.types import Array, Complex, Float, Int, pytree, static
+from jptycho.types import Array, Complex, Float, Int, Number, pytree
 
 Channels = Float[Array, "slices channels Y X"]
 Modes = Complex[Array, "modes y x"]
@@ -21,8 +21,8 @@ class Reference:
         neighbours: pairs of patterns that were recorded side by side (pairs, 2).
         outside_support: of the probe in real space: 1 where it should be dark, centre at [0, 0].
         outside_aperture: likewise on the detector.
-        sampling: Å a canvas pixel (static).
-        thickness: Å between slices (static).
+        sampling: Å a canvas pixel.
+        thickness: Å between slices.
     """
 
     coverage: Float[Array, "Y X"]
@@ -30,8 +30,8 @@ class Reference:
     neighbours: Int[Array, "pairs 2"]
     outside_support: Float[Array, "y x"]
     outside_aperture: Float[Array, "ky kx"]
-    sampling: tuple[float, float] = static()
-    thickness: float = static(default=0.0)
+    sampling: tuple[Number, Number]
+    thickness: Number = 0.0
 
 
 def illuminated_mean(image: Float[Array, "*slices Y X"], reference: Reference) -> Float[Array, "*slices"]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 
 from jptycho.errors import ConfigError, nearest_name
-from jptycho.types import Array, Float
+from jptycho.types import Array, Float, Number
 
 SYMMETRIES: dict[str, tuple[int, int]] = {
     f"C{n}{m}": (n, m)
@@ -50,8 +50,8 @@ def check_coefficients(coefficients: Mapping[str, object]) -> None:
 def aberration_phase(
     alpha: Float[Array, "..."],
     phi: Float[Array, "..."],
-    wavelength: float | Float[Array, ""],
-    coefficients: Mapping[str, float | Float[Array, ""]],
+    wavelength: Number,
+    coefficients: Mapping[str, Number],
 ) -> Float[Array, "..."]:
     """χ(α, φ) = (2π/λ) Σ C_nm α^(n+1) cos(m (φ - φ_nm)) / (n + 1).
 

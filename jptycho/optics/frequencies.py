@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from jptycho.types import Array, Float, Grid, Int
+from jptycho.types import Array, Float, Grid, Int, Number
 
 
 def spatial_frequencies(grid: Grid, half: bool = False) -> tuple[Float[Array, "y 1"], Float[Array, "1 k"]]:
@@ -50,7 +50,7 @@ def host_frequencies(
 
 
 def scattering_angles(
-    grid: Grid, wavelength: float | Float[Array, ""], centre: tuple[float, float] = (0.0, 0.0)
+    grid: Grid, wavelength: Number, centre: tuple[float, float] = (0.0, 0.0)
 ) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
     """Polar scattering angles α = λ|k| and φ = atan2(ky, kx) of a grid.
 
@@ -76,6 +76,22 @@ def scattering_angles(
     radius = jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
     ky, kx = jnp.broadcast_arrays(ky, kx)
     return wavelength * radius, jnp.arctan2(ky, jnp.where(zero, 1.0, kx))
+
+
+def aspect_of(sampling: tuple[float, float]) -> tuple[float, float]:
+    """A sampling without its unit, on which the rings of :func:`ring_numbers` do not depend.
+
+    Args:
+        sampling: Å a pixel along (y, x).
+
+    Returns:
+        one, and the second over the first to six digits, so that equal ones share a program.
+
+    Example:
+        >>> aspect_of((0.2, 0.3))
+        (1.0, 1.5)
+    """
+    return 1.0, round(sampling[1] / sampling[0], 6)
 
 
 def ring_numbers(shape: tuple[int, ...], sampling: tuple[float, float]) -> tuple[np.ndarray, float, int]:

@@ -12,7 +12,7 @@ from jptycho.optics import electron
 from jptycho.optics.aberrations import aberration_phase
 from jptycho.optics.frequencies import scattering_angles, spatial_frequencies
 from jptycho.optics.waves import intensity
-from jptycho.types import Array, Complex, Float, Grid
+from jptycho.types import Array, Complex, Float, Grid, Number
 
 LEAST_REST = 1e-3  # of a mode's amplitude, that other modes leave of it: less is rounding
 LEAST_WIDTH = 1e-4  # of a spectrum, in cycles a pixel: a plane wave's is rounding
@@ -35,8 +35,8 @@ class Beam:
 
 def soft_aperture(
     grid: Grid,
-    wavelength: float,
-    semiangle_cutoff: float | Float[Array, ""],
+    wavelength: Number,
+    semiangle_cutoff: Number,
     centre: tuple[float, float] = (0.0, 0.0),
 ) -> Float[Array, "y x"]:
     """Aperture whose edge falls linearly over one detector pixel, so that its area is right on a coarse grid.
@@ -66,9 +66,9 @@ def soft_aperture(
 
 def form_probe(
     grid: Grid,
-    wavelength: float,
-    semiangle_cutoff: float | Float[Array, ""],
-    aberrations: Mapping[str, float | Float[Array, ""]],
+    wavelength: Number,
+    semiangle_cutoff: Number,
+    aberrations: Mapping[str, Number],
     centre: tuple[float, float] = (0.0, 0.0),
 ) -> Complex[Array, "y x"]:
     """Probe of unit intensity: ψ = F⁻¹[A(k) exp(-iχ(k))], Σ|ψ|² = 1.

@@ -7,15 +7,15 @@ import math
 import jax.numpy as jnp
 
 from jptycho.optics.frequencies import spatial_frequencies
-from jptycho.types import Array, Complex, Float, Grid
+from jptycho.types import Array, Complex, Float, Grid, Number
 
 
 def fresnel_kernel(
     grid: Grid,
-    wavelength: float,
+    wavelength: Number,
     distance: float | Float[Array, ""],
     tilt: tuple[float, float] | Float[Array, "2"] = (0.0, 0.0),
-    band_limit: float | None = None,
+    band_limit: Number | None = None,
     centre: Float[Array, "2"] | None = None,
 ) -> Complex[Array, "y x"]:
     """H(k) = exp(-iπλΔz k²) exp(-2πi Δz k·tan θ), k from the optical axis.
@@ -46,7 +46,7 @@ def fresnel_kernel(
     phase = math.pi * wavelength * (ky**2 + kx**2) + 2 * math.pi * (ky * walk_y + kx * walk_x)
     kernel = jnp.exp(-1j * distance * phase)
     if band_limit is not None:
-        cutoff = band_limit / (2 * max(grid.sampling))
+        cutoff = band_limit / (2 * jnp.maximum(*grid.sampling))
         kernel = jnp.where(ky**2 + kx**2 <= cutoff**2, kernel, 0.0)
     return kernel
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +21,8 @@ from jptycho.representations.object_kinds import channels_of
 from jptycho.scan import orient, place_on_canvas, raster_positions
 from jptycho.types import Array, Complex, Float, Grid, Shaped
 
+_form_probe = jax.jit(form_probe)
+"""One compilation instead of one an operation."""
 LEAST_MODE = 1e-9  # of the strongest mode's power: a weaker one is empty
 LARGEST_CANVAS = 2**28  # pixels: 2 GiB of a complex object; more is a mistake in the units
 
@@ -149,10 +150,11 @@ def nominal_probe(
         entrance = calibration.defocus + 0.5 * (spec.slices - 1) * spec.thickness
         aberrations = {**dict(calibration.aberrations), "C10": -entrance}
         cutoff, wavelength = float(calibration.semiangle_cutoff or 0), wavelength_of(calibration)
-        # One compilation instead of one an operation.
-        form = jax.jit(partial(form_probe, grid, wavelength, cutoff))
         # The disk's centre is a ramp of the probe and not another aperture: between pixels their edges would differ.
-        first = (form(aberrations) * shift_ramp(grid.shape, -jnp.asarray(centre, jnp.float32)))[None]
+        first = (
+            _form_probe(grid, wavelength, cutoff, aberrations)
+            * shift_ramp(grid.shape, -jnp.asarray(centre, jnp.float32))
+        )[None]
     else:
         given = _without_empty(np.fft.ifftshift(dataset.probe, axes=(-2, -1)))
         first = jnp.asarray(given / np.linalg.norm(given), jnp.result_type(1j))

@@ -13,6 +13,7 @@ from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, resolution_at
+from jptycho.optics.frequencies import aspect_of
 from jptycho.reconstruction.build import build_solver, loss_of, pixel_mesh
 from jptycho.reconstruction.confirmed import admit, band_losses, summarise_gains
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
@@ -51,7 +52,7 @@ def begin_half_sets(context: Context, stage: Stage, progress: Progress, resumed:
     estimate, epochs = blank(context, progress), stage.epochs or 0
     count, sampling = 2 * len(context.half_sets), problem.setup.grid.sampling
     member = build_solver(config, problem, mesh, epochs, context.extension)
-    solver = _solver(config, member, count, epochs, sampling)
+    solver = _solver(config, member, count, epochs, aspect_of(sampling))
     started = [initialise(member.model, stream(context, stage.name, "weights", n), estimate) for n in range(count)]
 
     def filtered(state: State) -> Array:
@@ -112,7 +113,7 @@ def _change(found: Estimate, start: Estimate) -> float:
     return float(jnp.linalg.norm(align_modes(after, before) - before) / jnp.linalg.norm(before))
 
 
-def _solver(config: Config, member: Solver, members: int, epochs: int, sampling: tuple[float, float]) -> EnsembleSolver:
+def _solver(config: Config, member: Solver, members: int, epochs: int, aspect: tuple[float, float]) -> EnsembleSolver:
     """Of all halves: with a probe that they share, where it moves freely by steps that may be changed afterwards."""
     together = 1 if jax.default_backend() == "cpu" else 2
     by_steps = config.pixels.solver == GRADIENT and config.pixels.optimiser not in LINE_SEARCH
@@ -125,7 +126,7 @@ def _solver(config: Config, member: Solver, members: int, epochs: int, sampling:
         member = dataclasses.replace(
             member, optimiser=dataclasses.replace(member.optimiser, last_steps=LAST * member.steps)
         )
-    return HalfSetSolver(member, members, together, epochs, sampling)
+    return HalfSetSolver(member, members, together, epochs, aspect)
 
 
 def combine_halves(context: Context, found: Estimate, number: int) -> Estimate:

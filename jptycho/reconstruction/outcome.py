@@ -13,7 +13,7 @@ from jptycho.config.run import Config
 from jptycho.data.results import Result
 from jptycho.diagnostics.uncertainty import ensemble_resolution
 from jptycho.errors import ConfigError
-from jptycho.forward.fields import ScanFields
+from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.model import predict
 from jptycho.preprocess.prepare import Problem, field_of_view, per_electron
 from jptycho.reconstruction.context import ALL, Context, Progress
@@ -108,14 +108,17 @@ def _mean_patterns(problem: Problem, estimate: Estimate) -> tuple[np.ndarray, np
     fields = fields_of(estimate)
     chosen = np.linspace(0, len(problem.counts) - 1, min(REPORT_PATTERNS, len(problem.counts))).astype(int)
 
-    @jax.jit
-    def mean_over(rows: ScanFields) -> Array:
-        return jnp.mean(jax.lax.map(lambda row: predict(fields, problem.setup, row), rows), axis=0)
-
     unit = stored_per_count(problem)
-    modelled = np.asarray(mean_over(fields.scan[chosen])) * float(problem.setup.dose) * unit
+    modelled = (
+        np.asarray(_mean_prediction(fields, problem.setup, fields.scan[chosen])) * float(problem.setup.dose) * unit
+    )
     measured = problem.counts[chosen].mean(axis=0, dtype=np.float64) * unit
     return np.fft.fftshift(measured).astype(np.float32), np.fft.fftshift(modelled).astype(np.float32)
+
+
+@jax.jit
+def _mean_prediction(fields: Fields, setup: Setup, rows: ScanFields) -> Array:
+    return jnp.mean(jax.lax.map(lambda row: predict(fields, setup, row), rows), axis=0)
 
 
 def held_out_alike(result: Result, config: Config) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from functools import partial
 from typing import Any
 
 import jax
@@ -31,6 +30,7 @@ from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.epochs import INTERRUPTED, EpochLoop, Record, Validate, run_epochs
 from jptycho.solvers.half_sets import HalfSetSolver
 from jptycho.solvers.validation import loss_of_fields, validate_state
+from jptycho.tracing import jit_settings
 from jptycho.types import Array
 
 
@@ -226,25 +226,25 @@ def object_channels(solver: Solver, state: State, constants: Any) -> Array:
     return _applied(solver.model.object, state.params["object"], constants["object"])
 
 
-@partial(jax.jit, static_argnames="solver")
+@jit_settings("solver")
 def _fields(solver: Solver, params: Any, constants: Any) -> Fields:
     """Everything the physics sees, compiled once for all runs of equal settings."""
     return solver.fields(params, constants)
 
 
-@partial(jax.jit, static_argnames="solver")
+@jit_settings("solver")
 def _every(solver: EnsembleSolver, params: Any, constants: Any) -> Fields:
     """What the physics sees of each member."""
     return solver.every(params, constants)
 
 
-@partial(jax.jit, static_argnames="solver")
+@jit_settings("solver")
 def _shared(solver: HalfSetSolver, state: State, probes: Array) -> Array:
     """The probe that both half sets confirm."""
     return solver.confirmed_probe(state, probes)
 
 
-@partial(jax.jit, static_argnames="representation")
+@jit_settings("representation")
 def _applied(representation: Representation, params: Any, constants: Any) -> Array:
     """A representation without noise, compiled once for all runs of equal settings."""
     return representation.apply(params, constants, None)

@@ -32,7 +32,8 @@ from jptycho.representations.networks.input import (
 )
 from jptycho.representations.object_kinds import constrain, unconstrain
 from jptycho.representations.pixels import Preconditioner, precondition, uncondition
-from jptycho.types import Array, Complex, Float
+from jptycho.tracing import is_zero
+from jptycho.types import Array, Complex, Float, Number
 
 BLANK_SCALE = 0.1
 """Scale of a channel where a network sees noise instead of an estimate, of which it may have to make much."""
@@ -60,12 +61,12 @@ def _init(network: Network, key: Array, image: Float[Array, "n Y X channels"]) -
 
 
 def _run(
-    network: Network, noise: float, params: Any, constants: NetworkInput, key: Array | None
+    network: Network, noise: Number, params: Any, constants: NetworkInput, key: Array | None
 ) -> Float[Array, "n Y X channels"]:
     """Mean of what the network makes of the estimates, fresh noise added to them where there is a key."""
 
     def one(image: Array) -> Array:
-        if key is not None and noise:
+        if key is not None and not is_zero(noise):
             image = image + noise * jax.random.normal(key, image.shape, image.dtype)
         return network.apply(params, image)
 
@@ -91,7 +92,7 @@ class GeneratedObject:
 
     kind: str
     network: Network
-    noise: float
+    noise: Number
     residual: bool = False
     preconditioner: Preconditioner | None = None
     random_input: bool = False
@@ -158,7 +159,7 @@ class GeneratedProbe:
     """
 
     network: Network
-    noise: float
+    noise: Number
 
     def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
         """Random weights; the constants hold the guess as input and target."""

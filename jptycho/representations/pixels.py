@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jptycho.optics.frequencies import spatial_frequencies
 from jptycho.representations.base import Estimate
 from jptycho.representations.object_kinds import constrain, unconstrain
-from jptycho.types import Array, Complex, Float, Grid
+from jptycho.tracing import is_zero
+from jptycho.types import Array, Complex, Float, Grid, Number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +25,9 @@ class Preconditioner:
         sampling: Å a pixel along (y, x).
     """
 
-    gain: float
-    cutoff: float
-    sampling: tuple[float, float]
+    gain: Number
+    cutoff: Number
+    sampling: tuple[Number, Number]
 
 
 def spectral_weight(spec: Preconditioner, shape: tuple[int, int]) -> Float[Array, "Y K"]:
@@ -63,7 +64,7 @@ def precondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Flo
         >>> precondition(Preconditioner(30.0, 0.02, (0.3, 0.3)), jnp.ones((1, 8, 8))).mean().item()
         31.0
     """
-    if spec.gain == 0:
+    if is_zero(spec.gain):
         return phase
     weight = spectral_weight(spec, (phase.shape[1], phase.shape[2])).astype(phase.dtype)
     spectrum = jnp.fft.rfft2(jnp.mean(phase, axis=0))
@@ -85,7 +86,7 @@ def uncondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Floa
         >>> uncondition(spec, 31 * jnp.ones((1, 8, 8))).mean().round(4).item()
         1.0
     """
-    if spec.gain == 0:
+    if is_zero(spec.gain):
         return phase
     weight = spectral_weight(spec, (phase.shape[1], phase.shape[2])).astype(phase.dtype)
     spectrum = jnp.fft.rfft2(jnp.mean(phase, axis=0))

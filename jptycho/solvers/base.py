@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -23,6 +22,7 @@ from jptycho.solvers.constraints import (
     constrain_params,
     require_reference,
 )
+from jptycho.tracing import jit_settings
 from jptycho.types import Array, Float, Shaped, pytree
 
 
@@ -117,12 +117,12 @@ def init_state(solver: Solver, mesh: Mesh, params: Any, constants: Any, key: Arr
     return replicate(mesh, State(params, memory, average, key, jnp.zeros((), int)))
 
 
-@partial(jax.jit, static_argnames=("solver", "mesh"), donate_argnames="state")
+@jit_settings("solver", static=("mesh",), donate=("state",))
 def epoch(solver: Solver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
     """See every pattern once, then apply the denoisers and the projections.
 
     Args:
-        solver: the settings (static).
+        solver: the settings; their structure is static, their numbers are traced.
         mesh: over scan positions (static).
         state: before; its arrays are donated.
         constants: of the representations.

@@ -22,7 +22,7 @@ from jptycho.optics.waves import intensity
 from jptycho.representations.base import ModelSpec
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, summarise_metrics
 from jptycho.solvers.exit_wave_updates import add_windows, changed, in_parts, kind_of, of_kind, pattern_loss, with_probe
-from jptycho.types import Array
+from jptycho.types import Array, Number
 
 PARTS = 8  # patterns that are worked on together
 
@@ -52,11 +52,11 @@ class DifferenceMapSolver:
     """
 
     model: ModelSpec
-    a: float
-    b: float
-    c: float
+    a: Number
+    b: Number
+    c: Number
     passes: int = 1
-    damping: float = 1e-3
+    damping: Number = 1e-3
     hold_probe: bool = False
     projections: tuple[Projection, ...] = ()
     denoisers: tuple[Denoising, ...] = ()

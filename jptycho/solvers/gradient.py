@@ -31,7 +31,8 @@ from jptycho.solvers.base import (
     summarise_metrics,
 )
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, build
-from jptycho.types import Array
+from jptycho.tracing import is_zero
+from jptycho.types import Array, Number
 
 ADAM = Optimiser()
 PROBE_MOVES = "probe moves"
@@ -61,15 +62,15 @@ class GradientSolver:
 
     model: ModelSpec
     loss: Loss
-    object_rate: float
-    probe_rate: float
+    object_rate: Number
+    probe_rate: Number
     steps: int
     micro_batches: int = 1
     optimiser: Optimiser = ADAM
-    ema_decay: float = 0.0
-    position_rate: float = 0.0
-    tilt_rate: float = 0.0
-    extra_rates: tuple[tuple[str, float], ...] = ()
+    ema_decay: Number = 0.0
+    position_rate: Number = 0.0
+    tilt_rate: Number = 0.0
+    extra_rates: tuple[tuple[str, Number], ...] = ()
     penalties: tuple[Penalty, ...] = ()
     projections: tuple[Projection, ...] = ()
     denoisers: tuple[Denoising, ...] = ()
@@ -77,7 +78,7 @@ class GradientSolver:
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """The Optax state, and the running mean of the object, which the first step replaces."""
         average = None
-        if self.ema_decay:
+        if not is_zero(self.ema_decay):
             shape = jax.eval_shape(self.model.object.apply, params["object"], constants["object"], None)
             average = jnp.zeros(shape.shape, shape.dtype)
         return transformation(self, params).init(params), average
@@ -132,7 +133,7 @@ def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, dat
         updates, opt = transform.update(gradient, opt, params, **extra)
         updates = _where_probe_moves(updates, constants)
         params = optax.apply_updates(params, updates)
-        if solver.ema_decay:
+        if not is_zero(solver.ema_decay):
             past = jnp.where(first, 0.0, solver.ema_decay)
             average = past * average + (1 - past) * channels
         return (params, opt, average), (loss, error)
@@ -181,7 +182,7 @@ def _objective(solver: GradientSolver, mesh: Mesh, constants: Any, data: ScanDat
             )
             value, cotangent = value + extra, jax.tree.map(jnp.add, cotangent, more)
         (gradient,) = pull_back((cotangent, slope))
-        if solver.probe_rate == 0:
+        if is_zero(solver.probe_rate):
             gradient = gradient | {"probe": jax.tree.map(jnp.zeros_like, gradient["probe"])}
         return value, gradient, sums, channels
 

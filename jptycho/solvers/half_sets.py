@@ -14,7 +14,7 @@ from jptycho.solvers.base import Metrics, ScanData, State
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import PROBE_MOVES
 from jptycho.solvers.probe_filter import filter_probes
-from jptycho.types import Array, Bool, Complex, pytree
+from jptycho.types import Array, Bool, Complex, Count, pytree
 
 ROUND = 4  # epochs after which the halves' probes are compared
 HELD = 4  # epochs at least with the probe that both confirm
@@ -52,11 +52,11 @@ class HalfSetSolver(EnsembleSolver):
         members: twice the number of pairs.
         together: members that are mapped at once.
         epochs: that will be run.
-        sampling: Å a pixel of the probe.
+        aspect: of the sampling, of :func:`jptycho.optics.frequencies.aspect_of`.
     """
 
-    epochs: int = 0
-    sampling: tuple[float, float] = (1.0, 1.0)
+    epochs: Count = 0
+    aspect: tuple[float, float] = (1.0, 1.0)
 
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """That of the members, and the probe of the first."""
@@ -96,6 +96,6 @@ class HalfSetSolver(EnsembleSolver):
     def _common(self, probes: Complex[Array, "members modes y x"], shared: SharedProbe) -> tuple[Array, Array]:
         """Means over the pairs of :func:`jptycho.solvers.probe_filter.filter_probes`."""
         pairs = range(0, self.ensemble_size, 2)
-        every = [filter_probes(probes[n], probes[n + 1], shared.modes, self.sampling) for n in pairs]
+        every = [filter_probes(probes[n], probes[n + 1], shared.modes, self.aspect) for n in pairs]
         modes, shares = (jnp.stack(part) for part in zip(*every, strict=True))
         return jnp.mean(modes, axis=0), jnp.mean(shares)

@@ -33,7 +33,7 @@ from jptycho.solvers.exit_wave_updates import (
     propagate_exit_waves,
     with_probe,
 )
-from jptycho.types import Array, Complex, Float
+from jptycho.types import Array, Complex, Float, Number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +63,8 @@ class LSQMLSolver:
 
     model: ModelSpec
     steps: int
-    damping: float = 0.1
-    beta: float = 0.9
+    damping: Number = 0.1
+    beta: Number = 0.9
     compact: bool = False
     hold_probe: bool = False
     micro_batches: int = 1

@@ -9,8 +9,11 @@ from typing import Any
 
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
 from jptycho.errors import ConfigError, nearest_name
+from jptycho.tracing import is_zero
+from jptycho.types import Array, Count, Number
 
 SMALLEST = 1e-12
 """Adam's ε: gradients are of the order of one over the number of pixels, and the usual 1e-8 would stop them."""
@@ -33,9 +36,9 @@ class Optimiser:
 
     name: str = "adam"
     options: tuple[tuple[str, int | float | bool], ...] = ()
-    warm_up: int = 0
-    decay_steps: int = 0
-    last_steps: int = 0
+    warm_up: Count = 0
+    decay_steps: Count = 0
+    last_steps: Count = 0
     plateau: tuple[float, int] | None = None
 
 
@@ -88,8 +91,12 @@ def known_optimisers() -> list[str]:
     ]
 
 
-def schedule_of(optimiser: Optimiser, peak: float) -> optax.Schedule:
-    """Warm-up, then constant or a cosine.
+END = 0.1
+"""Share of a rate in which a cosine ends."""
+
+
+def schedule_of(optimiser: Optimiser, peak: Number) -> optax.Schedule:
+    """Warm-up, then constant or a cosine. Optax's own schedules ask in Python how long they are.
 
     Args:
         optimiser: its numbers of steps.
@@ -106,18 +113,29 @@ def schedule_of(optimiser: Optimiser, peak: float) -> optax.Schedule:
         >>> [round(float(schedule(step)), 2) for step in (0, 3, 4, 8)]
         [1.0, 0.23, 1.0, 0.1]
     """
-    warm_up = optimiser.warm_up
-    if optimiser.last_steps:
-        first = dataclasses.replace(optimiser, decay_steps=optimiser.decay_steps - optimiser.last_steps, last_steps=0)
-        last = Optimiser(decay_steps=optimiser.last_steps)
-        return optax.join_schedules([schedule_of(first, peak), schedule_of(last, peak)], [warm_up + first.decay_steps])
-    if optimiser.decay_steps:
-        start, end = 0.0 if warm_up else peak, 0.1 * peak
-        return optax.warmup_cosine_decay_schedule(start, peak, warm_up, warm_up + optimiser.decay_steps, end)
-    return optax.linear_schedule(0.0, peak, warm_up) if warm_up else optax.constant_schedule(peak)
+    warm_up, decay, last = optimiser.warm_up, optimiser.decay_steps, optimiser.last_steps
+
+    def rate(step: ArrayLike) -> Array:
+        done, share = jnp.asarray(step) - warm_up, jnp.ones(())
+        if not is_zero(decay):
+            share = _cosine(done, decay - last)
+        if not is_zero(last):
+            again = done - (decay - last)
+            share = jnp.where(again < 0, share, _cosine(again, last))
+        if not is_zero(warm_up):
+            share = jnp.where(done < 0, jnp.asarray(step) / warm_up, share)
+        return peak * share
+
+    return rate
 
 
-def build(optimiser: Optimiser, rates: dict[str, float], steps: int) -> optax.GradientTransformationExtraArgs:
+def _cosine(step: Array, steps: Count) -> Array:
+    """From one to ``END`` over a number of steps, and ``END`` from there on."""
+    turn = jnp.pi * jnp.clip(step / steps, 0.0, 1.0)
+    return (1 - END) * (0.5 * (1 + jnp.cos(turn))) + END
+
+
+def build(optimiser: Optimiser, rates: dict[str, Number], steps: int) -> optax.GradientTransformationExtraArgs:
     """The transformation of a dictionary of parameters, each unknown with its own rate; rate 0 holds it.
 
     Args:
@@ -135,7 +153,7 @@ def build(optimiser: Optimiser, rates: dict[str, float], steps: int) -> optax.Gr
     return _build(optimiser, rates, steps)
 
 
-def _build(optimiser: Optimiser, rates: dict[str, float], steps: int) -> optax.GradientTransformationExtraArgs:
+def _build(optimiser: Optimiser, rates: dict[str, Number], steps: int) -> optax.GradientTransformationExtraArgs:
     make, options = getattr(optax, optimiser.name), dict(optimiser.options)
     if "eps" in inspect.signature(make).parameters:
         options.setdefault("eps", SMALLEST)
@@ -143,8 +161,8 @@ def _build(optimiser: Optimiser, rates: dict[str, float], steps: int) -> optax.G
         # The line search finds the step; parts of the parameters cannot have their own.
         return optax.with_extra_args_support(make(**options))
 
-    def one(rate: float) -> optax.GradientTransformation:
-        return make(schedule_of(optimiser, rate), **options) if rate else optax.set_to_zero()
+    def one(rate: Number) -> optax.GradientTransformation:
+        return optax.set_to_zero() if is_zero(rate) else make(schedule_of(optimiser, rate), **options)
 
     parts: dict[Hashable, optax.GradientTransformation] = {name: one(rate) for name, rate in rates.items()}
     labels: Any = {name: name for name in rates}

@@ -32,7 +32,8 @@ from jptycho.solvers.exit_wave_updates import (
     propagate_exit_waves,
     with_probe,
 )
-from jptycho.types import Array
+from jptycho.tracing import is_zero
+from jptycho.types import Array, Count, Number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,19 +63,19 @@ class PIESolver:
 
     model: ModelSpec
     steps: int
-    object_step: float = 1.0
-    probe_step: float = 0.1
-    object_alpha: float = 1.0
-    probe_alpha: float = 1.0
-    momentum: float = 0.0
-    period: int = 20
+    object_step: Number = 1.0
+    probe_step: Number = 0.1
+    object_alpha: Number = 1.0
+    probe_alpha: Number = 1.0
+    momentum: Number = 0.0
+    period: Count = 20
     micro_batches: int = 1
     projections: tuple[Projection, ...] = ()
     denoisers: tuple[Denoising, ...] = ()
 
     def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
         """Velocities, and object and probe at the last momentum step."""
-        if not self.momentum:
+        if is_zero(self.momentum):
             return None, None
         fields = rendered(self, params, constants)
         unknowns = (fields.object, fields.probe)
@@ -99,12 +100,12 @@ def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Any, data: Sc
     def step(carry: Any, batch: Any) -> tuple[Any, Any]:
         unknowns, memory, number = carry
         unknowns, metrics = advance(unknowns, *batch)
-        if solver.momentum:
+        if not is_zero(solver.momentum):
             unknowns, memory = _accelerate(solver, unknowns, memory, number + 1)
         return (unknowns, memory, number + 1), metrics
 
     memory = state.optimiser
-    if solver.momentum and constrained(solver):
+    if not is_zero(solver.momentum) and constrained(solver):
         # What a projection or denoiser changed is no motion.
         memory = memory | {"last": (start.object, start.probe)}
     carry = ((start.object, start.probe), memory, state.epoch * solver.steps)

@@ -28,7 +28,7 @@ def filter_probes(
     first: Complex[Array, "modes y x"],
     second: Complex[Array, "modes y x"],
     reference: Complex[Array, "modes y x"],
-    sampling: tuple[float, float],
+    aspect: tuple[float, float],
 ) -> tuple[Complex[Array, "modes y x"], Float[Array, ""]]:
     """A probe and what two independent estimates have in common of their difference from it.
 
@@ -42,7 +42,7 @@ def filter_probes(
         first: modes by one half of the electrons, centre at [0, 0].
         second: by the other.
         reference: what both were before.
-        sampling: Å a pixel along (y, x).
+        aspect: of the sampling (static): the rings do not depend on its unit.
 
     Returns:
         the reference changed by what is confirmed, and the power of that over the power of the mean change, which is
@@ -67,7 +67,7 @@ def filter_probes(
     spectra, shifts = jax.vmap(_shifted_to, in_axes=(0, None))(both, aperture)
     along = jax.vmap(lambda half: jnp.sum(jnp.conj(aperture) * half) / power)(spectra)
     changes = (spectra - along[:, None, None, None] * aperture) * jnp.conj(phase)
-    confirmed = _confirmed(changes, sampling)
+    confirmed = _confirmed(changes, aspect)
     share = probe_power(confirmed) / (probe_power(jnp.mean(changes, axis=0)) + ROUNDING * power)
     shape = (reference.shape[-2], reference.shape[-1])
     found = jnp.mean(along.real) * aperture + confirmed * phase
@@ -76,11 +76,11 @@ def filter_probes(
     return probe.astype(reference.dtype), share
 
 
-def _confirmed(changes: Complex[Array, "2 modes y x"], sampling: tuple[float, float]) -> Complex[Array, "modes y x"]:
+def _confirmed(changes: Complex[Array, "2 modes y x"], aspect: tuple[float, float]) -> Complex[Array, "modes y x"]:
     """What both halves have in common of their changes in the aperture."""
     shape = (changes.shape[-2], changes.shape[-1])
-    extent = (1 / (shape[0] * sampling[0]), 1 / (shape[1] * sampling[1]))
-    near, edge = (ring_numbers(shape, step)[0] for step in (extent, sampling))
+    extent = (1 / (shape[0] * aspect[0]), 1 / (shape[1] * aspect[1]))
+    near, edge = (ring_numbers(shape, step)[0] for step in (extent, aspect))
     refocused = jnp.fft.ifft2(changes, norm="ortho")
     signal = jnp.maximum(_smooth_totals(_real_product(*refocused), near), 0.0)
     noise = _smooth_totals(intensity(refocused[0] - refocused[1]), near) / 4

@@ -19,6 +19,7 @@ from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import transmission
 from jptycho.solvers.base import ScanData, Solver, State, split_scan
 from jptycho.solvers.exit_wave_updates import in_parts
+from jptycho.tracing import jit_settings
 from jptycho.types import Array, Float
 
 PARTS = 16  # patterns that are worked on together
@@ -27,14 +28,14 @@ PARTS = 16  # patterns that are worked on together
 NOISY = 24  # patterns, whose noise is drawn to know the loss that it gives alone
 
 
-@partial(jax.jit, static_argnames=("solver", "mesh", "loss"))
+@jit_settings("solver", static=("mesh", "loss"))
 def validate_state(
     solver: Solver, mesh: Mesh, loss: Loss, state: State, constants: Any, setup: Setup, held: ScanData | None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean loss over the held-out electrons of every position, and what noise alone gives of the electrons seen.
 
     Args:
-        solver: the settings (static).
+        solver: the settings.
         mesh: over scan positions (static).
         loss: of one pattern (static).
         state: to be judged, without noise of the representation; by its running mean where there is one.

@@ -21,7 +21,7 @@ from ..tolerances import DOUBLE
 
 PACKAGE = Path(jptycho.__file__).parent
 LAYERS = [
-    {"types", "errors", "settings", "randomness"},
+    {"types", "errors", "settings", "randomness", "tracing"},
     {"optics", "scan"},
     {"forward"},
     {"representations"},

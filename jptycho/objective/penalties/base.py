@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jptycho.forward.fields import Fields
 from jptycho.objective.reference import Channels, Reference
-from jptycho.types import Array, Float
+from jptycho.types import Array, Float, Number
 
 Term = Callable[[Fields, Channels, Reference], Array]
 """(fields, channels, reference) -> a number: a function of a module, or a frozen dataclass with a call."""
@@ -25,7 +25,7 @@ class Penalty:
     """
 
     term: Term
-    weight: float
+    weight: Number
 
     def __call__(self, fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
         """Weight times term."""

@@ -12,7 +12,7 @@ from jptycho.objective.reference import Channels, Reference, illuminated_mean
 from jptycho.optics.frequencies import spatial_frequencies
 from jptycho.optics.waves import intensity
 from jptycho.representations.pixels import visibility
-from jptycho.types import Array, Float, Grid
+from jptycho.types import Array, Float, Grid, Number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Amorphous:
         Kirkland, Advanced Computing in Electron Microscopy (2020), ch. 5, for the scattering factor.
     """
 
-    corner: float = 0.35
+    corner: Number = 0.35
 
     def __call__(self, fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
         """The penalty of the phase, the first of the channels."""

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 from jptycho.objective.projections.base import OBJECT
 from jptycho.objective.reference import Channels, Modes, Reference
 from jptycho.optics.frequencies import spatial_frequencies
-from jptycho.types import Array, Float, Grid
+from jptycho.types import Array, Float, Grid, Number
 
 SLOPE_ALONG_DEPTH = "penalties.tikhonov_depth_phase"
 
 
 def wedge_weight(
-    kz: Float[Array, "..."], square: Float[Array, "..."], beta: float, softness: float = 0.0
+    kz: Float[Array, "..."], square: Float[Array, "..."], beta: Number, softness: float = 0.0
 ) -> Float[Array, "..."]:
     """W = 1 - (2/π) atan(β² kz² / kr²), and W(0) = 1.
 
@@ -38,7 +38,7 @@ def wedge_weight(
     return 1 - 2 / math.pi * jnp.arctan2(beta**2 * kz**2, square + softness)
 
 
-def _wedge(stack: Array, voxel: tuple[float, ...], beta: float, softness: float = 0.0, alpha: float = 0.0) -> Array:
+def _wedge(stack: Array, voxel: tuple[Number, ...], beta: Number, softness: float = 0.0, alpha: Number = 0.0) -> Array:
     kz = jnp.fft.fftfreq(stack.shape[0], voxel[0])[:, None, None, None]
     ky, kx = spatial_frequencies(Grid((stack.shape[2], stack.shape[3]), (voxel[1], voxel[2])), half=True)
     square = jnp.broadcast_to(ky**2 + kx**2, (1, 1, stack.shape[2], stack.shape[3] // 2 + 1))
@@ -60,7 +60,7 @@ class MissingWedge:
         Lee et al., py4DSTEM's "kz regularisation"; Ophus, lecture notes on multislice ptychography.
     """
 
-    beta: float
+    beta: Number
     touches: ClassVar[tuple[str, ...]] = OBJECT
     instead: ClassVar[str] = SLOPE_ALONG_DEPTH
 
@@ -84,8 +84,8 @@ class MissingWedgePtychoShelves:
         Chen et al., Science 372 (2021) 826, and PtychoShelves.
     """
 
-    beta: float
-    alpha: float
+    beta: Number
+    alpha: Number
     touches: ClassVar[tuple[str, ...]] = OBJECT
     instead: ClassVar[str] = SLOPE_ALONG_DEPTH
 
@@ -116,7 +116,7 @@ class DepthBlur:
         width: standard deviation in Å.
     """
 
-    width: float
+    width: Number
     touches: ClassVar[tuple[str, ...]] = OBJECT
     instead: ClassVar[str] = SLOPE_ALONG_DEPTH
 

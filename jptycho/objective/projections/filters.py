@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jptycho.objective.projections.base import OBJECT
 from jptycho.objective.reference import Channels, Modes, Reference
 from jptycho.optics.frequencies import spatial_frequencies
-from jptycho.types import Array, Grid
+from jptycho.types import Array, Grid, Number
 
 
 def _filter(channels: Array, reference: Reference, response: Callable[[Array], Array]) -> Array:
@@ -29,7 +29,7 @@ class LowPass:
         cutoff: Å⁻¹.
     """
 
-    cutoff: float
+    cutoff: Number
     touches: ClassVar[tuple[str, ...]] = OBJECT
     instead: ClassVar[str] = "penalties.tikhonov_phase or penalties.amorphous"
 
@@ -47,8 +47,8 @@ class Butterworth:
         order: how steeply it falls.
     """
 
-    cutoff: float
-    order: float
+    cutoff: Number
+    order: Number
     touches: ClassVar[tuple[str, ...]] = OBJECT
     instead: ClassVar[str] = "penalties.tikhonov_phase or penalties.amorphous"
 

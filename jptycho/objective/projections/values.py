@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jptycho.objective.projections.base import BOTH, OBJECT
 from jptycho.objective.reference import Channels, Modes, Reference
+from jptycho.types import Number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,7 @@ class FieldOfView:
         share: of the mean illumination.
     """
 
-    share: float
+    share: Number
     touches: ClassVar[tuple[str, ...]] = OBJECT
     instead: ClassVar[str] = "penalties.l1_phase"
 

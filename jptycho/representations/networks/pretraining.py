@@ -6,7 +6,6 @@ Where there is an estimate from each half of the electrons, the network learns t
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -15,7 +14,8 @@ import optax
 
 from jptycho.randomness import named_key
 from jptycho.representations.networks.input import LEAST_POWER, NetworkInput, noise_floor
-from jptycho.types import Array, Float, pytree
+from jptycho.tracing import jit_settings
+from jptycho.types import Array, Float, Number, pytree
 
 
 @runtime_checkable
@@ -43,8 +43,8 @@ class Pretraining:
     """
 
     steps: int = 200
-    rate: float = 3e-3
-    tolerance: float = 0.1
+    rate: Number = 3e-3
+    tolerance: Number = 0.1
 
 
 @pytree
@@ -81,20 +81,21 @@ def begin_pretraining(params: Any, key: Array, settings: Pretraining) -> Pretrai
 
 
 def _adam(settings: Pretraining) -> optax.GradientTransformation:
-    return optax.adam(optax.warmup_cosine_decay_schedule(0.1 * settings.rate, settings.rate, 5, max(settings.steps, 6)))
+    share = optax.warmup_cosine_decay_schedule(0.1, 1.0, 5, max(settings.steps, 6))
+    return optax.adam(lambda step: settings.rate * share(step))
 
 
-@partial(jax.jit, static_argnames=("generator", "settings"))
+@jit_settings("generator", "settings")
 def continue_pretraining(
     generator: Generator, state: PretrainingState, constants: Any, settings: Pretraining, until: int | Array
 ) -> tuple[PretrainingState, Array]:
     """Fit a generator to its estimates: min Σ |net(estimate + noise) - target|², one compiled loop.
 
     Args:
-        generator: frozen representation (static).
+        generator: frozen representation.
         state: before.
         constants: of the representation, the :class:`NetworkInput` estimates first.
-        settings: of the loop (static).
+        settings: of the loop.
         until: step at which to return.
 
     Returns:
