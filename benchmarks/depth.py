@@ -61,7 +61,7 @@ def record() -> tuple[Any, Any]:
     truth = specimen(problem.estimate.object.shape[-2:])
     g = problem.estimate
     fields = jptycho.Fields(jnp.exp(1j * truth), g.probe, jptycho.ScanFields(g.positions), g.thickness, g.tilt)
-    clean = np.asarray(jptycho.predict_batch(fields, problem.setup, fields.scan))
+    clean = np.asarray(jptycho.forward.predict_batch(fields, problem.setup, fields.scan))
     counts = rng.poisson(np.fft.fftshift(clean, axes=(-2, -1)) * DOSE).astype(np.uint32)
     return jptycho.from_arrays(counts.reshape(*scan, window, window), calibration, positions), truth
 

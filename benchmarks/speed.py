@@ -62,19 +62,20 @@ def measure(side: int, window: int, loss: str, amplitude: float | str) -> dict:
     import jptycho
     from jptycho.config.objective import LOSSES
     from jptycho.preprocess.automatic import choose_micro_batches
+    from jptycho.representations import PixelObject, PixelProbe, Preconditioner
     from jptycho.scan import steps_per_epoch
 
     problem = jptycho.prepare(scan(side, window))
     mesh = jptycho.make_mesh()
-    weight = jptycho.choose_preconditioner(problem)
+    weight = jptycho.preprocess.choose_preconditioner(problem)
     if amplitude != "auto":
-        weight = jptycho.Preconditioner(float(amplitude), weight.cutoff, weight.sampling)
-    model = jptycho.ModelSpec(jptycho.PixelObject("phase", weight), jptycho.PixelProbe())
+        weight = Preconditioner(float(amplitude), weight.cutoff, weight.sampling)
+    model = jptycho.ModelSpec(PixelObject("phase", weight), PixelProbe())
     steps = steps_per_epoch(side * side, BATCH, mesh.size)
     micro = choose_micro_batches(BATCH, mesh.size, jax.default_backend())
     solver = jptycho.GradientSolver(model, LOSSES[loss], 2e-2, 3e-2, steps, micro)
     params, constants = jptycho.initialise(model, jax.random.key(0), problem.estimate)
-    constants = jptycho.replicate(mesh, constants)
+    constants = jptycho.parallel.replicate(mesh, constants)
     data = jptycho.distribute(problem.counts, problem.setup, mesh)
     state = jptycho.init_state(solver, mesh, params, constants, jax.random.key(1))
     times, losses = [], []

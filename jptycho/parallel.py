@@ -7,7 +7,6 @@ patterns and all of the fields, and gradients are summed once. The gradient is t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jptycho.types import Array
+from jptycho.types import Array, PyTree
 
 AXIS = "scan"
 
@@ -38,7 +37,7 @@ def use_cpu_cores(count: int) -> bool:
     return True
 
 
-def make_mesh(devices: list[Any] | None = None) -> Mesh:
+def make_mesh(devices: list[PyTree] | None = None) -> Mesh:
     """A one-dimensional mesh over scan positions.
 
     Args:
@@ -63,7 +62,7 @@ def shard(mesh: Mesh, array: np.ndarray) -> Array:
     return jax.device_put(array, NamedSharding(mesh, P(AXIS)))
 
 
-def replicate(mesh: Mesh, tree: Any) -> Any:
+def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
     """Copy a pytree to every device of a mesh.
 
     Args:
@@ -77,7 +76,7 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
     return jax.tree.map(lambda x: jax.device_put(jnp.copy(x), NamedSharding(mesh, P()), may_alias=False), tree)
 
 
-def sum_over_shards(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:
+def sum_over_shards(mesh: Mesh, function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """Map a function over the shards of its later arguments and sum what it returns.
 
     Args:
@@ -88,13 +87,13 @@ def sum_over_shards(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., A
         ``F(shared, *sharded)``, each of ``sharded`` with a leading axis of shards; differentiable in ``shared``.
     """
 
-    def local(shared: Any, *arrays: Any) -> Any:
+    def local(shared: PyTree, *arrays: PyTree) -> PyTree:
         return function(shared, *(jax.tree.map(lambda x: x[0], a) for a in arrays))
 
     if mesh.size == 1:
         return local
 
-    def everywhere(shared: Any, *arrays: Any) -> Any:
+    def everywhere(shared: PyTree, *arrays: PyTree) -> PyTree:
         specs = (P(), *(P(AXIS) for _ in arrays))
         mapped = jax.shard_map(lambda *args: jax.lax.psum(local(*args), AXIS), mesh=mesh, in_specs=specs, out_specs=P())
         return mapped(shared, *arrays)

@@ -14,6 +14,9 @@ from pydantic.fields import FieldInfo
 
 from jptycho.errors import ConfigError, FormatError, nearest_name
 
+Table = dict[str, Any]
+"""Names and values of any kind, as a file has them."""
+
 
 def _pair(value: Any) -> Any:
     """One number stands for both axes."""
@@ -38,7 +41,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def load_toml(path: Path) -> dict[str, Any]:
+def load_toml(path: Path) -> Table:
     """Read a TOML file.
 
     Args:
@@ -58,7 +61,7 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"configuration: {str(path)!r} is not TOML: {error}.") from None
 
 
-def parse(model: type[S], values: dict[str, Any], renamed: Mapping[str, str] = NOTHING) -> S:
+def parse(model: type[S], values: Table, renamed: Mapping[str, str] = NOTHING) -> S:
     """Check values against a section.
 
     Args:

@@ -1,7 +1,7 @@
 """Settings as arguments of compiled programs: what they are made of is static, their numbers are traced.
 
 Solvers, representations, penalties and projections are frozen dataclasses. Their fields of type
-:data:`jptycho.types.Number` or ``Count`` differ from scan to scan or from run to run, such as rates, samplings and
+:data:`jptycho.types.Number` or ``Integer`` differ from scan to scan or from run to run, such as rates, samplings and
 weights; a program that :func:`jit_settings` compiles takes them as arrays, so a second scan of equal shape finds it
 compiled. A zero stays static: it says that something is off, which is another program.
 """
@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
 
 import jax
 
-from jptycho.types import TRACED, Count, Number
+from jptycho.types import TRACED, Integer, Number
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,7 +39,7 @@ class Skeleton:
 
 @functools.cache
 def traced_fields(cls: type) -> frozenset[str]:
-    """Fields of a dataclass that are declared as :data:`jptycho.types.Number` or ``Count``, also within tuples.
+    """Fields of a dataclass that are declared as :data:`jptycho.types.Number` or ``Integer``, also within tuples.
 
     Args:
         cls: the class.
@@ -74,7 +74,7 @@ def is_zero(number: object) -> bool:
     return isinstance(number, int | float) and number == 0
 
 
-def split_settings(settings: Any) -> tuple[Hashable, list[Number | Count]]:
+def split_settings(settings: Any) -> tuple[Hashable, list[Number | Integer]]:
     """Take the numbers out of settings.
 
     Args:
@@ -93,11 +93,11 @@ def split_settings(settings: Any) -> tuple[Hashable, list[Number | Count]]:
         >>> split_settings(Step("a", 0.5))[0] == split_settings(Step("a", 0.2))[0]
         True
     """
-    numbers: list[Number | Count] = []
+    numbers: list[Number | Integer] = []
     return _without_numbers(settings, False, numbers), numbers
 
 
-def _without_numbers(value: Any, traced: bool, numbers: list[Number | Count]) -> Any:
+def _without_numbers(value: Any, traced: bool, numbers: list[Number | Integer]) -> Any:
     if type(value) is tuple:
         return tuple(_without_numbers(item, traced, numbers) for item in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -110,7 +110,7 @@ def _without_numbers(value: Any, traced: bool, numbers: list[Number | Count]) ->
     return value
 
 
-def join_settings(skeleton: Hashable, numbers: list[Number | Count]) -> Any:
+def join_settings(skeleton: Hashable, numbers: list[Number | Integer]) -> Any:
     """Put numbers back into settings.
 
     Args:
@@ -127,7 +127,7 @@ def join_settings(skeleton: Hashable, numbers: list[Number | Count]) -> Any:
     return _with_numbers(skeleton, iter(numbers))
 
 
-def _with_numbers(skeleton: Any, numbers: Iterator[Number | Count]) -> Any:
+def _with_numbers(skeleton: Any, numbers: Iterator[Number | Integer]) -> Any:
     if type(skeleton) is tuple:
         return tuple(_with_numbers(item, numbers) for item in skeleton)
     if isinstance(skeleton, Skeleton):
@@ -166,7 +166,7 @@ def jit_settings(
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
 
-        def program(skeletons: tuple[Hashable, ...], numbers: list[list[Number | Count]], /, **arguments: Any) -> R:
+        def program(skeletons: tuple[Hashable, ...], numbers: list[list[Number | Integer]], /, **arguments: Any) -> R:
             settings = map(join_settings, skeletons, numbers)
             return function(**dict(zip(names, settings, strict=True)), **arguments)  # pyright: ignore[reportCallIssue]
 

@@ -17,11 +17,14 @@ __all__ = [
     "Array",
     "Bool",
     "Complex",
-    "Count",
+    "Constants",
     "Float",
     "Grid",
     "Int",
+    "Integer",
     "Number",
+    "Params",
+    "PyTree",
     "Shaped",
     "pytree",
     "static",
@@ -30,12 +33,19 @@ __all__ = [
 TRACED = "traced"
 if TYPE_CHECKING:
     Number = float
-    Count = int
+    Integer = int
 else:
     Number = Annotated[float | Float[Array, ""], TRACED]
-    Count = Annotated[int | Int[Array, ""], TRACED]
+    Integer = Annotated[int | Int[Array, ""], TRACED]
 """A number and a whole number of settings that are arguments of compiled programs, where they are scalar arrays; a
 ``float`` or ``int`` of settings is static. To a type checker they are what a user gives."""
+
+PyTree = Any
+"""Arrays in containers whose structure only their maker knows."""
+Params = PyTree
+"""What an optimiser changes: real leaves."""
+Constants = PyTree
+"""What a representation keeps beside its parameters."""
 
 T = TypeVar("T")
 

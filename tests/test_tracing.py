@@ -18,7 +18,7 @@ from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.optimisers import Optimiser, schedule_of
 from jptycho.tracing import is_zero, jit_settings, join_settings, split_settings, traced_fields
-from jptycho.types import Count, Number
+from jptycho.types import Integer, Number
 
 
 def a_solver(rate: float = 0.1, probe_rate: float = 0.2, weight: float = 0.3) -> EnsembleSolver:
@@ -65,12 +65,12 @@ def test_which_fields_are_traced():
     class Local:
         rate: Number
         pairs: tuple[tuple[str, Number], ...]
-        steps: Count
+        steps: Integer
         size: int
         width: float
 
     assert traced_fields(Local) == {"rate", "pairs", "steps"}
-    assert traced_fields(jptycho.UNetSpec) == frozenset()
+    assert traced_fields(jptycho.representations.networks.UNetSpec) == frozenset()
 
 
 def test_a_program_sees_traced_numbers_and_static_structure():

@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from jptycho.report.page import Table, write_report
 from jptycho.settings import parse
 from jptycho.simulate.scan import simulate_gold
 from jptycho.solvers.epochs import Announce, Record
+from jptycho.types import Array
 
 SLICES = {"slices": 2, "slice_thickness": 26.0}
 """The demo's particle is too thick for one slice at this semiangle."""
@@ -86,7 +86,7 @@ def scored_run(
     """
     phases: list[tuple[Record, np.ndarray]] = []
 
-    def callback(record: Record, channels: Callable[[], Any]) -> None:
+    def callback(record: Record, channels: Callable[[], Array]) -> None:
         phases.append((record, np.asarray(channels())[:, 0]))
         watch(record)
 

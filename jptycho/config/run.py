@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -21,7 +21,7 @@ from jptycho.config.pixels import (
 from jptycho.config.stages import StageConfig
 from jptycho.errors import nearest_name
 from jptycho.optics.aberrations import COEFFICIENTS
-from jptycho.settings import Count, NotNegative, Pair, Positive, PositivePair, Section, load_toml, parse
+from jptycho.settings import Count, NotNegative, Pair, Positive, PositivePair, Section, Table, load_toml, parse
 
 
 class DataConfig(Section):
@@ -153,7 +153,7 @@ RENAMED = {
 """What keys and tables of earlier versions are called now."""
 
 
-def parse_config(values: dict[str, Any]) -> Config:
+def parse_config(values: Table) -> Config:
     """Check the tables and keys of a configuration.
 
     Args:

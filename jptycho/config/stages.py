@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from jptycho.settings import Count, Section
-
-Table = dict[str, Any]
+from jptycho.settings import Count, Section, Table
 
 
 class StageConfig(Section):

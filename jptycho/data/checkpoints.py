@@ -14,13 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jptycho.errors import CheckpointError, FormatError
+from jptycho.settings import Table
+from jptycho.types import PyTree
 
 FACTS = "facts.json"
 
 # Orbax is imported where it is used: it takes longer to import than a short reconstruction to run.
 
 
-def save_checkpoint(folder: Path, tree: Any, facts: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, tree: PyTree, facts: Table) -> None:
     """Save a pytree; the previous checkpoint stays until the new one is complete.
 
     Args:
@@ -74,7 +76,7 @@ def _current(folder: Path) -> Path | None:
     return next((place for place in _beside(folder) if (place / FACTS).exists()), None)
 
 
-def load_facts(folder: Path) -> dict[str, Any] | None:
+def load_facts(folder: Path) -> Table | None:
     """What a checkpoint belongs to.
 
     Args:
@@ -98,7 +100,7 @@ def load_facts(folder: Path) -> dict[str, Any] | None:
     return facts
 
 
-def load_checkpoint(folder: Path, like: Any) -> Any:
+def load_checkpoint(folder: Path, like: PyTree) -> PyTree:
     """Restore a pytree onto the devices where an equal one lives.
 
     Args:

@@ -28,13 +28,13 @@ import importlib.metadata
 import json
 import platform
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from jptycho.data.readers.hdf5 import atomic_write, open_hdf5
 from jptycho.errors import FormatError
+from jptycho.settings import Table
 from jptycho.types import Complex, Float
 
 SCHEMA = "jptycho-result"
@@ -72,7 +72,7 @@ class Result:
     measured: Float[np.ndarray, "ky kx"]
     modelled: Float[np.ndarray, "ky kx"]
     field_of_view: tuple[int, int, int, int]
-    attributes: dict[str, Any]
+    attributes: Table
     deviation: Float[np.ndarray, "slices Y X"] | None = None
     tilts: Float[np.ndarray, "scan 2"] | None = None
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
+import numpy as np
 
 from jptycho.types import Array, Complex, Float, Grid, Number, Shaped, pytree, static
 
@@ -29,7 +29,7 @@ class ScanFields:
         """Patterns."""
         return self.position.shape[0]
 
-    def __getitem__(self, which: Any) -> ScanFields:
+    def __getitem__(self, which: int | slice | np.ndarray | Array) -> ScanFields:
         """The rows that an index, a slice or an array of indices chooses."""
         return jax.tree.map(lambda rows: rows[which], self)
 

@@ -23,9 +23,10 @@ from jptycho.preprocess.automatic import (
 )
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
 from jptycho.reconstruction.solver_checks import takes_whole_scan
+from jptycho.settings import Table
 
 
-def with_changes(config: Config | None, changes: dict[str, Any]) -> Config:
+def with_changes(config: Config | None, changes: Table) -> Config:
     """A configuration with some settings replaced.
 
     Args:

@@ -7,7 +7,6 @@ import hashlib
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +16,7 @@ from jptycho.data.checkpoints import load_checkpoint, load_facts, save_checkpoin
 from jptycho.errors import CheckpointError, ConfigError
 from jptycho.reconstruction.context import Context, Progress
 from jptycho.representations.base import Estimate
+from jptycho.settings import Table
 from jptycho.solvers.epochs import Record
 
 
@@ -56,7 +56,7 @@ def folder_of(context: Context) -> Path:
     return context.checkpoint if context.checkpoint is not None else Path("/nonexistent")
 
 
-def fingerprint(context: Context) -> dict[str, Any]:
+def fingerprint(context: Context) -> Table:
     """What must be equal for a run to go on: settings and data, wherever the files are now.
 
     Args:
@@ -83,7 +83,7 @@ def fingerprint(context: Context) -> dict[str, Any]:
     return {"configuration": context.config.model_dump(exclude=apart, mode="json"), "data": digest.hexdigest()}
 
 
-def save(context: Context, stage: str, progress: Progress, tree: dict[str, Any], facts: dict[str, Any]) -> None:
+def save(context: Context, stage: str, progress: Progress, tree: Table, facts: Table) -> None:
     """Write a checkpoint; where that fails, say so: the run is worth more than its checkpoint.
 
     Args:
@@ -111,7 +111,7 @@ def save(context: Context, stage: str, progress: Progress, tree: dict[str, Any],
         context.log(f"{error} The run goes on; if it is interrupted, it goes on from the checkpoint before, if any.")
 
 
-def restore(context: Context, tree: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def restore(context: Context, tree: Table) -> tuple[Table, Table]:
     """Arrays and facts of a stage from a checkpoint.
 
     Args:
@@ -125,7 +125,7 @@ def restore(context: Context, tree: dict[str, Any]) -> tuple[dict[str, Any], dic
     return load_checkpoint(folder_of(context), tree | _blank(facts)), facts
 
 
-def began(context: Context, saved: dict[str, Any], facts: dict[str, Any]) -> Progress:
+def began(context: Context, saved: Table, facts: Table) -> Progress:
     """What the stage of a checkpoint began with.
 
     Args:
@@ -155,13 +155,13 @@ def blank_progress(context: Context) -> Progress:
     return began(context, _blank(facts), facts)
 
 
-def _blank(facts: dict[str, Any]) -> dict[str, Any]:
+def _blank(facts: Table) -> Table:
     is_leaf = lambda node: isinstance(node, list)  # noqa: E731
-    zeros: dict[str, Any] = jax.tree.map(lambda leaf: jnp.zeros(*leaf), facts["began"], is_leaf=is_leaf)
+    zeros: Table = jax.tree.map(lambda leaf: jnp.zeros(*leaf), facts["began"], is_leaf=is_leaf)
     return zeros
 
 
-def _arrays(estimate: Estimate) -> dict[str, Any]:
+def _arrays(estimate: Estimate) -> Table:
     """The arrays of an estimate that there are, by name."""
     every = {field.name: getattr(estimate, field.name) for field in dataclasses.fields(estimate)}
     return {name: value for name, value in every.items() if jax.tree.leaves(value)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 from jax.sharding import Mesh
@@ -17,7 +16,7 @@ from jptycho.reconstruction.extension import PLAIN, Extension
 from jptycho.representations.base import Estimate
 from jptycho.solvers.base import ScanData, Solver, State
 from jptycho.solvers.epochs import DONE, Announce, Record
-from jptycho.types import Array
+from jptycho.types import Array, Constants, Params
 
 HALF_SETS, PIXELS, NETWORKS, POLISH, ALL = "half sets", "pixels", "dgp", "polish", "all electrons"
 """Names of stages, and what they do: the last repeats the one before with what was held out."""
@@ -58,7 +57,7 @@ class Context:
     validation: Problem | None = None
     half_sets: tuple[tuple[Problem, Problem], ...] = ()
     extension: Extension = PLAIN
-    identity: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    identity: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,8 +97,8 @@ class Fit:
 
     solver: Solver
     mesh: Mesh
-    params: Any
-    constants: Any
+    params: Params
+    constants: Constants
     data: ScanData
     validated: bool = True
     show: Callable[[State], Array] | None = None

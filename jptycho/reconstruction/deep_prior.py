@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +40,7 @@ from jptycho.solvers.base import ScanData, Solver, distribute
 from jptycho.solvers.constraints import check_projections
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.epochs import DONE, INTERRUPTED
+from jptycho.types import Constants, Params
 
 COMPARISON = "comparison"
 """What the epochs of pixels are called with which a random start is compared."""
@@ -207,7 +207,7 @@ def members_at_once(config: Config, problem: Problem, extension: Extension = PLA
 
 def _start(
     context: Context, stage: Stage, model: ModelSpec, estimate: Estimate, member: int, resumed: bool
-) -> tuple[Any, Any] | None:
+) -> tuple[Params, Constants] | None:
     """Parameters and constants of one network of each kind, pre-trained unless a checkpoint holds what they became.
 
     None where an interruption was asked for meanwhile: half of that is no start.
@@ -239,7 +239,12 @@ def _start(
 
 
 def _pretrained(
-    context: Context, name: str, generator: Generator, state: PretrainingState, constants: Any, settings: Pretraining
+    context: Context,
+    name: str,
+    generator: Generator,
+    state: PretrainingState,
+    constants: Constants,
+    settings: Pretraining,
 ) -> PretrainingState | None:
     """The state after pre-training, which shows how far it is; None where an interruption was asked for."""
     unfinished = True

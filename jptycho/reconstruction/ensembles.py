@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ import numpy as np
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
 from jptycho.preprocess.prepare import Problem
+from jptycho.types import PyTree
 
 ACTIVATIONS = 24  # arrays of the size of the first level that a network keeps for its gradient, about
 WEIGHTS = 4  # copies: weights, gradient, two of Adam
@@ -63,7 +63,7 @@ def members_together(config: Config, problem: Problem, weights: int, available: 
     return int(min(dgp.ensemble_size, max(1, (available - dgp.ensemble_size * kept) // working)))
 
 
-def stack(trees: list[Any]) -> Any:
+def stack(trees: list[PyTree]) -> PyTree:
     """Members' pytrees as one with a leading axis.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from jptycho.config.run import Config
 from jptycho.config.stages import StageConfig
@@ -11,6 +10,7 @@ from jptycho.errors import ConfigError
 from jptycho.reconstruction.auto import with_changes
 from jptycho.reconstruction.checks import check_config
 from jptycho.reconstruction.context import HALF_SETS, NETWORKS, PIXELS
+from jptycho.settings import Table
 
 NAMES = {"pixels": PIXELS, "half_sets": HALF_SETS, "dgp": NETWORKS}
 TABLES = ("pixels", "dgp", "refine", "probe", "penalties", "projections", "validation")
@@ -29,7 +29,7 @@ def listed(config: Config) -> Iterator[tuple[str, StageConfig, Config]]:
     thickness = (config.object.slice_thickness or 0.0) * slices
     for entry in config.stages:
         slices, modes = entry.slices or slices, entry.modes or modes
-        changes: dict[str, Any] = {table: getattr(entry, table) for table in TABLES}
+        changes: Table = {table: getattr(entry, table) for table in TABLES}
         changes["object"] = {"slices": slices} | ({"slice_thickness": thickness / slices} if thickness else {})
         changes["probe"] = changes["probe"] | {"modes": modes}
         changes["pixels"] = {"half_sets": False} | changes["pixels"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +30,7 @@ from jptycho.solvers.epochs import INTERRUPTED, EpochLoop, Record, Validate, run
 from jptycho.solvers.half_sets import HalfSetSolver
 from jptycho.solvers.validation import loss_of_fields, validate_state
 from jptycho.tracing import jit_settings
-from jptycho.types import Array
+from jptycho.types import Array, Constants, Params, PyTree
 
 
 def run_stage(context: Context, stage: Stage, progress: Progress, resumed: bool = False) -> Progress:
@@ -119,11 +118,11 @@ def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resu
     return progress, Reached(found, last, solver, best.epoch, best.value, status, tuple(history))
 
 
-def _tree(state: State, constants: Any, best: BestEpoch | None) -> dict[str, Any]:
+def _tree(state: State, constants: Constants, best: BestEpoch | None) -> dict[str, PyTree]:
     return {"state": state, "constants": constants} | ({} if best is None else {"best": best.state})
 
 
-def _validate(context: Context, stage: Stage, fit: Fit, problem: Problem | None, constants: Any) -> Validate:
+def _validate(context: Context, stage: Stage, fit: Fit, problem: Problem | None, constants: Constants) -> Validate:
     """The validation loss of a state, where electrons are held out, and what noise alone gives."""
     held = None if problem is None else distribute(problem.counts, problem.setup, fit.mesh)
     setup: Setup = fit.data.setup
@@ -182,7 +181,7 @@ def validation_loss(problem: Problem, loss: Loss, mesh: Mesh, estimate: Estimate
     return float(loss_of_fields(mesh, loss, replicate(mesh, fields_of(estimate)), held))
 
 
-def estimate_of(estimate: Estimate, solver: Solver, state: State, constants: Any) -> Estimate:
+def estimate_of(estimate: Estimate, solver: Solver, state: State, constants: Constants) -> Estimate:
     """The guess, with the unknowns that a state stands for.
 
     Args:
@@ -210,7 +209,7 @@ def estimate_of(estimate: Estimate, solver: Solver, state: State, constants: Any
     return dataclasses.replace(found, probe=probe, members=member_channels(state), member_probes=probes)
 
 
-def object_channels(solver: Solver, state: State, constants: Any) -> Array:
+def object_channels(solver: Solver, state: State, constants: Constants) -> Array:
     """The object that a state stands for: the running mean where there is one.
 
     Args:
@@ -227,13 +226,13 @@ def object_channels(solver: Solver, state: State, constants: Any) -> Array:
 
 
 @jit_settings("solver")
-def _fields(solver: Solver, params: Any, constants: Any) -> Fields:
+def _fields(solver: Solver, params: Params, constants: Constants) -> Fields:
     """Everything the physics sees, compiled once for all runs of equal settings."""
     return solver.fields(params, constants)
 
 
 @jit_settings("solver")
-def _every(solver: EnsembleSolver, params: Any, constants: Any) -> Fields:
+def _every(solver: EnsembleSolver, params: Params, constants: Constants) -> Fields:
     """What the physics sees of each member."""
     return solver.every(params, constants)
 
@@ -245,6 +244,6 @@ def _shared(solver: HalfSetSolver, state: State, probes: Array) -> Array:
 
 
 @jit_settings("representation")
-def _applied(representation: Representation, params: Any, constants: Any) -> Array:
+def _applied(representation: Representation, params: Params, constants: Constants) -> Array:
     """A representation without noise, compiled once for all runs of equal settings."""
     return representation.apply(params, constants, None)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
 from jptycho.forward.fields import Fields, ScanFields
 from jptycho.randomness import named_key
-from jptycho.types import Array, Complex, Float, Shaped, pytree
+from jptycho.types import Array, Complex, Constants, Float, Params, PyTree, Shaped, pytree
 
 PHASE, POTENTIAL, COMPLEX = "phase", "potential", "complex"
 OBJECT_KINDS = (PHASE, POTENTIAL, COMPLEX)
@@ -49,11 +49,11 @@ class Estimate:
 class Representation(Protocol):
     """Two pure functions; an implementation is a frozen, hashable dataclass, so it may be a static argument."""
 
-    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
         """Parameters (real leaves, optimised) and constants (kept) that start from a guess."""
         ...
 
-    def apply(self, params: Any, constants: Any, key: Array | None) -> Array:
+    def apply(self, params: Params, constants: Constants, key: Array | None) -> Array:
         """The unknown; ``key`` drives any noise of the representation, None asks for the noise-free one."""
         ...
 
@@ -62,7 +62,7 @@ class Representation(Protocol):
 class Assignable(Representation, Protocol):
     """A representation whose value can be set, so that projections apply to it."""
 
-    def assign(self, params: Any, constants: Any, value: Array) -> Any:
+    def assign(self, params: Params, constants: Constants, value: Array) -> Params:
         """Parameters that give a value."""
         ...
 
@@ -71,7 +71,7 @@ class Assignable(Representation, Protocol):
 class Halved(Representation, Protocol):
     """A representation whose input holds electrons, so that a half of them must not judge what it contributed to."""
 
-    def select_half(self, constants: Any, half: Array) -> Any:
+    def select_half(self, constants: Constants, half: Array) -> Constants:
         """Constants of what a half of the electrons, 0 or 1, may judge."""
         ...
 
@@ -139,7 +139,7 @@ def transmission(channels: Float[Array, "slices channels Y X"]) -> Complex[Array
     return wave * jnp.exp(-channels[:, 1]) if channels.shape[1] == 2 else wave
 
 
-def initialise(spec: ModelSpec, key: Array, estimate: Estimate) -> tuple[Any, Any]:
+def initialise(spec: ModelSpec, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
     """Parameters and constants of every unknown.
 
     Args:
@@ -151,13 +151,13 @@ def initialise(spec: ModelSpec, key: Array, estimate: Estimate) -> tuple[Any, An
         params and constants by the name of the unknown; the constants also hold what is ``"fixed"``.
     """
     started = {name: r.init(named_key(key, name), estimate) for name, r in unknowns_of(spec).items()}
-    fixed: dict[str, Any] = {n: getattr(estimate, n) for n in ("positions", "thickness", "tilt") if n not in started}
+    fixed: dict[str, PyTree] = {n: getattr(estimate, n) for n in ("positions", "thickness", "tilt") if n not in started}
     fixed["extra"] = {name: rows for name, rows in estimate.extra.items() if name not in started}
     params = {name: pair[0] for name, pair in started.items()}
     return params, {**{name: pair[1] for name, pair in started.items()}, "fixed": fixed}
 
 
-def select_half(spec: ModelSpec, constants: Any, half: Array) -> Any:
+def select_half(spec: ModelSpec, constants: Constants, half: Array) -> Constants:
     """Constants with which every unknown is free of the electrons of a half.
 
     Args:
@@ -175,7 +175,7 @@ def select_half(spec: ModelSpec, constants: Any, half: Array) -> Any:
 
 
 def render_channels(
-    spec: ModelSpec, params: Any, constants: Any, key: Array | None = None
+    spec: ModelSpec, params: Params, constants: Constants, key: Array | None = None
 ) -> tuple[Fields, Float[Array, "slices channels Y X"]]:
     """Everything the physics sees, and the object's real channels from which its transmission was made.
 
@@ -219,7 +219,7 @@ def fields_of(estimate: Estimate) -> Fields:
     )
 
 
-def render(spec: ModelSpec, params: Any, constants: Any, key: Array | None = None) -> Fields:
+def render(spec: ModelSpec, params: Params, constants: Constants, key: Array | None = None) -> Fields:
     """Everything the physics sees, from parameters: the one bridge between them.
 
     Args:

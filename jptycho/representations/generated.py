@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,13 +32,13 @@ from jptycho.representations.networks.input import (
 from jptycho.representations.object_kinds import constrain, unconstrain
 from jptycho.representations.pixels import Preconditioner, precondition, uncondition
 from jptycho.tracing import is_zero
-from jptycho.types import Array, Complex, Float, Number
+from jptycho.types import Array, Complex, Constants, Float, Number, Params
 
 BLANK_SCALE = 0.1
 """Scale of a channel where a network sees noise instead of an estimate, of which it may have to make much."""
 
 
-def added_to_estimate(network: Network, params: Any, constants: Any) -> tuple[Any, Any]:
+def added_to_estimate(network: Network, params: Params, constants: Constants) -> tuple[Params, Constants]:
     """An object's network that adds to its estimate from now on, nothing at first.
 
     Args:
@@ -55,13 +54,13 @@ def added_to_estimate(network: Network, params: Any, constants: Any) -> tuple[An
 
 
 @partial(jax.jit, static_argnames="network")
-def _init(network: Network, key: Array, image: Float[Array, "n Y X channels"]) -> Any:
+def _init(network: Network, key: Array, image: Float[Array, "n Y X channels"]) -> Params:
     """Random weights, drawn in one program."""
     return network.init(key, image)
 
 
 def _run(
-    network: Network, noise: Number, params: Any, constants: NetworkInput, key: Array | None
+    network: Network, noise: Number, params: Params, constants: NetworkInput, key: Array | None
 ) -> Float[Array, "n Y X channels"]:
     """Mean of what the network makes of the estimates, fresh noise added to them where there is a key."""
 
@@ -99,7 +98,7 @@ class GeneratedObject:
     ramp_is_gauge: bool = True
     augmented: bool = False
 
-    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
         """Random weights; the constants hold the estimates as inputs and targets."""
         stacks = estimate.object[None] if estimate.half_sets is None else estimate.half_sets
         images = jnp.stack([self._image(stack) for stack in stacks])
@@ -112,7 +111,7 @@ class GeneratedObject:
         constants = (constants, estimate.coverage, estimate.object)
         return added_to_estimate(self.network, weights, constants) if self.residual else (weights, constants)
 
-    def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
+    def apply(self, params: Params, constants: Constants, key: Array | None) -> Float[Array, "slices channels Y X"]:
         """Phase in rad and absorption."""
         inputs, coverage, estimate = constants
         image = self.raw(params, constants, key) * inputs.scale + inputs.mean
@@ -122,7 +121,7 @@ class GeneratedObject:
             free = free.at[:, 0].set(precondition(self.preconditioner, free[:, 0]))
         return constrain(self.kind, free, coverage, self.ramp_is_gauge)
 
-    def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "n Y X channels"]:
+    def raw(self, params: Params, constants: Constants, key: Array | None) -> Float[Array, "n Y X channels"]:
         """The standardised output, which pre-training brings to the target."""
         inputs: NetworkInput = constants[0]
         if key is not None and self.augmented:
@@ -133,7 +132,7 @@ class GeneratedObject:
             image = _run(self.network, self.noise, params, inputs, key)
         return image + inputs.residual_weight * jnp.mean(inputs.image, axis=0)
 
-    def select_half(self, constants: Any, half: Array) -> Any:
+    def select_half(self, constants: Constants, half: Array) -> Constants:
         """Constants of what one half of the electrons judges."""
         return (select_half(constants[0], half), *constants[1:])
 
@@ -161,14 +160,14 @@ class GeneratedProbe:
     network: Network
     noise: Number
 
-    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
         """Random weights; the constants hold the guess as input and target."""
         parts = jnp.concatenate([estimate.probe.real, estimate.probe.imag])
         constants = standardise_modes(parts.transpose(1, 2, 0)[None, None], self.network.multiple)
         weights = _init(self.network, named_key(key, "weights"), constants.image[0])
         return {"network": weights, "log_power": jnp.log(probe_power(estimate.probe))}, (constants, estimate.probe)
 
-    def apply(self, params: Any, constants: Any, key: Array | None) -> Complex[Array, "modes y x"]:
+    def apply(self, params: Params, constants: Constants, key: Array | None) -> Complex[Array, "modes y x"]:
         """Complex modes of the power that is learned."""
         inputs, estimate = constants
         image = self.raw(params, constants, key)[0] * inputs.scale
@@ -177,11 +176,11 @@ class GeneratedProbe:
         wave = image[:modes] + 1j * image[modes:]
         return wave * jnp.sqrt(jnp.exp(params["log_power"]) / probe_power(wave))
 
-    def raw(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "n y x channels"]:
+    def raw(self, params: Params, constants: Constants, key: Array | None) -> Float[Array, "n y x channels"]:
         """The standardised output, which pre-training brings to the target."""
         return _run(self.network, self.noise, params["network"], constants[0], key)
 
-    def select_half(self, constants: Any, half: Array) -> Any:
+    def select_half(self, constants: Constants, half: Array) -> Constants:
         """The same constants: all electrons determine the probe far better than a half's pixels."""
         del half
         return constants

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax.numpy as jnp
 
 from jptycho.representations.base import Estimate
-from jptycho.types import Array, Float
+from jptycho.types import Array, Constants, Float, Params
 
 
 @dataclasses.dataclass(frozen=True)
 class FreePositions:
     """Every position moves by itself; their mean stays, for it is the object's place on the canvas."""
 
-    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
         """No displacement; the constants are the nominal positions."""
         del key
         return jnp.zeros_like(estimate.positions), estimate.positions
 
-    def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "scan 2"]:
+    def apply(self, params: Params, constants: Constants, key: Array | None) -> Float[Array, "scan 2"]:
         """Canvas pixels."""
         del key
         return constants + params - jnp.mean(params, axis=0)
@@ -36,14 +35,14 @@ class FreeTilt:
 
     local: bool = False
 
-    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
         """The guess, for every position where tilts are local, else their mean."""
         del key
         if not self.local:
             return jnp.mean(jnp.reshape(estimate.tilt, (-1, 2)), axis=0), None
         return jnp.broadcast_to(estimate.tilt, (len(estimate.positions), 2)), None
 
-    def apply(self, params: Any, constants: Any, key: Array | None) -> Array:
+    def apply(self, params: Params, constants: Constants, key: Array | None) -> Array:
         """mrad."""
         del constants, key
         return params

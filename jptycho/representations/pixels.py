@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import jax.numpy as jnp
 
@@ -12,7 +11,7 @@ from jptycho.optics.frequencies import spatial_frequencies
 from jptycho.representations.base import Estimate
 from jptycho.representations.object_kinds import constrain, unconstrain
 from jptycho.tracing import is_zero
-from jptycho.types import Array, Complex, Float, Grid, Number
+from jptycho.types import Array, Complex, Constants, Float, Grid, Number, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,17 +102,17 @@ class ChannelObject:
 
     kind: str
 
-    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
         """The guess."""
         del key
         return estimate.object, None
 
-    def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
+    def apply(self, params: Params, constants: Constants, key: Array | None) -> Float[Array, "slices channels Y X"]:
         """Phase in rad and absorption."""
         del constants, key
         return params
 
-    def assign(self, params: Any, constants: Any, value: Array) -> Any:
+    def assign(self, params: Params, constants: Constants, value: Array) -> Params:
         """Parameters that give these channels."""
         del params, constants
         return value
@@ -135,12 +134,12 @@ class PixelObject:
     coverage_weighting: bool = True
     ramp_is_gauge: bool = True
 
-    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
         """Steps away from the guess, all zero; the constants are the guess and the coverage."""
         del key
         return jnp.zeros_like(estimate.object), (unconstrain(self.kind, estimate.object), estimate.coverage)
 
-    def apply(self, params: Any, constants: Any, key: Array | None) -> Float[Array, "slices channels Y X"]:
+    def apply(self, params: Params, constants: Constants, key: Array | None) -> Float[Array, "slices channels Y X"]:
         """Phase in rad and absorption: guess + F⁻¹[w F[visibility · θ]]."""
         del key
         start, coverage = constants
@@ -148,7 +147,7 @@ class PixelObject:
         phase = precondition(self.preconditioner, steps[:, 0])
         return constrain(self.kind, start + steps.at[:, 0].set(phase), coverage, self.ramp_is_gauge)
 
-    def assign(self, params: Any, constants: Any, value: Float[Array, "slices channels Y X"]) -> Any:
+    def assign(self, params: Params, constants: Constants, value: Float[Array, "slices channels Y X"]) -> Params:
         """Parameters that give these channels, up to gauges, wherever the object is seen at all."""
         del params
         start, coverage = constants
@@ -187,17 +186,17 @@ class PixelProbe:
     The leaves are of order one whatever the window, so that one learning rate fits all.
     """
 
-    def init(self, key: Array, estimate: Estimate) -> tuple[Any, Any]:
+    def init(self, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
         """Pixels that give the guess."""
         del key
         return jnp.stack([estimate.probe.real, estimate.probe.imag]) * probe_scale(estimate.probe.shape), None
 
-    def apply(self, params: Any, constants: Any, key: Array | None) -> Complex[Array, "modes y x"]:
+    def apply(self, params: Params, constants: Constants, key: Array | None) -> Complex[Array, "modes y x"]:
         """Complex modes."""
         del constants, key
         return (params[0] + 1j * params[1]) / probe_scale(params.shape)
 
-    def assign(self, params: Any, constants: Any, value: Complex[Array, "modes y x"]) -> Any:
+    def assign(self, params: Params, constants: Constants, value: Complex[Array, "modes y x"]) -> Params:
         """Pixels that give this probe."""
         del params, constants
         return jnp.stack([value.real, value.imag]) * probe_scale(value.shape)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +25,7 @@ from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import transmission
 from jptycho.solvers.base import ScanData, split_scan
 from jptycho.solvers.exit_wave_updates import in_parts
-from jptycho.types import Array, Float, pytree
+from jptycho.types import Array, Float, PyTree, pytree
 
 BANDS = 12
 PARTS = 16  # patterns that are worked on together
@@ -122,8 +121,8 @@ def loss_by_band(
     shards, local = validate.weight.shape
     parts = jnp.concatenate([in_bands(channels[:, 0], bands), _ramps(channels[:, 0])])
 
-    def local_sums(shared: Any, rows: ScanFields, counts: Array, weight: Array) -> Quadratic:
-        def add(total: Quadratic, part: Any) -> Quadratic:
+    def local_sums(shared: PyTree, rows: ScanFields, counts: Array, weight: Array) -> Quadratic:
+        def add(total: Quadratic, part: PyTree) -> Quadratic:
             (patterns, own), weights = part
             found = jax.vmap(partial(_of_pattern, loss, shared))(patterns, own, weights)
             return jax.tree.map(lambda t, f: t + jnp.sum(f, axis=0), total, found)
@@ -144,7 +143,7 @@ def _without_ramps(losses: Quadratic) -> Quadratic:
     return Quadratic(losses.slope[:-2] - coupling @ mixed[:, 0], losses.curvature[:-2, :-2] - coupling @ mixed[:, 1:])
 
 
-def _of_pattern(loss: Loss, shared: Any, pattern: Array, row: ScanFields, weight: Array) -> Quadratic:
+def _of_pattern(loss: Loss, shared: PyTree, pattern: Array, row: ScanFields, weight: Array) -> Quadratic:
     """Slope and curvature by one pattern: Jᵀ l' and Jᵀ l'' J, with l'' where the pattern is as predicted."""
     channels, parts, fields, setup = shared
     noise, measured = noise_of(setup), as_fractions(pattern, setup)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from jptycho.solvers.constraints import (
     require_reference,
 )
 from jptycho.tracing import jit_settings
-from jptycho.types import Array, Float, Shaped, pytree
+from jptycho.types import Array, Constants, Float, Params, PyTree, Shaped, pytree
 
 
 @pytree
@@ -38,9 +38,9 @@ class State:
         epoch: epochs done, scalar.
     """
 
-    params: Any
-    optimiser: Any
-    average: Any
+    params: Params
+    optimiser: PyTree
+    average: PyTree
     key: Array
     epoch: Array
 
@@ -82,20 +82,20 @@ class Metrics:
 class Solver(Constrained, Protocol):
     """A frozen, hashable dataclass of settings, so that equal solvers share one compilation."""
 
-    def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
+    def init(self, params: Params, constants: Constants) -> tuple[PyTree, Array | None]:
         """What the solver remembers before the first epoch, and the running mean of the object or None."""
         ...
 
-    def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+    def epoch(self, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
         """See every pattern once: a pure function, compiled by :func:`epoch`."""
         ...
 
-    def fields(self, params: Any, constants: Any) -> Fields:
+    def fields(self, params: Params, constants: Constants) -> Fields:
         """Everything the physics sees."""
         ...
 
 
-def init_state(solver: Solver, mesh: Mesh, params: Any, constants: Any, key: Array) -> State:
+def init_state(solver: Solver, mesh: Mesh, params: Params, constants: Constants, key: Array) -> State:
     """State before the first epoch.
 
     Args:
@@ -118,7 +118,7 @@ def init_state(solver: Solver, mesh: Mesh, params: Any, constants: Any, key: Arr
 
 
 @jit_settings("solver", static=("mesh",), donate=("state",))
-def epoch(solver: Solver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+def epoch(solver: Solver, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
     """See every pattern once, then apply the denoisers and the projections.
 
     Args:
@@ -182,7 +182,7 @@ def summarise_metrics(losses: Array, errors: Array, weight: Array) -> Metrics:
     return Metrics(jnp.sum(losses) / total, jnp.sqrt(jnp.maximum(jnp.sum(errors), 0.0) / total), jnp.array(True))
 
 
-def rendered(solver: Solver, params: Any, constants: Any) -> Fields:
+def rendered(solver: Solver, params: Params, constants: Constants) -> Fields:
     """The ``fields`` of every solver whose unknowns are those of its representations.
 
     Args:

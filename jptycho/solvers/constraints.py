@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from jptycho.errors import ConfigError
 from jptycho.objective.denoisers import Denoising, denoise
 from jptycho.objective.projections import Projection, project
 from jptycho.objective.reference import Reference
 from jptycho.representations.base import Assignable, ModelSpec, render_channels
+from jptycho.types import Constants, Params
 
 
 @runtime_checkable
@@ -80,7 +81,7 @@ def constrained(solver: Constrained) -> bool:
     return bool(solver.projections or solver.denoisers)
 
 
-def constrain_params(solver: Constrained, params: Any, constants: Any, reference: Reference | None) -> Any:
+def constrain_params(solver: Constrained, params: Params, constants: Constants, reference: Reference | None) -> Params:
     """Parameters of the denoised object and of the nearest object and probe that obey the solver's projections.
 
     Args:

@@ -22,7 +22,7 @@ from jptycho.optics.waves import intensity
 from jptycho.representations.base import ModelSpec
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, summarise_metrics
 from jptycho.solvers.exit_wave_updates import add_windows, changed, in_parts, kind_of, of_kind, pattern_loss, with_probe
-from jptycho.types import Array, Number
+from jptycho.types import Array, Constants, Number, Params, PyTree
 
 PARTS = 8  # patterns that are worked on together
 
@@ -61,7 +61,7 @@ class DifferenceMapSolver:
     projections: tuple[Projection, ...] = ()
     denoisers: tuple[Denoising, ...] = ()
 
-    def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
+    def init(self, params: Params, constants: Constants) -> tuple[PyTree, Array | None]:
         """The exit waves, filled in the first epoch.
 
         Raises:
@@ -75,13 +75,13 @@ class DifferenceMapSolver:
             )
         return jnp.zeros((len(fields.scan), *fields.probe.shape), fields.probe.dtype), None
 
-    def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+    def epoch(self, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
         """One iteration over all exit waves."""
         if mesh.size > 1:
             raise ConfigError("solver: difference map and RAAR run on one device. Use make_mesh(jax.devices()[:1]).")
         return _epoch(self, state, constants, data)
 
-    def fields(self, params: Any, constants: Any) -> Fields:
+    def fields(self, params: Params, constants: Constants) -> Fields:
         """Everything the physics sees."""
         return rendered(self, params, constants)
 
@@ -114,11 +114,11 @@ def raar(model: ModelSpec, beta: float = 0.7, **settings: Any) -> DifferenceMapS
     return DifferenceMapSolver(model, 1 - 2 * beta, beta, 2.0, **settings)
 
 
-def _epoch(solver: DifferenceMapSolver, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+def _epoch(solver: DifferenceMapSolver, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
     fields, setup = rendered(solver, state.params, constants), data.setup
     counts, weight = data.counts[0], data.weight[0]
 
-    def advance(item: Any) -> tuple[Array, Array, Array]:
+    def advance(item: PyTree) -> tuple[Array, Array, Array]:
         wave, pattern, row = item
         measured = as_fractions(pattern, setup)
         model = exit_waves(fields, setup, row)
@@ -139,13 +139,13 @@ def _overlap(solver: DifferenceMapSolver, fields: Fields, setup: Setup, waves: A
     """Object, then probe, that fit all exit waves best: O = Σ P* ψ / Σ |P|², P = Σ O* ψ / Σ |O|²."""
     parts = math.ceil(len(weight) / PARTS)
 
-    def to_object(item: Any, w: Array) -> Any:
+    def to_object(item: PyTree, w: Array) -> PyTree:
         wave, row = item
         window = window_at(fields, setup, row)
         top, bottom = jnp.conj(window.waves) * wave, intensity(window.waves)
         return w * jnp.sum(top, axis=0)[None], w * jnp.sum(bottom, axis=0)[None], window.corner
 
-    def add(total: Any, part: Any) -> Any:
+    def add(total: PyTree, part: PyTree) -> PyTree:
         top, bottom, corners = jax.vmap(to_object)(*part)
         return add_windows(total[0], top, corners), add_windows(total[1], bottom, corners)
 
@@ -157,13 +157,13 @@ def _overlap(solver: DifferenceMapSolver, fields: Fields, setup: Setup, waves: A
     if solver.hold_probe:
         return fields
 
-    def to_probe(item: Any, w: Array) -> Any:
+    def to_probe(item: PyTree, w: Array) -> PyTree:
         wave, row = item
         window = window_at(fields, setup, row)
         seen = jnp.roll(intensity(window.patches[0]), jnp.round(-window.shift).astype(int), axis=(0, 1))
         return w * fourier_shift(jnp.conj(window.patches[0]) * wave, -window.shift), w * seen
 
-    def add_probe(total: Any, part: Any) -> Any:
+    def add_probe(total: PyTree, part: PyTree) -> PyTree:
         return jax.tree.map(lambda a, b: a + jnp.sum(b, axis=0), total, jax.vmap(to_probe)(*part))
 
     zero = (fields.probe * 0, jnp.zeros(fields.probe.shape[1:]))

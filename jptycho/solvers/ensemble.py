@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from jptycho.representations.base import ModelSpec, transmission
 from jptycho.solvers.base import Metrics, ScanData, Solver, State
 from jptycho.solvers.constraints import constrain_params
 from jptycho.solvers.probe_filter import align_modes
-from jptycho.types import Array, Float
+from jptycho.types import Array, Constants, Float, Params, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,23 +52,23 @@ class EnsembleSolver:
         """None of the mean, likewise."""
         return ()
 
-    def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
+    def init(self, params: Params, constants: Constants) -> tuple[PyTree, Array | None]:
         """What the members' solvers remember and the members' objects; the mean of those."""
         memory, averages = jax.vmap(self.solver.init)(params, constants)
         if averages is None:
             averages = jax.vmap(self._object)(params, constants)
         return (memory, averages), jnp.mean(averages, axis=0)
 
-    def _object(self, params: Any, constants: Any) -> Float[Array, "slices channels Y X"]:
+    def _object(self, params: Params, constants: Constants) -> Float[Array, "slices channels Y X"]:
         """A member's object where its solver keeps no running mean."""
         return self.model.object.apply(params["object"], constants["object"], None)
 
-    def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+    def epoch(self, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
         """An epoch of every member."""
         keys = jax.random.split(state.key, self.ensemble_size + 1)
         memory, averages = state.optimiser
 
-        def one(member: Any) -> tuple[State, Metrics]:
+        def one(member: PyTree) -> tuple[State, Metrics]:
             params, opt, average, own, key, number = member
             counts = jnp.take(data.counts, number, axis=2, mode="clip")
             keeps_mean = jax.eval_shape(self.solver.init, params, own)[1] is not None
@@ -86,7 +86,7 @@ class EnsembleSolver:
         finite = jnp.all(metrics.finite)
         return state, Metrics(jnp.mean(metrics.loss), jnp.mean(metrics.amplitude_error), finite)
 
-    def fields(self, params: Any, constants: Any) -> Fields:
+    def fields(self, params: Params, constants: Constants) -> Fields:
         """The mean of the members' objects and of their probes, those in the gauge of the first, and of all else."""
         every = self.every(params, constants)
         phase = jnp.mean(jnp.angle(every.object), axis=0)
@@ -98,11 +98,11 @@ class EnsembleSolver:
         power = jnp.mean(jax.vmap(probe_power)(every.probe)) / jnp.maximum(probe_power(probe), LEAST_POWER)
         return dataclasses.replace(mean, object=whole, probe=probe * jnp.sqrt(power))
 
-    def every(self, params: Any, constants: Any) -> Fields:
+    def every(self, params: Params, constants: Constants) -> Fields:
         """What the physics sees of each member, with a leading axis."""
         return self._map(lambda member: self.solver.fields(*member), (params, constants))
 
-    def _map(self, function: Any, members: Any) -> Any:
+    def _map(self, function: Callable[..., PyTree], members: PyTree) -> PyTree:
         return jax.lax.map(function, members, batch_size=min(self.together, self.ensemble_size))
 
 

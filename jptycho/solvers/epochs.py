@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ from jax.sharding import Mesh
 
 from jptycho.errors import DivergenceError
 from jptycho.solvers.base import ScanData, Solver, State, epoch
-from jptycho.types import Array
+from jptycho.types import Array, Constants
 
 DONE, INTERRUPTED = "done", "interrupted"
 
@@ -67,7 +66,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         return
     before = signal.getsignal(signal.SIGINT)
 
-    def ask(signum: int, frame: Any) -> None:
+    def ask(signum: int, frame: object) -> None:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
@@ -100,7 +99,7 @@ class EpochLoop:
     name: str
     solver: Solver
     mesh: Mesh
-    constants: Any
+    constants: Constants
     data: ScanData
     epochs: int
     started: float

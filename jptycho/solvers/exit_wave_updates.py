@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +21,7 @@ from jptycho.objective.data_term import noise_of
 from jptycho.objective.losses import amplitude_loss, squared_error
 from jptycho.representations.base import COMPLEX, POTENTIAL, Assignable, ModelSpec
 from jptycho.representations.pixels import ChannelObject
-from jptycho.types import Array, Complex, Float, Int, Shaped, pytree
+from jptycho.types import Array, Complex, Constants, Float, Int, Params, PyTree, Shaped, pytree
 
 LEAST_AMPLITUDE = 1e-6
 """Transmission below which an absorption is not followed further."""
@@ -116,8 +115,8 @@ def add_windows(
 
 
 def in_parts(
-    gather: Callable[[Any, Any], Any], start: Any, items: Any, weight: Float[Array, "batch"], parts: int
-) -> Any:
+    gather: Callable[[PyTree, PyTree], PyTree], start: PyTree, items: PyTree, weight: Float[Array, "batch"], parts: int
+) -> PyTree:
     """Fold a batch part by part, so that a part stays in the cache.
 
     Args:
@@ -206,7 +205,7 @@ def kind_of(model: ModelSpec) -> str:
     return model.object.kind
 
 
-def changed(model: ModelSpec, params: Any, constants: Any, transmission: Array, probe: Array) -> Any:
+def changed(model: ModelSpec, params: Params, constants: Constants, transmission: Array, probe: Array) -> Params:
     """Parameters of another object and probe.
 
     Args:

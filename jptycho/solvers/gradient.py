@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ from jptycho.solvers.base import (
 )
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, build
 from jptycho.tracing import is_zero
-from jptycho.types import Array, Number
+from jptycho.types import Array, Constants, Number, Params, PyTree
 
 ADAM = Optimiser()
 PROBE_MOVES = "probe moves"
@@ -75,7 +75,7 @@ class GradientSolver:
     projections: tuple[Projection, ...] = ()
     denoisers: tuple[Denoising, ...] = ()
 
-    def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
+    def init(self, params: Params, constants: Constants) -> tuple[PyTree, Array | None]:
         """The Optax state, and the running mean of the object, which the first step replaces."""
         average = None
         if not is_zero(self.ema_decay):
@@ -83,16 +83,16 @@ class GradientSolver:
             average = jnp.zeros(shape.shape, shape.dtype)
         return transformation(self, params).init(params), average
 
-    def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+    def epoch(self, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
         """Optimiser steps over the batches of a plan."""
         return _epoch(self, mesh, state, constants, data)
 
-    def fields(self, params: Any, constants: Any) -> Fields:
+    def fields(self, params: Params, constants: Constants) -> Fields:
         """Everything the physics sees."""
         return rendered(self, params, constants)
 
 
-def transformation(solver: GradientSolver, params: Any) -> optax.GradientTransformationExtraArgs:
+def transformation(solver: GradientSolver, params: Params) -> optax.GradientTransformationExtraArgs:
     """The Optax transformation of a solver's parameters.
 
     Args:
@@ -112,7 +112,9 @@ def transformation(solver: GradientSolver, params: Any) -> optax.GradientTransfo
     return build(solver.optimiser, {name: rates[name] for name in params}, solver.steps)
 
 
-def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+def _epoch(
+    solver: GradientSolver, mesh: Mesh, state: State, constants: Constants, data: ScanData
+) -> tuple[State, Metrics]:
     key, key_epoch = jax.random.split(state.key)
     plan = batch_plan(named_key(key_epoch, "batches"), data.weight, solver.steps)
     noise_keys = jax.random.split(named_key(key_epoch, "noise"), solver.steps)
@@ -124,7 +126,7 @@ def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, dat
 
     firsts = (jnp.arange(solver.steps) == 0) & (state.epoch == 0)
 
-    def step(carry: tuple[Any, Any, Any], now: Any) -> tuple[tuple[Any, Any, Any], Any]:
+    def step(carry: tuple[PyTree, PyTree, PyTree], now: PyTree) -> tuple[tuple[PyTree, PyTree, PyTree], PyTree]:
         (params, opt, average), (batch, first) = carry, now
         value, gradient, (loss, error), channels = objective(params, *batch)
         extra = {"value": value}
@@ -143,17 +145,17 @@ def _epoch(solver: GradientSolver, mesh: Mesh, state: State, constants: Any, dat
     return State(params, opt, average, key, state.epoch + 1), summarise_metrics(losses, errors, data.weight)
 
 
-def _where_probe_moves(updates: Any, constants: Any) -> Any:
+def _where_probe_moves(updates: PyTree, constants: Constants) -> PyTree:
     if PROBE_MOVES not in constants:
         return updates
     return updates | {"probe": jax.tree.map(lambda step: jnp.where(constants[PROBE_MOVES], step, 0), updates["probe"])}
 
 
-def _value_of(objective: Any, batch: Any) -> Any:
+def _value_of(objective: Callable[..., PyTree], batch: PyTree) -> Callable[[Params], Array]:
     """The value alone, whose gradient is the one that the objective computes anyway."""
 
     @jax.custom_vjp
-    def value(params: Any) -> Array:
+    def value(params: Params) -> Array:
         return objective(params, *batch)[0]
 
     value.defvjp(
@@ -163,7 +165,7 @@ def _value_of(objective: Any, batch: Any) -> Any:
     return value
 
 
-def _objective(solver: GradientSolver, mesh: Mesh, constants: Any, data: ScanData) -> Any:
+def _objective(solver: GradientSolver, mesh: Mesh, constants: Constants, data: ScanData) -> Callable[..., PyTree]:
     """A function (params, index, weight, key, half) -> (value, gradient, (Σ loss, Σ residual), channels).
 
     The representation is evaluated once: the gradient with respect to the fields is gathered over all patterns first,
@@ -171,7 +173,7 @@ def _objective(solver: GradientSolver, mesh: Mesh, constants: Any, data: ScanDat
     """
     data_gradient = _sharded_gradient(solver, mesh, data)
 
-    def evaluate(params: Any, index: Array, weight: Array, key: Array, half: Array) -> Any:
+    def evaluate(params: Params, index: Array, weight: Array, key: Array, half: Array) -> PyTree:
         free = select_half(solver.model, constants, half) if in_halves(data) else constants
         (fields, channels), pull_back = jax.vjp(lambda p: render_channels(solver.model, p, free, key), params)
         sums, cotangent = data_gradient(fields, index, weight, half)
@@ -189,12 +191,12 @@ def _objective(solver: GradientSolver, mesh: Mesh, constants: Any, data: ScanDat
     return evaluate
 
 
-def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Any:
+def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Callable[..., PyTree]:
     """A function (fields, index, weight, half) -> ((Σ loss, Σ residual), gradient of the mean loss)."""
     shards, local = data.weight.shape
     halved = in_halves(data)
 
-    def local_sums(shared: Any, rows: ScanFields, counts: Array, index: Array, weight: Array) -> Any:
+    def local_sums(shared: PyTree, rows: ScanFields, counts: Array, index: Array, weight: Array) -> PyTree:
         fields, setup, half = shared
         seen = counts[index, half] if halved else counts[index]
         return batch_loss(solver.loss, fields, setup, seen, rows[index], weight)
@@ -207,7 +209,7 @@ def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Any
 
     gradient = jax.value_and_grad(objective, has_aux=True)
 
-    def whole_step(fields: Fields, index: Array, weight: Array, half: Array) -> Any:
+    def whole_step(fields: Fields, index: Array, weight: Array, half: Array) -> PyTree:
         total = jnp.sum(weight)
         if solver.micro_batches == 1:
             sums, cotangent = gradient(fields, index, weight, half)
@@ -215,7 +217,7 @@ def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Any
             parts = [_micro(x, solver.micro_batches) for x in (index, weight)]
             zero = jax.tree.map(jnp.zeros_like, ((total, total), fields))
 
-            def add(carry: Any, part: Any) -> tuple[Any, None]:
+            def add(carry: PyTree, part: PyTree) -> tuple[PyTree, None]:
                 return jax.tree.map(jnp.add, carry, gradient(fields, *part, half)), None
 
             (sums, cotangent), _ = jax.lax.scan(add, zero, tuple(parts))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from jptycho.solvers.base import Metrics, ScanData, State
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import PROBE_MOVES
 from jptycho.solvers.probe_filter import filter_probes
-from jptycho.types import Array, Bool, Complex, Count, pytree
+from jptycho.types import Array, Bool, Complex, Constants, Integer, Params, PyTree, pytree
 
 ROUND = 4  # epochs after which the halves' probes are compared
 HELD = 4  # epochs at least with the probe that both confirm
@@ -55,17 +54,17 @@ class HalfSetSolver(EnsembleSolver):
         aspect: of the sampling, of :func:`jptycho.optics.frequencies.aspect_of`.
     """
 
-    epochs: Count = 0
+    epochs: Integer = 0
     aspect: tuple[float, float] = (1.0, 1.0)
 
-    def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
+    def init(self, params: Params, constants: Constants) -> tuple[PyTree, Array | None]:
         """That of the members, and the probe of the first."""
         (memory, averages), mean = super().init(params, constants)
         first = jax.tree.map(lambda leaf: leaf[0], (params["probe"], constants["probe"]))
         probe = self.model.probe.apply(first[0], first[1], None)
         return (memory, averages, SharedProbe(probe, jnp.array(True))), mean
 
-    def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+    def epoch(self, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
         """An epoch of every member; after a round the probe that both halves confirm."""
         memory, averages, shared = state.optimiser
         free = shared.moving | (state.epoch >= self.epochs - LAST)
@@ -73,7 +72,7 @@ class HalfSetSolver(EnsembleSolver):
         after, metrics = super().epoch(mesh, dataclasses.replace(state, optimiser=(memory, averages)), own, data)
         due = shared.moving & (after.epoch % ROUND == 0) & (after.epoch + HELD + LAST <= self.epochs)
 
-        def compared(probes: Any) -> tuple[SharedProbe, Any]:
+        def compared(probes: PyTree) -> tuple[SharedProbe, PyTree]:
             modes = jax.vmap(lambda one, kept: self.model.probe.apply(one, kept, None))(probes, constants["probe"])
             confirmed, share = self._common(modes, shared)
             another = (share >= LEAST_SHARE) & (after.epoch + ROUND + HELD + LAST <= self.epochs)
@@ -83,7 +82,7 @@ class HalfSetSolver(EnsembleSolver):
         params = after.params | {"probe": probes}
         return dataclasses.replace(after, params=params, optimiser=(*after.optimiser, shared)), metrics
 
-    def _assigned(self, probes: Any, constants: Any, modes: Complex[Array, "modes y x"]) -> Any:
+    def _assigned(self, probes: PyTree, constants: Constants, modes: Complex[Array, "modes y x"]) -> PyTree:
         """Parameters of the members that all give one probe."""
         representation = self.model.probe
         assert isinstance(representation, Assignable)

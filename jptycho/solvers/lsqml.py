@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ from jptycho.solvers.exit_wave_updates import (
     propagate_exit_waves,
     with_probe,
 )
-from jptycho.types import Array, Complex, Float, Number
+from jptycho.types import Array, Complex, Constants, Float, Number, Params, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,21 +71,23 @@ class LSQMLSolver:
     projections: tuple[Projection, ...] = ()
     denoisers: tuple[Denoising, ...] = ()
 
-    def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
+    def init(self, params: Params, constants: Constants) -> tuple[PyTree, Array | None]:
         """Nothing is remembered."""
         del params, constants
         return None, None
 
-    def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+    def epoch(self, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
         """Every batch of a plan corrects object and probe in turn."""
         return _epoch(self, mesh, state, constants, data)
 
-    def fields(self, params: Any, constants: Any) -> Fields:
+    def fields(self, params: Params, constants: Constants) -> Fields:
         """Everything the physics sees."""
         return rendered(self, params, constants)
 
 
-def _epoch(solver: LSQMLSolver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+def _epoch(
+    solver: LSQMLSolver, mesh: Mesh, state: State, constants: Constants, data: ScanData
+) -> tuple[State, Metrics]:
     key, key_plan = jax.random.split(state.key)
     start = rendered(solver, state.params, constants)
     rows = split_scan(start.scan, *data.weight.shape)
@@ -97,7 +99,7 @@ def _epoch(solver: LSQMLSolver, mesh: Mesh, state: State, constants: Any, data: 
     steps = sum_over_shards(mesh, _steps(solver))
     kind = kind_of(solver.model)
 
-    def step(carry: tuple[Array, Array], batch: Any) -> tuple[tuple[Array, Array], Any]:
+    def step(carry: tuple[Array, Array], batch: PyTree) -> tuple[tuple[Array, Array], PyTree]:
         transmission, probe = carry
         index, weight = batch
         fields = with_probe(start, transmission, probe)
@@ -123,13 +125,13 @@ def _correction(waves: ExitWaves, measured: Array, setup: Setup, row: ScanFields
     return modulus_constraint(waves.exit, measured, setup, row) - waves.exit
 
 
-def _directions(solver: LSQMLSolver) -> Any:
+def _directions(solver: LSQMLSolver) -> Callable[..., PyTree]:
     """Σ P* χ, Σ |P|², Σ O* χ, Σ |O|², Σ weight and (Σ loss, Σ error) over a shard's batch."""
 
-    def local_sums(shared: Any, rows: ScanFields, counts: Array, index: Array, weight: Array) -> Any:
+    def local_sums(shared: PyTree, rows: ScanFields, counts: Array, index: Array, weight: Array) -> PyTree:
         fields, setup = shared
 
-        def one(item: Any, w: Array) -> Any:
+        def one(item: PyTree, w: Array) -> PyTree:
             pattern, row = item
             measured = as_fractions(pattern, setup)
             waves = propagate_exit_waves(fields, setup, row)
@@ -142,7 +144,7 @@ def _directions(solver: LSQMLSolver) -> Any:
             sums = (to_patches, seen, to_probe, through, pattern_loss(waves.exit, measured, setup, row))
             return jax.tree.map(lambda x: w * x, sums), window.corner
 
-        def gather(total: Any, part: Any) -> Any:
+        def gather(total: PyTree, part: PyTree) -> PyTree:
             (to_patches, seen, *others), corners = jax.vmap(one)(*part)
             numerator, denominator, *rest = total
             rest = jax.tree.map(lambda a, b: a + jnp.sum(b, axis=0), rest, others)
@@ -157,13 +159,13 @@ def _directions(solver: LSQMLSolver) -> Any:
     return local_sums
 
 
-def _steps(solver: LSQMLSolver) -> Any:
+def _steps(solver: LSQMLSolver) -> Callable[..., PyTree]:
     """Σ α_O |P|² on the canvas and Σ α_P over a shard's batch."""
 
-    def local_sums(shared: Any, rows: ScanFields, counts: Array, index: Array, weight: Array) -> Any:
+    def local_sums(shared: PyTree, rows: ScanFields, counts: Array, index: Array, weight: Array) -> PyTree:
         fields, setup, to_object, to_probe, sizes = shared
 
-        def one(item: Any, w: Array) -> Any:
+        def one(item: PyTree, w: Array) -> PyTree:
             pattern, row = item
             measured = as_fractions(pattern, setup)
             waves = propagate_exit_waves(fields, setup, row)
@@ -172,7 +174,7 @@ def _steps(solver: LSQMLSolver) -> Any:
             alpha = w * least_squares_steps(_correction(waves, measured, setup, row), (u, v), sizes)
             return alpha[0] * jnp.sum(intensity(waves.before), axis=1), alpha[1], waves.window.corner
 
-        def gather(total: Any, part: Any) -> Any:
+        def gather(total: PyTree, part: PyTree) -> PyTree:
             weighted, alpha, corners = jax.vmap(one)(*part)
             return add_windows(total[0], weighted, corners), total[1] + jnp.sum(alpha)
 

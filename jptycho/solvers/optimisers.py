@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Hashable
-from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -13,7 +12,7 @@ from jax.typing import ArrayLike
 
 from jptycho.errors import ConfigError, nearest_name
 from jptycho.tracing import is_zero
-from jptycho.types import Array, Count, Number
+from jptycho.types import Array, Integer, Number
 
 SMALLEST = 1e-12
 """Adam's ε: gradients are of the order of one over the number of pixels, and the usual 1e-8 would stop them."""
@@ -36,9 +35,9 @@ class Optimiser:
 
     name: str = "adam"
     options: tuple[tuple[str, int | float | bool], ...] = ()
-    warm_up: Count = 0
-    decay_steps: Count = 0
-    last_steps: Count = 0
+    warm_up: Integer = 0
+    decay_steps: Integer = 0
+    last_steps: Integer = 0
     plateau: tuple[float, int] | None = None
 
 
@@ -129,7 +128,7 @@ def schedule_of(optimiser: Optimiser, peak: Number) -> optax.Schedule:
     return rate
 
 
-def _cosine(step: Array, steps: Count) -> Array:
+def _cosine(step: Array, steps: Integer) -> Array:
     """From one to ``END`` over a number of steps, and ``END`` from there on."""
     turn = jnp.pi * jnp.clip(step / steps, 0.0, 1.0)
     return (1 - END) * (0.5 * (1 + jnp.cos(turn))) + END
@@ -165,7 +164,7 @@ def _build(optimiser: Optimiser, rates: dict[str, Number], steps: int) -> optax.
         return optax.set_to_zero() if is_zero(rate) else make(schedule_of(optimiser, rate), **options)
 
     parts: dict[Hashable, optax.GradientTransformation] = {name: one(rate) for name, rate in rates.items()}
-    labels: Any = {name: name for name in rates}
+    labels: dict[str, Hashable] = {name: name for name in rates}
     whole = optax.partition(parts, labels)
     if optimiser.plateau is not None:
         factor, patience = optimiser.plateau

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ from jptycho.solvers.exit_wave_updates import (
     with_probe,
 )
 from jptycho.tracing import is_zero
-from jptycho.types import Array, Count, Number
+from jptycho.types import Array, Constants, Integer, Number, Params, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,12 +68,12 @@ class PIESolver:
     object_alpha: Number = 1.0
     probe_alpha: Number = 1.0
     momentum: Number = 0.0
-    period: Count = 20
+    period: Integer = 20
     micro_batches: int = 1
     projections: tuple[Projection, ...] = ()
     denoisers: tuple[Denoising, ...] = ()
 
-    def init(self, params: Any, constants: Any) -> tuple[Any, Any]:
+    def init(self, params: Params, constants: Constants) -> tuple[PyTree, Array | None]:
         """Velocities, and object and probe at the last momentum step."""
         if is_zero(self.momentum):
             return None, None
@@ -81,23 +81,23 @@ class PIESolver:
         unknowns = (fields.object, fields.probe)
         return {"velocity": jax.tree.map(jnp.zeros_like, unknowns), "last": unknowns}, None
 
-    def epoch(self, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+    def epoch(self, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
         """Every batch of a plan corrects object and probe in turn."""
         return _epoch(self, mesh, state, constants, data)
 
-    def fields(self, params: Any, constants: Any) -> Fields:
+    def fields(self, params: Params, constants: Constants) -> Fields:
         """Everything the physics sees."""
         return rendered(self, params, constants)
 
 
-def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Any, data: ScanData) -> tuple[State, Metrics]:
+def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
     key, key_plan = jax.random.split(state.key)
     index, weight = batch_plan(key_plan, data.weight, solver.steps)
     start = rendered(solver, state.params, constants)
     single = mesh.size == 1 and index.shape[2] == 1
     advance = _one_pattern(solver, start, data) if single else _whole_batch(solver, mesh, start, data)
 
-    def step(carry: Any, batch: Any) -> tuple[Any, Any]:
+    def step(carry: PyTree, batch: PyTree) -> tuple[PyTree, PyTree]:
         unknowns, memory, number = carry
         unknowns, metrics = advance(unknowns, *batch)
         if not is_zero(solver.momentum):
@@ -121,10 +121,10 @@ def _new_object(solver: PIESolver, old: Array, to_object: Array, seen: Array) ->
     return of_kind(kind_of(solver.model), old + step)
 
 
-def _one_pattern(solver: PIESolver, start: Fields, data: ScanData) -> Any:
+def _one_pattern(solver: PIESolver, start: Fields, data: ScanData) -> Callable[..., PyTree]:
     """(unknowns, index, weight) -> (unknowns, metrics) for one pattern a step, which changes its window only."""
 
-    def advance(unknowns: tuple[Array, Array], index: Array, weight: Array) -> Any:
+    def advance(unknowns: tuple[Array, Array], index: Array, weight: Array) -> PyTree:
         transmission, probe = unknowns
         which = index[0, 0]
         item = (data.counts[0, which], start.scan[which])
@@ -140,11 +140,11 @@ def _one_pattern(solver: PIESolver, start: Fields, data: ScanData) -> Any:
     return advance
 
 
-def _whole_batch(solver: PIESolver, mesh: Mesh, start: Fields, data: ScanData) -> Any:
+def _whole_batch(solver: PIESolver, mesh: Mesh, start: Fields, data: ScanData) -> Callable[..., PyTree]:
     """(unknowns, index, weight) -> (unknowns, metrics) for several patterns a step, over all devices."""
     correct = _sharded_corrections(solver, mesh, data)
 
-    def advance(unknowns: tuple[Array, Array], index: Array, weight: Array) -> Any:
+    def advance(unknowns: tuple[Array, Array], index: Array, weight: Array) -> PyTree:
         transmission, probe = unknowns
         fields = with_probe(start, transmission, probe)
         to_object, seen, to_probe, total, metrics = correct(fields, index, weight)
@@ -154,11 +154,11 @@ def _whole_batch(solver: PIESolver, mesh: Mesh, start: Fields, data: ScanData) -
     return advance
 
 
-def _accelerate(solver: PIESolver, unknowns: Any, memory: Any, number: Array) -> tuple[Any, Any]:
+def _accelerate(solver: PIESolver, unknowns: PyTree, memory: PyTree, number: Array) -> tuple[PyTree, PyTree]:
     """Every T steps, add what momentum says; between them leave all as it is."""
     eta = solver.momentum
 
-    def push(memory: Any) -> tuple[Any, Any]:
+    def push(memory: PyTree) -> tuple[PyTree, PyTree]:
         velocity = jax.tree.map(lambda v, now, last: eta * v + now - last, memory["velocity"], unknowns, memory["last"])
         moved = jax.tree.map(lambda now, v: now + eta * v, unknowns, velocity)
         return moved, {"velocity": velocity, "last": moved}
@@ -166,7 +166,7 @@ def _accelerate(solver: PIESolver, unknowns: Any, memory: Any, number: Array) ->
     return jax.lax.cond(number % solver.period == 0, push, lambda memory: (unknowns, memory), memory)
 
 
-def _correction(solver: PIESolver, fields: Fields, setup: Setup, item: tuple[Array, ScanFields], w: Array) -> Any:
+def _correction(solver: PIESolver, fields: Fields, setup: Setup, item: tuple[Array, ScanFields], w: Array) -> PyTree:
     """Of one pattern: (Σ_m P* χ, |P|², probe update, (loss, error)), all times its weight, and its corner."""
     pattern, row = item
     measured = as_fractions(pattern, setup)
@@ -178,17 +178,17 @@ def _correction(solver: PIESolver, fields: Fields, setup: Setup, item: tuple[Arr
     return jax.tree.map(lambda x: w * x, sums), waves.window.corner
 
 
-def _sharded_corrections(solver: PIESolver, mesh: Mesh, data: ScanData) -> Any:
+def _sharded_corrections(solver: PIESolver, mesh: Mesh, data: ScanData) -> Callable[..., PyTree]:
     """(fields, index, weight) -> Σ P* χ and Σ |P|² on the canvas, Σ probe update, Σ weight, (Σ loss, Σ error)."""
     shards, local = data.weight.shape
 
-    def local_sums(shared: Any, rows: ScanFields, counts: Array, index: Array, weight: Array) -> Any:
+    def local_sums(shared: PyTree, rows: ScanFields, counts: Array, index: Array, weight: Array) -> PyTree:
         fields, setup = shared
 
-        def one(item: Any, w: Array) -> Any:
+        def one(item: PyTree, w: Array) -> PyTree:
             return _correction(solver, fields, setup, item, w)
 
-        def gather(total: Any, part: Any) -> Any:
+        def gather(total: PyTree, part: PyTree) -> PyTree:
             (to_patches, seen, update, metrics), corners = jax.vmap(one)(*part)
             numerator, denominator, *rest = total
             rest = jax.tree.map(lambda a, b: a + jnp.sum(b, axis=0), rest, [update, metrics])
@@ -202,7 +202,7 @@ def _sharded_corrections(solver: PIESolver, mesh: Mesh, data: ScanData) -> Any:
 
     sums = sum_over_shards(mesh, local_sums)
 
-    def correct(fields: Fields, index: Array, weight: Array) -> Any:
+    def correct(fields: Fields, index: Array, weight: Array) -> PyTree:
         return sums((fields, data.setup), split_scan(fields.scan, shards, local), data.counts, index, weight)
 
     return correct

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,7 @@ from jptycho.representations.base import transmission
 from jptycho.solvers.base import ScanData, Solver, State, split_scan
 from jptycho.solvers.exit_wave_updates import in_parts
 from jptycho.tracing import jit_settings
-from jptycho.types import Array, Float
+from jptycho.types import Array, Constants, Float, PyTree
 
 PARTS = 16  # patterns that are worked on together
 
@@ -30,7 +29,7 @@ NOISY = 24  # patterns, whose noise is drawn to know the loss that it gives alon
 
 @jit_settings("solver", static=("mesh", "loss"))
 def validate_state(
-    solver: Solver, mesh: Mesh, loss: Loss, state: State, constants: Any, setup: Setup, held: ScanData | None
+    solver: Solver, mesh: Mesh, loss: Loss, state: State, constants: Constants, setup: Setup, held: ScanData | None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean loss over the held-out electrons of every position, and what noise alone gives of the electrons seen.
 
@@ -95,10 +94,10 @@ def loss_of_fields(mesh: Mesh, loss: Loss, fields: Fields, held: ScanData) -> Fl
     """
     shards, local = held.weight.shape
 
-    def local_sums(shared: Any, rows: ScanFields, counts: Array, weight: Array) -> Array:
+    def local_sums(shared: PyTree, rows: ScanFields, counts: Array, weight: Array) -> Array:
         now, setup = shared
 
-        def add(total: Array, part: Any) -> Array:
+        def add(total: Array, part: PyTree) -> Array:
             (patterns, own), w = part
             return total + batch_loss(loss, now, setup, patterns, own, w)[0]
 

@@ -139,7 +139,7 @@ def test_an_own_penalty_lowers_what_it_penalises(small_scan):
     said = []
     contrasts = [contrast(jptycho.reconstruct(small_scan, **PIXELS))]
     for weight in (1.0, 100.0):
-        extension = jptycho.Extension(penalties=(jptycho.Penalty(phase_power, weight),))
+        extension = jptycho.Extension(penalties=(jptycho.objective.Penalty(phase_power, weight),))
         contrasts.append(contrast(jptycho.reconstruct(small_scan, **PIXELS, extension=extension, log=said.append)))
     assert contrasts[1] < 0.9 * contrasts[0]
     assert contrasts[2] < 0.3 * contrasts[0]
@@ -151,7 +151,7 @@ def test_an_own_denoiser_shapes_the_result(small_scan, solver):
     TRACED.clear()
     pixels = {"epochs": 4, "half_sets": False, "solver": solver, "coverage_weighting": False}
     settings = {"pixels": pixels, "probe": {"fixed": True}}  # so that every pixel can be set, and no ramp is a gauge
-    extension = jptycho.Extension(denoisers=(jptycho.Denoising(Blocks(), 0.2),))
+    extension = jptycho.Extension(denoisers=(jptycho.objective.Denoising(Blocks(), 0.2),))
     result = jptycho.reconstruct(small_scan, **settings, extension=extension)
     assert unevenness(result.phase, 2) < 1e-2
     assert TRACED == ["denoiser"]  # in the compiled epoch, whatever the number of epochs
@@ -163,7 +163,7 @@ def test_an_own_denoiser_shapes_the_result(small_scan, solver):
 
 def test_half_sets_are_denoised_too(small_scan):
     settings = {"pixels": {"epochs": 4}}
-    extension = jptycho.Extension(denoisers=(jptycho.Denoising(jptycho.TotalVariation(20), 0.05),))
+    extension = jptycho.Extension(denoisers=(jptycho.objective.Denoising(jptycho.objective.TotalVariation(20), 0.05),))
     plain, smooth = (jptycho.reconstruct(small_scan, **settings, extension=e) for e in (jptycho.Extension(), extension))
     variation = [np.abs(np.diff(result.phase, axis=-1)).mean() for result in (plain, smooth)]
     assert variation[1] < 0.8 * variation[0]
@@ -186,7 +186,7 @@ def test_an_own_network_makes_the_object(small_scan):
     assert "unet" not in result.attributes["objective"]
     # Its own loss and penalty reach its weights.
     heavy = jptycho.Extension(
-        network=CoarseNetwork(), loss=Amplitudes(), penalties=(jptycho.Penalty(phase_power, 100.0),)
+        network=CoarseNetwork(), loss=Amplitudes(), penalties=(jptycho.objective.Penalty(phase_power, 100.0),)
     )
     flat = jptycho.reconstruct(small_scan, **PRIOR, extension=heavy)
     assert contrast(flat) < 0.9 * contrast(result)
@@ -194,7 +194,7 @@ def test_an_own_network_makes_the_object(small_scan):
 
 
 def test_an_own_network_adds_to_the_estimate_nothing_at_first(small_scan):
-    model = jptycho.GeneratedObject("phase", CoarseNetwork(), 0.0, residual=True)
+    model = jptycho.representations.GeneratedObject("phase", CoarseNetwork(), 0.0, residual=True)
     params, constants = model.init(jax.random.key(0), prepare(small_scan).estimate)
     np.testing.assert_array_equal(model.raw(params, constants, None), constants[0].image[0])
     rows, columns = constants[0].image.shape[2:4]
@@ -202,8 +202,8 @@ def test_an_own_network_adds_to_the_estimate_nothing_at_first(small_scan):
 
 
 LOSS = {"loss": Amplitudes()}
-PENALTY = {"penalties": (jptycho.Penalty(phase_power, 1.0),)}
-DENOISER = {"denoisers": (jptycho.Denoising(Blocks(), 0.1),)}
+PENALTY = {"penalties": (jptycho.objective.Penalty(phase_power, 1.0),)}
+DENOISER = {"denoisers": (jptycho.objective.Denoising(Blocks(), 0.1),)}
 NETWORK = {"network": CoarseNetwork()}
 
 
@@ -230,11 +230,11 @@ class NotFrozen:
     ({"loss": NotFrozen()}, {}, r"loss: NotFrozen\(\) cannot be hashed"),
     (PENALTY, {"pixels": {"solver": "lsqml"}}, 'penalties: solver "lsqml" minimises no loss'),
     ({"penalties": (phase_power,)}, {}, r"penalties: <function.*expected a Penalty\(term, weight\)"),
-    ({"penalties": jptycho.Penalty(phase_power, 1.0)}, {}, "penalties: Penalty.* is no tuple"),
+    ({"penalties": jptycho.objective.Penalty(phase_power, 1.0)}, {}, "penalties: Penalty.* is no tuple"),
     ({"penalties": (unchecked(PENALTY["penalties"][0], term="tv_phase"),)}, {}, "penalties: 'tv_phase' is no function"),
     (DENOISER, {"method": "dgp"}, r"denoisers: Blocks\(size=2\): the object is generated"),
     ({"denoisers": (Blocks(),)}, {}, r"denoisers: Blocks\(size=2\); expected a Denoising"),
-    ({"denoisers": (jptycho.Denoising(Blocks(), 0.0),)}, {}, "denoisers: .*positive level"),
+    ({"denoisers": (jptycho.objective.Denoising(Blocks(), 0.0),)}, {}, "denoisers: .*positive level"),
     ({"projections": (DarkEdge(3),)}, {"method": "dgp"}, r"projections: DarkEdge\(rows=3\): the object is generated"),
     ({"projections": (ProbePower(),)}, {"probe": {"fixed": True}}, r"projections: ProbePower\(\): probe\.fixed"),
     ({"projections": (DarkEdge,)}, {}, "projections: <class.*expected a frozen dataclass"),
@@ -260,5 +260,5 @@ def test_a_checkpoint_knows_the_functions(small_scan):
 
     assert facts(**LOSS) == facts(loss=Amplitudes())
     made = [facts(), facts(**LOSS), facts(loss=Amplitudes(0.1)), facts(**PENALTY), facts(**DENOISER), facts(**NETWORK)]
-    made += [facts(denoisers=(jptycho.Denoising(Blocks(), 0.2),)), facts(network=UNetSpec())]
+    made += [facts(denoisers=(jptycho.objective.Denoising(Blocks(), 0.2),)), facts(network=UNetSpec())]
     assert len({fact["data"] for fact in made}) == len(made)

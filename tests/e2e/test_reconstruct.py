@@ -144,7 +144,7 @@ def test_gradient_through_predict(small_scan):
         probe = form_probe(setup.grid, wavelength(300e3), 20.0, {"C10": -defocus})[None]
         flat = jnp.ones((1, *estimate.object.shape[-2:]), jnp.complex64)
         fields = jptycho.Fields(flat, probe, jptycho.ScanFields(estimate.positions), estimate.thickness, estimate.tilt)
-        predicted = jptycho.predict_batch(fields, setup, fields.scan[::8])
+        predicted = jptycho.forward.predict_batch(fields, setup, fields.scan[::8])
         return jnp.sum((jnp.sqrt(predicted + 1e-6) - jnp.sqrt(measured + 1e-6)) ** 2)
 
     slope = jax.grad(misfit)(100.0)

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from jptycho.errors import FormatError, nearest_name
+from jptycho.settings import Table
 
 MATLAB = ".mat"
 """Suffix of files whose arrays were stored columns first, so that their axes arrive in reversed order."""
@@ -163,7 +164,7 @@ def shape_and_type(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
         return _shape(file, dataset), dataset.dtype
 
 
-def read_attributes(path: Path) -> dict[str, Any]:
+def read_attributes(path: Path) -> Table:
     """The root attributes of a file.
 
     Args:

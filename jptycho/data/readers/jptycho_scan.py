@@ -11,6 +11,7 @@ import numpy as np
 from jptycho.data.dataset import Calibration, Dataset4D, Truth
 from jptycho.data.readers.hdf5 import atomic_write, find_dataset, open_hdf5, read_array
 from jptycho.errors import FormatError
+from jptycho.settings import Table
 
 SCHEMA = "jptycho-scan"
 VERSION = 1
@@ -29,9 +30,7 @@ def is_scan(path: Path) -> bool:
         return file.attrs.get("schema") == SCHEMA
 
 
-def write_scan(
-    path: str | Path, dataset: Dataset4D, overwrite: bool = False, extra: dict[str, Any] | None = None
-) -> None:
+def write_scan(path: str | Path, dataset: Dataset4D, overwrite: bool = False, extra: Table | None = None) -> None:
     """Write a self-describing scan: counts, positions in Å, calibration with its units, probe, mask and truth.
 
     Args:

@@ -12,6 +12,7 @@ import numpy as np
 from jptycho.data.dataset import Calibration, Dataset4D, check_arrays, wavelength_of
 from jptycho.data.readers import arrays, hdf5, jptycho_scan
 from jptycho.errors import ConfigError, FormatError
+from jptycho.settings import Table
 
 READERS: dict[str, ModuleType] = {
     **dict.fromkeys((".npy", ".npz"), arrays),
@@ -66,7 +67,7 @@ def open_dataset(path: str | Path, **options: Any) -> Dataset4D:
     return dataset
 
 
-def _open_array(reader: ModuleType, path: Path, options: dict[str, Any]) -> Dataset4D:
+def _open_array(reader: ModuleType, path: Path, options: Table) -> Dataset4D:
     name = options.get("counts") or _only_scan(reader.array_names(path), path)
     shape, dtype = reader.shape_and_type(path, name)
     if len(shape) not in (3, 4) or np.dtype(dtype).kind not in "uif":
@@ -112,7 +113,7 @@ def _only_scan(shapes: dict[str, tuple[int, ...]], path: Path) -> str:
     raise FormatError(f"data.file: {str(path)!r} holds no array of three or four axes; it holds {shapes}.")
 
 
-def _override(dataset: Dataset4D, options: dict[str, Any]) -> Dataset4D:
+def _override(dataset: Dataset4D, options: Table) -> Dataset4D:
     given = {name: options[name] for name in OVERRIDES if options.get(name) is not None}
     for name in ("step", "reciprocal_sampling"):
         if isinstance(given.get(name), int | float):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from jptycho.types import Array, Float
+from jptycho.types import Array, Float, Params
 
 
 @runtime_checkable
@@ -24,15 +24,15 @@ class Network(Protocol):
         """Whether each slice is an image of its own; else all slices are channels of one image."""
         ...
 
-    def init(self, key: Array, image: Float[Array, "n Y X channels"]) -> Any:
+    def init(self, key: Array, image: Float[Array, "n Y X channels"]) -> Params:
         """Random weights, a pytree of real arrays."""
         ...
 
-    def apply(self, params: Any, image: Float[Array, "n Y X channels"]) -> Float[Array, "n Y X channels"]:
+    def apply(self, params: Params, image: Float[Array, "n Y X channels"]) -> Float[Array, "n Y X channels"]:
         """The output, in the type of the image."""
         ...
 
-    def silence(self, params: Any) -> Any:
+    def silence(self, params: Params) -> Params:
         """The weights, changed so that the output is zero and can be learned from there, such as a last layer of
         zeros."""
         ...

@@ -6,7 +6,7 @@ Where there is an estimate from each half of the electrons, the network learns t
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,18 +15,18 @@ import optax
 from jptycho.randomness import named_key
 from jptycho.representations.networks.input import LEAST_POWER, NetworkInput, noise_floor
 from jptycho.tracing import jit_settings
-from jptycho.types import Array, Float, Number, pytree
+from jptycho.types import Array, Constants, Float, Number, Params, PyTree, pytree
 
 
 @runtime_checkable
 class Generator(Protocol):
     """A representation whose raw output can be compared with a target."""
 
-    def raw(self, params: Any, constants: Any, key: Array | None) -> Array:
+    def raw(self, params: Params, constants: Constants, key: Array | None) -> Array:
         """The network's output."""
         ...
 
-    def select_half(self, constants: Any, half: Array) -> Any:
+    def select_half(self, constants: Constants, half: Array) -> Constants:
         """Constants with the estimate of one half only."""
         ...
 
@@ -59,14 +59,14 @@ class PretrainingState:
         step: steps done.
     """
 
-    params: Any
-    optimiser: Any
+    params: Params
+    optimiser: PyTree
     key: Array
     error: Float[Array, ""]
     step: Array
 
 
-def begin_pretraining(params: Any, key: Array, settings: Pretraining) -> PretrainingState:
+def begin_pretraining(params: Params, key: Array, settings: Pretraining) -> PretrainingState:
     """The state before the first step.
 
     Args:
@@ -87,7 +87,7 @@ def _adam(settings: Pretraining) -> optax.GradientTransformation:
 
 @jit_settings("generator", "settings")
 def continue_pretraining(
-    generator: Generator, state: PretrainingState, constants: Any, settings: Pretraining, until: int | Array
+    generator: Generator, state: PretrainingState, constants: Constants, settings: Pretraining, until: int | Array
 ) -> tuple[PretrainingState, Array]:
     """Fit a generator to its estimates: min Σ |net(estimate + noise) - target|², one compiled loop.
 
@@ -109,7 +109,7 @@ def continue_pretraining(
     tolerance = jnp.minimum(settings.tolerance, jnp.where(floor > 0, jnp.sqrt(floor), jnp.inf))
     transform = _adam(settings)
 
-    def loss_of(p: Any, k: Array) -> Array:
+    def loss_of(p: Params, k: Array) -> Array:
         chosen = generator.select_half(constants, jax.random.randint(named_key(k, "half"), (), 0, 2))
         return jnp.mean((generator.raw(p, chosen, named_key(k, "noise")) - chosen[0].target[0]) ** 2)
 
@@ -122,7 +122,7 @@ def continue_pretraining(
         # Input noise makes one step's error uncertain: stop on a running mean.
         relative = jnp.sqrt(jnp.maximum(loss / power - floor, 0.0))
         error = jnp.where(now.step == 0, relative, 0.7 * now.error + 0.3 * relative).astype(now.error.dtype)
-        params: Any = optax.apply_updates(now.params, updates)
+        params: Params = optax.apply_updates(now.params, updates)
         return PretrainingState(params, memory, now.key, error, now.step + 1)
 
     last = jnp.minimum(until, settings.steps)
@@ -131,8 +131,8 @@ def continue_pretraining(
 
 
 def pretrain(
-    generator: Generator, params: Any, constants: Any, key: Array, settings: Pretraining
-) -> tuple[Any, Float[Array, ""], Array]:
+    generator: Generator, params: Params, constants: Constants, key: Array, settings: Pretraining
+) -> tuple[Params, Float[Array, ""], Array]:
     """All of :func:`continue_pretraining` at once.
 
     Args:
@@ -150,7 +150,7 @@ def pretrain(
     return state.params, state.error, state.step
 
 
-def better_added(error: Float[Array, ""], constants: Any) -> bool:
+def better_added(error: Float[Array, ""], constants: Constants) -> bool:
     """Whether pre-training lost more of an estimate than noise had hidden before; then it is better kept and added to.
 
     Args:

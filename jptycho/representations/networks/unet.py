@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -17,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jptycho.representations.networks.convolution import LAYOUT, circular_convolution
-from jptycho.types import Array, Float
+from jptycho.types import Array, Float, Params
 
 NORM_EPSILON = 1e-5
 UNET, DEPTH, DECODER = "unet", "depth", "decoder"
@@ -64,11 +63,11 @@ class UNetSpec:
         """The Flax module for an image of some channels."""
         return UNet(self, channels // 2 if self.complex_valued else channels)
 
-    def init(self, key: Array, image: Float[Array, "n y x c"]) -> Any:
+    def init(self, key: Array, image: Float[Array, "n y x c"]) -> Params:
         """Random weights by :func:`initial_weights`."""
         return initial_weights(self.build(image.shape[-1]), key, image)
 
-    def apply(self, params: Any, image: Float[Array, "n y x c"]) -> Float[Array, "n y x c"]:
+    def apply(self, params: Params, image: Float[Array, "n y x c"]) -> Float[Array, "n y x c"]:
         """The output, computed in the network's precision."""
         network = self.build(image.shape[-1])
         if self.precision == "float32":
@@ -77,7 +76,7 @@ class UNetSpec:
         weights = jax.tree.map(lambda leaf: leaf.astype(lower), params)
         return jnp.asarray(network.apply(weights, image.astype(lower))).astype(image.dtype)
 
-    def silence(self, params: Any) -> Any:
+    def silence(self, params: Params) -> Params:
         """Zeros in the last convolution."""
         return {"params": {**params["params"], HEAD: jax.tree.map(jnp.zeros_like, params["params"][HEAD])}}
 
@@ -227,7 +226,7 @@ def _max_pool(x: Array) -> Array:
 
 
 @partial(jax.jit, static_argnames="network")
-def initial_weights(network: UNet, key: Array, image: Float[Array, "n y x c"]) -> Any:
+def initial_weights(network: UNet, key: Array, image: Float[Array, "n y x c"]) -> Params:
     """Random weights: kernels and biases uniform within ±1/√fan-in, norms the identity.
 
     One draw serves the whole network: a draw a parameter takes ten times as long to compile.
