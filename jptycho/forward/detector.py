@@ -42,7 +42,11 @@ def far_field(exit_waves: Complex[Array, "modes y x"]) -> Float[Array, "ky kx"]:
         >>> float(far_field(jnp.ones((1, 4, 4), complex))[0, 0])
         16.0
     """
-    return jnp.sum(intensity(jnp.fft.fft2(exit_waves, norm="ortho")), axis=0)
+    return jnp.sum(intensity(_in_far_field(exit_waves)), axis=0)
+
+
+def _in_far_field(exit_waves: Complex[Array, "modes y x"]) -> Complex[Array, "modes ky kx"]:
+    return jnp.fft.fft2(exit_waves, norm="ortho")
 
 
 TINY = 1e-20
@@ -80,5 +84,5 @@ def modulus_constraint(
     """
     predicted = detect(exit_waves, setup, row)
     ratio = jnp.sqrt(jnp.maximum(measured, 0.0) / jnp.maximum(predicted, TINY))
-    waves = jnp.fft.fft2(exit_waves, norm="ortho")
+    waves = _in_far_field(exit_waves)
     return jnp.fft.ifft2(waves * (1 + setup.mask * (ratio - 1)), norm="ortho")
