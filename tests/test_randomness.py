@@ -13,7 +13,7 @@ from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thinning import hold_out, make_half_sets
 from jptycho.randomness import named_key, named_seed
 from jptycho.reconstruction import deep_prior, half_sets
-from jptycho.representations.base import ModelSpec, initialise, render_channels
+from jptycho.representations.base import ModelSpec, initialise, render
 from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.solvers import gradient
 from jptycho.solvers.base import distribute, init_state
@@ -49,7 +49,7 @@ def test_each_unknown_has_numbers_of_its_own_however_many_there_are(small_scan):
     names, estimate = ("object", "probe", "positions", "tilt"), prepare(small_scan).estimate
     spec = ModelSpec(*(Noisy(name, []) for name in names))
     params, constants = initialise(spec, jax.random.key(0), estimate)
-    render_channels(spec, params, constants, jax.random.key(1))
+    render(spec, params, constants, jax.random.key(1))
     keys = [getattr(spec, name).keys for name in names]
     for call in (0, 1):
         assert len({tuple(found[call]) for found in keys}) == 4

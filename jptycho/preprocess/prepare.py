@@ -16,7 +16,8 @@ from jptycho.forward.patches import shift_ramp
 from jptycho.optics.probe import form_probe, incoherent_modes
 from jptycho.preprocess.calibrate import beam_centre, check_calibration, check_mask
 from jptycho.preprocess.detector_gain import CountUnit, check_unit, unit_of, whole_electrons
-from jptycho.representations.base import OBJECT_KINDS, Estimate, Unknown
+from jptycho.representations.base import OBJECT_KINDS, Unknown
+from jptycho.representations.estimate import Estimate
 from jptycho.representations.object_kinds import channels_of
 from jptycho.scan import orient, place_on_canvas, raster_positions
 from jptycho.types import Array, Complex, Float, Grid, Shaped

@@ -15,7 +15,7 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.confirmed import admit
 from jptycho.reconstruction.context import Context, Progress, Stage
 from jptycho.reconstruction.window import canvas_of, change_window, resample
-from jptycho.representations.base import Estimate
+from jptycho.representations.estimate import Estimate
 from jptycho.types import Array, Float
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from jptycho.data.checkpoints import load_checkpoint, load_facts, save_checkpoint
 from jptycho.errors import CheckpointError, ConfigError
 from jptycho.reconstruction.context import Context, Progress
-from jptycho.representations.base import Estimate
+from jptycho.representations.estimate import Estimate
 from jptycho.settings import Table
 from jptycho.solvers.epochs import Record
 

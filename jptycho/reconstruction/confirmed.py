@@ -13,7 +13,8 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.build import loss_of
 from jptycho.reconstruction.context import Context
 from jptycho.reconstruction.stages import validation_loss
-from jptycho.representations.base import POTENTIAL, Estimate, fields_of
+from jptycho.representations.base import POTENTIAL
+from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.solvers.band_gains import Quadratic, best_gains, frequency_bands, loss_by_band, with_gains
 from jptycho.solvers.base import distribute
 from jptycho.types import Array

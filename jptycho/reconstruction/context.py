@@ -13,7 +13,7 @@ from jptycho.config.run import Config
 from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_key
 from jptycho.reconstruction.extension import PLAIN, Extension
-from jptycho.representations.base import Estimate
+from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import ScanData, Solver, State
 from jptycho.solvers.epochs import DONE, Announce, Record
 from jptycho.types import Array, Constants, Params

@@ -25,7 +25,8 @@ from jptycho.reconstruction.extension import PLAIN, Extension
 from jptycho.reconstruction.pixels import estimate_by_pixels
 from jptycho.reconstruction.prior_model import generators_of, prior_model, prior_solver
 from jptycho.reconstruction.stages import log_best, reference_of, validation_loss
-from jptycho.representations.base import POTENTIAL, Estimate, ModelSpec, initialise
+from jptycho.representations.base import POTENTIAL, ModelSpec, initialise
+from jptycho.representations.estimate import Estimate
 from jptycho.representations.generated import GeneratedObject, added_to_estimate
 from jptycho.representations.networks.pretraining import (
     Generator,

@@ -162,7 +162,7 @@ def _check_types(extension: Extension) -> None:
 def _check_callable(extension: Extension) -> None:
     for penalty in extension.penalties:
         if not callable(penalty.term):
-            raise ConfigError(f"penalties: {penalty.term!r} is no function (fields, channels, reference) -> number.")
+            raise ConfigError(f"penalties: {penalty.term!r} is no function (estimate, reference) -> number.")
     for denoising in extension.denoisers:
         if not callable(denoising.denoiser) or not denoising.level > 0:
             raise ConfigError(f"denoisers: {denoising!r}; expected a function (channels, level) and a positive level.")

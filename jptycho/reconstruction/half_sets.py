@@ -19,7 +19,8 @@ from jptycho.reconstruction.confirmed import admit, band_losses, summarise_gains
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.ensembles import stack
 from jptycho.reconstruction.stages import reference_of
-from jptycho.representations.base import Estimate, initialise
+from jptycho.representations.base import initialise
+from jptycho.representations.estimate import Estimate
 from jptycho.solvers.band_gains import best_gains, frequency_bands, with_gains
 from jptycho.solvers.base import Solver, State, distribute
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels

@@ -18,7 +18,7 @@ from jptycho.forward.model import predict
 from jptycho.preprocess.prepare import Problem, field_of_view, per_electron
 from jptycho.reconstruction.context import ALL, Context, Progress
 from jptycho.reconstruction.summary import summarise_objective
-from jptycho.representations.base import Estimate, fields_of
+from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.settings import to_toml
 from jptycho.solvers.epochs import Record
 from jptycho.types import Array

@@ -16,7 +16,8 @@ from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stag
 from jptycho.reconstruction.solver_checks import takes_whole_scan
 from jptycho.reconstruction.stages import estimate_of, log_best, reference_of, validation_loss
 from jptycho.reconstruction.summary import advice
-from jptycho.representations.base import Estimate, initialise
+from jptycho.representations.base import initialise
+from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import distribute, init_state
 from jptycho.solvers.epochs import DONE, EpochLoop, run_epochs
 

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from jptycho.config.pixels import AUTO
 from jptycho.config.run import Config
-from jptycho.forward.fields import Fields, Setup
+from jptycho.forward.fields import Setup
 from jptycho.objective.losses import Loss
 from jptycho.objective.reference import Reference
 from jptycho.parallel import replicate
@@ -23,7 +23,8 @@ from jptycho.reconstruction.build import loss_of, penalties_of
 from jptycho.reconstruction.checkpoint import began, restore, save
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.summary import advice
-from jptycho.representations.base import Estimate, Representation, fields_of
+from jptycho.representations.base import Representation
+from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.solvers.base import Solver, State, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.epochs import INTERRUPTED, EpochLoop, Record, Validate, run_epochs
@@ -193,14 +194,11 @@ def estimate_of(estimate: Estimate, solver: Solver, state: State, constants: Con
     Returns:
         the estimate.
     """
-    fields = _fields(solver, state.params, constants)
     found = dataclasses.replace(
-        estimate,
+        _estimate(solver, state.params, constants),
         object=object_channels(solver, state, constants),
-        probe=fields.probe,
-        positions=fields.scan.position,
-        tilt=fields.tilt if fields.scan.tilt is None else fields.tilt + fields.scan.tilt,
-        extra=fields.scan.extra,
+        coverage=estimate.coverage,
+        half_sets=estimate.half_sets,
     )
     if not isinstance(solver, EnsembleSolver):
         return found
@@ -226,14 +224,14 @@ def object_channels(solver: Solver, state: State, constants: Constants) -> Array
 
 
 @jit_settings("solver")
-def _fields(solver: Solver, params: Params, constants: Constants) -> Fields:
-    """Everything the physics sees, compiled once for all runs of equal settings."""
-    return solver.fields(params, constants)
+def _estimate(solver: Solver, params: Params, constants: Constants) -> Estimate:
+    """The unknowns, compiled once for all runs of equal settings."""
+    return solver.estimate(params, constants)
 
 
 @jit_settings("solver")
-def _every(solver: EnsembleSolver, params: Params, constants: Constants) -> Fields:
-    """What the physics sees of each member."""
+def _every(solver: EnsembleSolver, params: Params, constants: Constants) -> Estimate:
+    """Those of each member."""
     return solver.every(params, constants)
 
 

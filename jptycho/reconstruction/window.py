@@ -12,7 +12,7 @@ from jptycho.errors import ConfigError
 from jptycho.forward.fields import Noise
 from jptycho.optics.probe import probe_power
 from jptycho.preprocess.prepare import Problem, illumination
-from jptycho.representations.base import Estimate
+from jptycho.representations.estimate import Estimate
 from jptycho.scan import place_on_canvas
 from jptycho.types import Array, Complex, Float, Grid, Shaped
 

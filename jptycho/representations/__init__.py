@@ -3,17 +3,14 @@
 from jptycho.representations.base import (
     OBJECT_KINDS,
     Assignable,
-    Estimate,
     Halved,
     ModelSpec,
     Representation,
     Unknown,
-    fields_of,
     initialise,
     render,
-    render_channels,
-    transmission,
 )
+from jptycho.representations.estimate import Estimate, fields_of, transmission
 from jptycho.representations.generated import GeneratedObject, GeneratedProbe
 from jptycho.representations.per_position import FreePositions, FreeTilt
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
@@ -37,6 +34,5 @@ __all__ = [
     "fields_of",
     "initialise",
     "render",
-    "render_channels",
     "transmission",
 ]

@@ -1,48 +1,19 @@
-"""The bridge from parameters to physics: object kinds, the protocol of a representation, and ``render``."""
+"""The bridge from parameters to an estimate: object kinds, the protocol of a representation, and ``render``."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Protocol, runtime_checkable
 
-import jax.numpy as jnp
-
-from jptycho.forward.fields import Fields, ScanFields
 from jptycho.randomness import named_key
-from jptycho.types import Array, Complex, Constants, Float, Params, PyTree, Shaped, pytree
+from jptycho.representations.estimate import Estimate
+from jptycho.types import Array, Constants, Params, PyTree
 
 PHASE, POTENTIAL, COMPLEX = "phase", "potential", "complex"
 OBJECT_KINDS = (PHASE, POTENTIAL, COMPLEX)
 """``phase``: real phase, no absorption. ``potential``: the same, never negative. ``complex``: phase and absorption."""
-
-
-@pytree
-class Estimate:
-    """An estimate of the unknowns, and those of them that are held fixed.
-
-    Attributes:
-        object: real channels (slices, channels, Y, X): phase in rad, then for kind ``complex`` absorption.
-        probe: complex modes (modes, y, x), centre at [0, 0].
-        positions: canvas pixels (scan, 2).
-        thickness: Å between slices, scalar.
-        tilt: mrad (2,), or (scan, 2) where each position has its own.
-        coverage: how much each canvas pixel is illuminated, (Y, X), mean one over the canvas.
-        half_sets: the object as each half of the electrons alone gives it; None where they were not divided.
-        members: the object as each member of an ensemble has it; None where there is one estimate.
-        member_probes: the probe likewise.
-        extra: further unknowns by name, a row for each pattern (scan, ...).
-    """
-
-    object: Float[Array, "slices channels Y X"]
-    probe: Complex[Array, "modes y x"]
-    positions: Float[Array, "scan 2"]
-    thickness: Float[Array, ""]
-    tilt: Float[Array, "2"] | Float[Array, "scan 2"]
-    coverage: Float[Array, "Y X"]
-    half_sets: Float[Array, "2 slices channels Y X"] | None = None
-    members: Float[Array, "members slices channels Y X"] | None = None
-    member_probes: Complex[Array, "members modes y x"] | None = None
-    extra: dict[str, Shaped[Array, "scan ..."]] = dataclasses.field(default_factory=dict)
+KNOWN = ("positions", "thickness", "tilt", "coverage")
+"""What an estimate keeps where nothing represents it."""
 
 
 @runtime_checkable
@@ -122,23 +93,6 @@ def unknowns_of(spec: ModelSpec) -> dict[str, Representation]:
     return {name: r for name, r in named.items() if r is not None} | dict(spec.extra)
 
 
-def transmission(channels: Float[Array, "slices channels Y X"]) -> Complex[Array, "slices Y X"]:
-    """t = exp(i phase - absorption).
-
-    Args:
-        channels: phase, and absorption where there is a second channel.
-
-    Returns:
-        complex transmission of each slice.
-
-    Example:
-        >>> transmission(jnp.zeros((1, 1, 2, 2)))[0, 0, 0].item()
-        (1+0j)
-    """
-    wave = jnp.exp(1j * channels[:, 0])
-    return wave * jnp.exp(-channels[:, 1]) if channels.shape[1] == 2 else wave
-
-
 def initialise(spec: ModelSpec, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
     """Parameters and constants of every unknown.
 
@@ -151,7 +105,7 @@ def initialise(spec: ModelSpec, key: Array, estimate: Estimate) -> tuple[Params,
         params and constants by the name of the unknown; the constants also hold what is ``"fixed"``.
     """
     started = {name: r.init(named_key(key, name), estimate) for name, r in unknowns_of(spec).items()}
-    fixed: dict[str, PyTree] = {n: getattr(estimate, n) for n in ("positions", "thickness", "tilt") if n not in started}
+    fixed: dict[str, PyTree] = {name: getattr(estimate, name) for name in KNOWN if name not in started}
     fixed["extra"] = {name: rows for name, rows in estimate.extra.items() if name not in started}
     params = {name: pair[0] for name, pair in started.items()}
     return params, {**{name: pair[1] for name, pair in started.items()}, "fixed": fixed}
@@ -174,10 +128,8 @@ def select_half(spec: ModelSpec, constants: Constants, half: Array) -> Constants
     return {**constants, **halved}
 
 
-def render_channels(
-    spec: ModelSpec, params: Params, constants: Constants, key: Array | None = None
-) -> tuple[Fields, Float[Array, "slices channels Y X"]]:
-    """Everything the physics sees, and the object's real channels from which its transmission was made.
+def render(spec: ModelSpec, params: Params, constants: Constants, key: Array | None = None) -> Estimate:
+    """The unknowns from parameters, and what is held fixed beside them: the one bridge between them.
 
     Args:
         spec: the representations (static).
@@ -186,49 +138,12 @@ def render_channels(
         key: for representations that add noise while they are optimised; None renders without.
 
     Returns:
-        the fields; phase in rad and absorption.
+        the estimate; :func:`jptycho.representations.estimate.fields_of` gives what the physics sees of it.
     """
     values = {
         name: r.apply(params[name], constants[name], None if key is None else named_key(key, name))
         for name, r in unknowns_of(spec).items()
     }
-    channels, fixed = values.pop("object"), constants["fixed"]
+    fixed = constants["fixed"]
     extra = fixed["extra"] | {name: values.pop(name) for name, _ in spec.extra}
-    return _fields(channels, **(fixed | values | {"extra": extra})), channels
-
-
-def _fields(
-    channels: Array, probe: Array, positions: Array, thickness: Array, tilt: Array, extra: dict[str, Array]
-) -> Fields:
-    """Everything the physics sees; a tilt of every position lies in its row."""
-    shared, own = (tilt, None) if tilt.ndim == 1 else (jnp.zeros_like(tilt[0]), tilt)
-    return Fields(transmission(channels), probe, ScanFields(positions, own, extra), thickness, shared)
-
-
-def fields_of(estimate: Estimate) -> Fields:
-    """Everything the physics sees of an estimate.
-
-    Args:
-        estimate: the estimate.
-
-    Returns:
-        the fields.
-    """
-    return _fields(
-        estimate.object, estimate.probe, estimate.positions, estimate.thickness, estimate.tilt, estimate.extra
-    )
-
-
-def render(spec: ModelSpec, params: Params, constants: Constants, key: Array | None = None) -> Fields:
-    """Everything the physics sees, from parameters: the one bridge between them.
-
-    Args:
-        spec: the representations (static).
-        params: of :func:`initialise`.
-        constants: of :func:`initialise`.
-        key: for representations that add noise while they are optimised; None renders without.
-
-    Returns:
-        the fields.
-    """
-    return render_channels(spec, params, constants, key)[0]
+    return Estimate(**(fixed | values | {"extra": extra}))

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from jptycho.optics.probe import probe_power
 from jptycho.randomness import named_key
-from jptycho.representations.base import Estimate
+from jptycho.representations.estimate import Estimate
 from jptycho.representations.networks.augmentation import moved, moved_back, random_move
 from jptycho.representations.networks.base import Network
 from jptycho.representations.networks.input import (

@@ -6,7 +6,7 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from jptycho.representations.base import Estimate
+from jptycho.representations.estimate import Estimate
 from jptycho.types import Array, Constants, Float, Params
 
 

@@ -8,7 +8,7 @@ import math
 import jax.numpy as jnp
 
 from jptycho.optics.frequencies import spatial_frequencies
-from jptycho.representations.base import Estimate
+from jptycho.representations.estimate import Estimate
 from jptycho.representations.object_kinds import constrain, unconstrain
 from jptycho.tracing import is_zero
 from jptycho.types import Array, Complex, Constants, Float, Grid, Number, Params

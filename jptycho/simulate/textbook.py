@@ -10,7 +10,8 @@ from scipy import ndimage
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.model import predict_batch
 from jptycho.parallel import make_mesh
-from jptycho.representations.base import Estimate, ModelSpec, initialise
+from jptycho.representations.base import ModelSpec, initialise
+from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.solvers.base import distribute, epoch, init_state
 from jptycho.solvers.pie import PIESolver
@@ -168,10 +169,10 @@ def overlap_curve(step: int, iterations: int = 40, seed: int = 42) -> Float[np.n
     params, constants = initialise(model, jax.random.key(0), estimate)
     state = init_state(solver, mesh, params, constants, jax.random.key(seed))
     data = distribute(patterns, setup, mesh)
-    errors = [_amplitude_error(solver.fields(state.params, constants), setup, patterns)]
+    errors = [_amplitude_error(fields_of(solver.estimate(state.params, constants)), setup, patterns)]
     for _ in range(iterations):
         state, _ = epoch(solver, mesh, state, constants, data)
-        errors.append(_amplitude_error(solver.fields(state.params, constants), setup, patterns))
+        errors.append(_amplitude_error(fields_of(solver.estimate(state.params, constants)), setup, patterns))
     return np.array(errors)
 
 

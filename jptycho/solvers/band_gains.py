@@ -22,7 +22,7 @@ from jptycho.objective.data_term import as_fractions, noise_of
 from jptycho.objective.losses import Loss
 from jptycho.optics.frequencies import host_frequencies
 from jptycho.parallel import sum_over_shards
-from jptycho.representations.base import transmission
+from jptycho.representations.estimate import transmission
 from jptycho.solvers.base import ScanData, split_scan
 from jptycho.solvers.exit_wave_updates import in_parts
 from jptycho.types import Array, Float, PyTree, pytree

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.objective.reference import Reference
 from jptycho.parallel import replicate, shard
-from jptycho.representations.base import render
+from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.solvers.constraints import (
     Constrained,
     check_denoisers,
@@ -90,8 +90,8 @@ class Solver(Constrained, Protocol):
         """See every pattern once: a pure function, compiled by :func:`epoch`."""
         ...
 
-    def fields(self, params: Params, constants: Constants) -> Fields:
-        """Everything the physics sees."""
+    def estimate(self, params: Params, constants: Constants) -> Estimate:
+        """The unknowns, and what is held fixed beside them."""
         ...
 
 
@@ -183,7 +183,7 @@ def summarise_metrics(losses: Array, errors: Array, weight: Array) -> Metrics:
 
 
 def rendered(solver: Solver, params: Params, constants: Constants) -> Fields:
-    """The ``fields`` of every solver whose unknowns are those of its representations.
+    """Everything the physics sees of parameters.
 
     Args:
         solver: the settings.
@@ -193,7 +193,7 @@ def rendered(solver: Solver, params: Params, constants: Constants) -> Fields:
     Returns:
         the fields.
     """
-    return render(solver.model, params, constants)
+    return fields_of(solver.estimate(params, constants))
 
 
 def distribute(

@@ -8,7 +8,7 @@ from jptycho.errors import ConfigError
 from jptycho.objective.denoisers import Denoising, denoise
 from jptycho.objective.projections import Projection, project
 from jptycho.objective.reference import Reference
-from jptycho.representations.base import Assignable, ModelSpec, render_channels
+from jptycho.representations.base import Assignable, ModelSpec, render
 from jptycho.types import Constants, Params
 
 
@@ -96,8 +96,8 @@ def constrain_params(solver: Constrained, params: Params, constants: Constants, 
     if not constrained(solver):
         return params
     model = solver.model
-    fields, channels = render_channels(model, params, constants)
-    channels, probe = denoise(solver.denoisers, channels), fields.probe
+    estimate = render(model, params, constants)
+    channels, probe = denoise(solver.denoisers, estimate.object), estimate.probe
     if solver.projections:
         channels, probe = project(solver.projections, channels, probe, require_reference(reference))
     values = {"object": channels, "probe": probe}

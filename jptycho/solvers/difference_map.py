@@ -19,7 +19,8 @@ from jptycho.objective.data_term import as_fractions
 from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
 from jptycho.optics.waves import intensity
-from jptycho.representations.base import ModelSpec
+from jptycho.representations.base import ModelSpec, render
+from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, summarise_metrics
 from jptycho.solvers.exit_wave_updates import add_windows, changed, in_parts, kind_of, of_kind, pattern_loss, with_probe
 from jptycho.types import Array, Constants, Number, Params, PyTree
@@ -81,9 +82,9 @@ class DifferenceMapSolver:
             raise ConfigError("solver: difference map and RAAR run on one device. Use make_mesh(jax.devices()[:1]).")
         return _epoch(self, state, constants, data)
 
-    def fields(self, params: Params, constants: Constants) -> Fields:
-        """Everything the physics sees."""
-        return rendered(self, params, constants)
+    def estimate(self, params: Params, constants: Constants) -> Estimate:
+        """The unknowns."""
+        return render(self.model, params, constants)
 
 
 def difference_map(model: ModelSpec, beta: float = 0.7, **settings: Any) -> DifferenceMapSolver:

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jptycho.forward.fields import Fields
 from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
 from jptycho.optics.probe import probe_power
-from jptycho.representations.base import ModelSpec, transmission
+from jptycho.representations.base import ModelSpec
+from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import Metrics, ScanData, Solver, State
 from jptycho.solvers.constraints import constrain_params
 from jptycho.solvers.probe_filter import align_modes
@@ -86,21 +86,18 @@ class EnsembleSolver:
         finite = jnp.all(metrics.finite)
         return state, Metrics(jnp.mean(metrics.loss), jnp.mean(metrics.amplitude_error), finite)
 
-    def fields(self, params: Params, constants: Constants) -> Fields:
+    def estimate(self, params: Params, constants: Constants) -> Estimate:
         """The mean of the members' objects and of their probes, those in the gauge of the first, and of all else."""
         every = self.every(params, constants)
-        phase = jnp.mean(jnp.angle(every.object), axis=0)
-        absorption = -jnp.mean(jnp.log(jnp.maximum(jnp.abs(every.object), 1e-6)), axis=0)
         mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), every)
-        whole = transmission(jnp.stack([phase, absorption], axis=1))
         aligned = jax.vmap(align_modes, in_axes=(0, None))(every.probe, every.probe[0])
         probe = jnp.mean(aligned, axis=0)
         power = jnp.mean(jax.vmap(probe_power)(every.probe)) / jnp.maximum(probe_power(probe), LEAST_POWER)
-        return dataclasses.replace(mean, object=whole, probe=probe * jnp.sqrt(power))
+        return dataclasses.replace(mean, probe=probe * jnp.sqrt(power))
 
-    def every(self, params: Params, constants: Constants) -> Fields:
-        """What the physics sees of each member, with a leading axis."""
-        return self._map(lambda member: self.solver.fields(*member), (params, constants))
+    def every(self, params: Params, constants: Constants) -> Estimate:
+        """That of each member, with a leading axis."""
+        return self._map(lambda member: self.solver.estimate(*member), (params, constants))
 
     def _map(self, function: Callable[..., PyTree], members: PyTree) -> PyTree:
         return jax.lax.map(function, members, batch_size=min(self.together, self.ensemble_size))

@@ -18,7 +18,8 @@ from jptycho.objective.penalties import Penalty, total_penalty
 from jptycho.objective.projections import Projection
 from jptycho.parallel import sum_over_shards
 from jptycho.randomness import named_key
-from jptycho.representations.base import ModelSpec, render_channels, select_half
+from jptycho.representations.base import ModelSpec, render, select_half
+from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.scan import batch_plan
 from jptycho.solvers.base import (
     Metrics,
@@ -26,7 +27,6 @@ from jptycho.solvers.base import (
     State,
     in_halves,
     reference_in,
-    rendered,
     split_scan,
     summarise_metrics,
 )
@@ -87,9 +87,9 @@ class GradientSolver:
         """Optimiser steps over the batches of a plan."""
         return _epoch(self, mesh, state, constants, data)
 
-    def fields(self, params: Params, constants: Constants) -> Fields:
-        """Everything the physics sees."""
-        return rendered(self, params, constants)
+    def estimate(self, params: Params, constants: Constants) -> Estimate:
+        """The unknowns."""
+        return render(self.model, params, constants)
 
 
 def transformation(solver: GradientSolver, params: Params) -> optax.GradientTransformationExtraArgs:
@@ -175,18 +175,18 @@ def _objective(solver: GradientSolver, mesh: Mesh, constants: Constants, data: S
 
     def evaluate(params: Params, index: Array, weight: Array, key: Array, half: Array) -> PyTree:
         free = select_half(solver.model, constants, half) if in_halves(data) else constants
-        (fields, channels), pull_back = jax.vjp(lambda p: render_channels(solver.model, p, free, key), params)
+        estimate, pull_back = jax.vjp(lambda p: render(solver.model, p, free, key), params)
+        fields, to_estimate = jax.vjp(fields_of, estimate)
         sums, cotangent = data_gradient(fields, index, weight, half)
-        value, slope = sums[0] / jnp.sum(weight), jnp.zeros_like(channels)
+        value, (slope,) = sums[0] / jnp.sum(weight), to_estimate(cotangent)
         if solver.penalties:
-            extra, (more, slope) = jax.value_and_grad(total_penalty, argnums=(1, 2))(
-                solver.penalties, fields, channels, reference_in(data)
-            )
-            value, cotangent = value + extra, jax.tree.map(jnp.add, cotangent, more)
-        (gradient,) = pull_back((cotangent, slope))
+            gradient_of = jax.value_and_grad(total_penalty, argnums=1)
+            extra, more = gradient_of(solver.penalties, estimate, reference_in(data))
+            value, slope = value + extra, jax.tree.map(jnp.add, slope, more)
+        (gradient,) = pull_back(slope)
         if is_zero(solver.probe_rate):
             gradient = gradient | {"probe": jax.tree.map(jnp.zeros_like, gradient["probe"])}
-        return value, gradient, sums, channels
+        return value, gradient, sums, estimate.object
 
     return evaluate
 

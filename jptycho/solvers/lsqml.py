@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from jptycho.forward.detector import modulus_constraint
 from jptycho.forward.exit_waves import Window
-from jptycho.forward.fields import Fields, ScanFields, Setup
+from jptycho.forward.fields import ScanFields, Setup
 from jptycho.forward.multislice import multislice
 from jptycho.forward.patches import crop, fourier_shift
 from jptycho.objective.data_term import as_fractions
@@ -19,7 +19,8 @@ from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
 from jptycho.optics.waves import intensity
 from jptycho.parallel import sum_over_shards
-from jptycho.representations.base import ModelSpec
+from jptycho.representations.base import ModelSpec, render
+from jptycho.representations.estimate import Estimate
 from jptycho.scan import batch_plan, compact_plan
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarise_metrics
 from jptycho.solvers.exit_wave_updates import (
@@ -80,9 +81,9 @@ class LSQMLSolver:
         """Every batch of a plan corrects object and probe in turn."""
         return _epoch(self, mesh, state, constants, data)
 
-    def fields(self, params: Params, constants: Constants) -> Fields:
-        """Everything the physics sees."""
-        return rendered(self, params, constants)
+    def estimate(self, params: Params, constants: Constants) -> Estimate:
+        """The unknowns."""
+        return render(self.model, params, constants)
 
 
 def _epoch(

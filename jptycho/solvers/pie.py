@@ -17,7 +17,8 @@ from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
 from jptycho.optics.waves import intensity
 from jptycho.parallel import sum_over_shards
-from jptycho.representations.base import ModelSpec
+from jptycho.representations.base import ModelSpec, render
+from jptycho.representations.estimate import Estimate
 from jptycho.scan import batch_plan
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarise_metrics
 from jptycho.solvers.constraints import constrained
@@ -85,9 +86,9 @@ class PIESolver:
         """Every batch of a plan corrects object and probe in turn."""
         return _epoch(self, mesh, state, constants, data)
 
-    def fields(self, params: Params, constants: Constants) -> Fields:
-        """Everything the physics sees."""
-        return rendered(self, params, constants)
+    def estimate(self, params: Params, constants: Constants) -> Estimate:
+        """The unknowns."""
+        return render(self.model, params, constants)
 
 
 def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:

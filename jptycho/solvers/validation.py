@@ -15,7 +15,7 @@ from jptycho.forward.model import predict
 from jptycho.objective.data_term import batch_loss, noise_of
 from jptycho.objective.losses import Loss
 from jptycho.parallel import sum_over_shards
-from jptycho.representations.base import transmission
+from jptycho.representations.estimate import fields_of
 from jptycho.solvers.base import ScanData, Solver, State, split_scan
 from jptycho.solvers.exit_wave_updates import in_parts
 from jptycho.tracing import jit_settings
@@ -45,9 +45,10 @@ def validate_state(
     Returns:
         both means over patterns; the first not a number where nothing is held out.
     """
-    fields = solver.fields(state.params, constants)
+    estimate = solver.estimate(state.params, constants)
     if state.average is not None:
-        fields = dataclasses.replace(fields, object=transmission(state.average))
+        estimate = dataclasses.replace(estimate, object=state.average)
+    fields = fields_of(estimate)
     judged = jnp.asarray(jnp.nan) if held is None else loss_of_fields(mesh, loss, fields, held)
     return judged, noise_loss(loss, fields, setup, jax.random.key(0))
 

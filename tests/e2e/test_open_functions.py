@@ -43,9 +43,9 @@ class Amplitudes:
         return 2 * (jnp.sqrt(predicted + floor) - jnp.sqrt(jnp.maximum(measured, 0) + floor)) ** 2
 
 
-def phase_power(fields, channels, reference):
+def phase_power(estimate, reference):
     """Mean square of the phase about its mean: what a heavy weight leaves little of."""
-    phase = channels[:, 0]
+    phase = estimate.object[:, 0]
     return jnp.mean((phase - jnp.mean(phase)) ** 2)
 
 

@@ -13,7 +13,8 @@ from jptycho.objective.denoisers import Denoising, TotalVariation, denoise
 from jptycho.objective.losses import poisson_loss
 from jptycho.objective.projections import Positivity
 from jptycho.parallel import make_mesh, replicate
-from jptycho.representations.base import Estimate, ModelSpec, initialise
+from jptycho.representations.base import ModelSpec, initialise
+from jptycho.representations.estimate import Estimate
 from jptycho.representations.generated import GeneratedObject
 from jptycho.representations.networks.unet import UNetSpec
 from jptycho.representations.pixels import ChannelObject, PixelProbe

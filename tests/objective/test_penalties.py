@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from jptycho.config.objective import PENALTIES
-from jptycho.forward.fields import Fields, ScanFields
 from jptycho.objective.penalties import Penalty, total_penalty
 from jptycho.objective.penalties.roughness import SMOOTH
 from jptycho.objective.reference import Reference
 from jptycho.preprocess.reference import scan_neighbours
+from jptycho.representations.estimate import Estimate
 
 from ..tolerances import DOUBLE
 
@@ -44,14 +44,8 @@ def unknowns(slices=3, canvas=CANVAS, seed=0):
     channels = jnp.asarray(rng.normal(size=(slices, 2, *canvas)) * 0.3)
     probe = jnp.asarray(rng.normal(size=(2, 6, 8)) + 1j * rng.normal(size=(2, 6, 8)))
     positions = reference().positions + jnp.asarray(rng.normal(size=(12, 2)))
-    fields = Fields(
-        jnp.exp(1j * channels[:, 0]),
-        probe,
-        ScanFields(positions, jnp.asarray(rng.normal(size=(12, 2)))),
-        jnp.asarray(4.0),
-        jnp.zeros(2),
-    )
-    return fields, channels
+    tilts = jnp.asarray(rng.normal(size=(12, 2)))
+    return Estimate(channels, probe, positions, jnp.asarray(4.0), tilts, jnp.ones(canvas))
 
 
 def weights(coverage):
@@ -92,15 +86,17 @@ def slow(name, channels, w):
 @pytest.mark.parametrize("kind", ["tv", "tikhonov", "tv_depth", "tikhonov_depth", "l1"])
 def test_roughness_equals_its_formula(kind, what):
     coverage = np.random.default_rng(2).uniform(0, 2, CANVAS)
-    fields, channels = unknowns()
-    found = PENALTIES[f"{kind}_{what}"](fields, channels, reference(coverage))
-    assert float(found) == pytest.approx(slow(f"{kind}_{what}", np.asarray(channels), weights(coverage)), rel=1e-9)
+    estimate = unknowns()
+    found = PENALTIES[f"{kind}_{what}"](estimate, reference(coverage))
+    assert float(found) == pytest.approx(
+        slow(f"{kind}_{what}", np.asarray(estimate.object), weights(coverage)), rel=1e-9
+    )
 
 
 def test_other_object_penalties_equal_their_formulas():
     coverage = np.random.default_rng(2).uniform(0, 2, CANVAS)
-    fields, channels = unknowns()
-    c, w = np.asarray(channels), weights(coverage)
+    estimate = unknowns()
+    c, w = np.asarray(estimate.object), weights(coverage)
     phase = c[:, 0]
     expected = {
         "surface": 9 * (w * (c[0] ** 2 + c[-1] ** 2)).sum(),
@@ -120,79 +116,82 @@ def test_other_object_penalties_equal_their_formulas():
     power = np.abs(np.fft.fft2(shown)) ** 2 / shown[0].size
     expected["amorphous"] = 3 * sum((p * rise).sum() for p in power) / (coverage / (coverage + 0.1)).sum()
     for name, value in expected.items():
-        assert float(PENALTIES[name](fields, channels, reference(coverage))) == pytest.approx(value, rel=1e-9), name
+        assert float(PENALTIES[name](estimate, reference(coverage))) == pytest.approx(value, rel=1e-9), name
 
 
 def test_probe_and_scan_penalties_equal_their_formulas():
-    fields, channels = unknowns()
+    estimate = unknowns()
     k = reference()
-    p = np.asarray(fields.probe)
+    p = np.asarray(estimate.probe)
     real, far = ((np.abs(x) ** 2).sum(0) for x in (p, np.fft.fft2(p)))
     outside = np.asarray(k.outside_support).astype(bool)
-    assert float(PENALTIES["probe_support"](fields, channels, k)) == pytest.approx(real[outside].sum() / real.sum())
+    assert float(PENALTIES["probe_support"](estimate, k)) == pytest.approx(real[outside].sum() / real.sum())
     outside = np.asarray(k.outside_aperture).astype(bool)
-    assert float(PENALTIES["probe_aperture"](fields, channels, k)) == pytest.approx(far[outside].sum() / far.sum())
-    moved = np.asarray(fields.scan.position - k.positions).reshape(3, 4, 2)
-    tilts = np.asarray(fields.scan.tilt).reshape(3, 4, 2)
+    assert float(PENALTIES["probe_aperture"](estimate, k)) == pytest.approx(far[outside].sum() / far.sum())
+    moved = np.asarray(estimate.positions - k.positions).reshape(3, 4, 2)
+    tilts = np.asarray(estimate.tilt).reshape(3, 4, 2)
     for name, grid in (("smooth_positions", moved), ("smooth_tilts", tilts)):
         steps = [((np.diff(grid, axis=axis)) ** 2).sum(-1).ravel() for axis in (0, 1)]
-        assert float(PENALTIES[name](fields, channels, k)) == pytest.approx(np.concatenate(steps).mean(), rel=DOUBLE)
-    shared = dataclasses.replace(fields, scan=ScanFields(fields.scan.position))
-    assert float(PENALTIES["smooth_tilts"](shared, channels, k)) == 0
+        assert float(PENALTIES[name](estimate, k)) == pytest.approx(np.concatenate(steps).mean(), rel=DOUBLE)
+    shared = dataclasses.replace(estimate, tilt=jnp.zeros(2))
+    assert float(PENALTIES["smooth_tilts"](shared, k)) == 0
 
 
 @pytest.mark.parametrize(
     "name", sorted(set(OF_OBJECT) - {n for n in OF_OBJECT if "depth" in n or n == "similar_slices"})
 )
 def test_finer_slices_of_the_same_object_change_nothing(name):
-    fields, channels = unknowns(slices=1)
+    estimate = unknowns(slices=1)
     values = []
     for slices in (2, 6):
-        small = jnp.broadcast_to(channels / slices, (slices, *channels.shape[1:])) * 1e-1
-        values.append(float(PENALTIES[name](fields, small, reference())))
+        small = jnp.broadcast_to(estimate.object / slices, (slices, *estimate.object.shape[1:])) * 1e-1
+        values.append(float(PENALTIES[name](dataclasses.replace(estimate, object=small), reference())))
     # |t| = 1 is quadratic in the absorption for thin slices only.
     assert values[1] == pytest.approx(values[0], rel=0.05 if name == "pure_phase" else 1e-9)
 
 
 @pytest.mark.parametrize("name", ["tv_depth_phase", "tikhonov_depth_phase", "similar_slices"])
 def test_finer_sampling_of_a_smooth_depth_profile_changes_little(name):
-    fields, _ = unknowns()
+    estimate = unknowns()
     values = []
     for slices in (20, 40):
         z = (np.arange(slices) + 0.5) / slices
         profile = (30 * np.sin(np.pi * z) ** 2 / slices)[:, None, None, None] * np.ones((1, 2, *CANVAS))
-        values.append(float(PENALTIES[name](fields, jnp.asarray(profile), reference())))
+        deep = dataclasses.replace(estimate, object=jnp.asarray(profile))
+        values.append(float(PENALTIES[name](deep, reference())))
     assert values[1] == pytest.approx(values[0], rel=0.1)
 
 
 @pytest.mark.parametrize("name", OF_OBJECT)
 def test_a_larger_scan_of_the_same_changes_little(name):
-    fields, channels = unknowns(canvas=(40, 50))
+    estimate = unknowns(canvas=(40, 50))
     smooth = jnp.asarray(
-        np.apply_along_axis(lambda a: np.convolve(a, np.ones(3) / 3, "same"), -1, np.asarray(channels))
+        np.apply_along_axis(lambda a: np.convolve(a, np.ones(3) / 3, "same"), -1, np.asarray(estimate.object))
     )
-    once = PENALTIES[name](fields, smooth, reference(np.ones((40, 50))))
-    twice = PENALTIES[name](fields, jnp.tile(smooth, (1, 1, 2, 2)), reference(np.ones((80, 100))))
+    small, large = (
+        dataclasses.replace(estimate, object=jnp.tile(smooth, (1, 1, n, n)), coverage=jnp.ones((40 * n, 50 * n)))
+        for n in (1, 2)
+    )
+    once = PENALTIES[name](small, reference(np.ones((40, 50))))
+    twice = PENALTIES[name](large, reference(np.ones((80, 100))))
     assert float(twice) == pytest.approx(float(once), rel=0.05)
 
 
 @NAMES
 def test_gradients_exist_where_there_is_nothing(name):
-    fields, channels = unknowns()
-    flat = jnp.zeros_like(channels)
-    value, gradient = jax.value_and_grad(total_penalty, argnums=(1, 2))(
-        (Penalty(PENALTIES[name], 2.0),), fields, flat, reference()
-    )
+    estimate = unknowns()
+    flat = dataclasses.replace(estimate, object=jnp.zeros_like(estimate.object))
+    value, gradient = jax.value_and_grad(total_penalty, argnums=1)((Penalty(PENALTIES[name], 2.0),), flat, reference())
     assert np.isfinite(float(value))
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradient))
 
 
 def test_weights_add_and_what_is_off_is_not_evaluated():
-    fields, channels = unknowns()
-    parts = [float(PENALTIES[n](fields, channels, reference())) for n in ("tv_phase", "surface")]
+    estimate = unknowns()
+    parts = [float(PENALTIES[n](estimate, reference())) for n in ("tv_phase", "surface")]
     penalties = (Penalty(PENALTIES["tv_phase"], 0.5), Penalty(PENALTIES["surface"], 3.0))
-    total = total_penalty(penalties, fields, channels, reference())
+    total = total_penalty(penalties, estimate, reference())
     assert float(total) == pytest.approx(0.5 * parts[0] + 3 * parts[1], rel=DOUBLE)
-    text = str(jax.make_jaxpr(lambda c: total_penalty((), fields, c, reference()))(channels))
+    text = str(jax.make_jaxpr(lambda e: total_penalty((), e, reference()))(estimate))
     assert "sqrt" not in text
     assert "fft" not in text

@@ -14,7 +14,8 @@ from jptycho.forward.model import predict
 from jptycho.objective.losses import poisson_loss
 from jptycho.objective.projections import MissingWedgePtychoShelves, project, wedge_weight
 from jptycho.objective.reference import Reference
-from jptycho.representations.base import Estimate, ModelSpec, initialise, render_channels, transmission
+from jptycho.representations.base import ModelSpec, initialise, render
+from jptycho.representations.estimate import Estimate, transmission
 from jptycho.representations.generated import GeneratedObject, GeneratedProbe
 from jptycho.representations.networks.unet import UNetSpec
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
@@ -177,13 +178,14 @@ def test_pixels_take_the_projected_value(representation):
     names = ("low_pass", "identical_slices", "probe_power")
     projections = tuple(made(n) for n in names)
     solver = GradientSolver(model, poisson_loss, 1e-2, 1e-2, 1, projections=projections)
-    before = render_channels(model, params, constants)[1]
-    fields, channels = render_channels(model, constrain_params(solver, params, constants, reference()), constants)
-    wanted, _ = project(projections, before, fields.probe, reference())
+    before = render(model, params, constants).object
+    found = render(model, constrain_params(solver, params, constants, reference()), constants)
+    wanted, _ = project(projections, before, found.probe, reference())
+    channels = found.object
     # A gauge (plane) apart, and where absorption is kept positive by a smooth map.
     np.testing.assert_allclose(channels[:, 0] - channels[:, 0].mean(), wanted[:, 0] - wanted[:, 0].mean(), atol=2e-2)
     assert float(channels[:, 0].std(axis=0).max()) < 1e-3
-    assert float(jnp.sum(jnp.abs(fields.probe) ** 2)) == pytest.approx(1, abs=1e-5)
+    assert float(jnp.sum(jnp.abs(found.probe) ** 2)) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_scan_without_what_is_known_is_refused():

@@ -14,7 +14,7 @@ from jptycho.preprocess.prepare import ObjectSpec, prepare
 from jptycho.preprocess.thinning import hold_out
 from jptycho.reconstruction.carry import add_modes, carried, change_slices, reshaped
 from jptycho.reconstruction.window import change_window, cut
-from jptycho.representations.base import fields_of
+from jptycho.representations.estimate import fields_of
 
 THIN = 2e-3
 """Relative error of slices 12 Å thick that are split, or of two that are alike merged: what is diffracted within."""

@@ -10,7 +10,6 @@ from scipy import ndimage
 
 import jptycho
 from jptycho.diagnostics.gauge import remove_plane
-from jptycho.forward.fields import Fields, ScanFields
 from jptycho.objective.data_term import batch_loss
 from jptycho.objective.losses import poisson_loss
 from jptycho.parallel import make_mesh
@@ -20,7 +19,8 @@ from jptycho.reconstruction.auto import resolve_auto, with_changes
 from jptycho.reconstruction.checks import check_config
 from jptycho.reconstruction.deep_prior import generators_of, prior_model
 from jptycho.reconstruction.ensembles import members_together, stack
-from jptycho.representations.base import Estimate, ModelSpec, initialise, render, select_half
+from jptycho.representations.base import ModelSpec, initialise, render, select_half
+from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.representations.generated import GeneratedObject, added_to_estimate
 from jptycho.representations.networks.augmentation import moved, moved_back, random_move
 from jptycho.representations.networks.pretraining import Pretraining, better_added, pretrain
@@ -115,7 +115,7 @@ def test_a_step_sees_the_electrons_of_one_half(small_scan):
     data = distribute(np.stack([first.counts, second.counts], axis=1), first.setup, mesh)
     expected = []
     for half, part in enumerate((first, second)):
-        fields = render(model, params, select_half(model, constants, jnp.asarray(half)), jax.random.key(5))
+        fields = fields_of(render(model, params, select_half(model, constants, jnp.asarray(half)), jax.random.key(5)))
         total = batch_loss(poisson_loss, fields, first.setup, jnp.asarray(part.counts), fields.scan, jnp.ones(256))
         expected.append(float(total[0]) / 256)
     seen = set()
@@ -161,9 +161,9 @@ def test_the_mean_probe_of_an_ensemble_does_not_mix_free_phases():
     np.testing.assert_allclose(align_modes(-1j * modes, modes), modes, atol=1e-4)
     turned = jnp.stack([modes, -modes, 1j * modes])
     solver = GradientSolver(ModelSpec(PixelProbe(), PixelProbe()), poisson_loss, 1e-3, 1e-3, 1, ema_decay=0.5)
-    rest = (ScanFields(jnp.zeros((5, 2))), jnp.zeros(()), jnp.zeros(2))
-    object.__setattr__(solver, "fields", lambda probe, _: Fields(jnp.ones((1, 4, 4), complex), probe, *rest))
-    mean = EnsembleSolver(solver, 3, together=3).fields(turned, jnp.zeros(3))
+    rest = (jnp.zeros((5, 2)), jnp.zeros(()), jnp.zeros(2), jnp.ones((4, 4)))
+    object.__setattr__(solver, "estimate", lambda probe, _: Estimate(jnp.ones((1, 1, 4, 4)), probe, *rest))
+    mean = EnsembleSolver(solver, 3, together=3).estimate(turned, jnp.zeros(3))
     np.testing.assert_allclose(mean.probe, modes, atol=1e-4)
 
 

@@ -28,7 +28,7 @@ from jptycho.reconstruction.confirmed import confirm_bands
 from jptycho.reconstruction.context import HALF_SETS, Context, Progress, Stage
 from jptycho.reconstruction.half_sets import _solver, begin_half_sets
 from jptycho.reconstruction.stages import run_stage
-from jptycho.representations.base import transmission
+from jptycho.representations.estimate import transmission
 from jptycho.solvers.band_gains import (
     BANDS,
     RAMP,

@@ -14,7 +14,8 @@ from jptycho.forward.fields import Fields
 from jptycho.forward.model import predict_batch
 from jptycho.objective.data_term import batch_loss
 from jptycho.parallel import make_mesh, replicate
-from jptycho.representations.base import Estimate, ModelSpec, initialise, render
+from jptycho.representations.base import ModelSpec, initialise, render
+from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner
 from jptycho.scan import batch_plan
 from jptycho.solvers import gradient as module
@@ -58,7 +59,9 @@ def problem(shards=1, micro=1, steps=3, loss="poisson", kind="phase", **settings
 def test_gradient_is_that_of_the_plain_mean(loss, shards, micro):
     solver, mesh, state, constants, data = problem(shards, micro, 1, loss)
     start = random_fields(slices=2, modes=2, positions=PATTERNS, seed=7, dtype=jnp.float32)
-    fields = dataclasses.replace(render(solver.model, state.params, constants), object=replicate(mesh, start.object))
+    fields = dataclasses.replace(
+        fields_of(render(solver.model, state.params, constants)), object=replicate(mesh, start.object)
+    )
     index, weight = batch_plan(jax.random.key(3), data.weight, 1)
     (sums, _), found = jax.jit(module._sharded_gradient(solver, mesh, data))(
         fields, index[0], weight[0], jnp.zeros((), int)

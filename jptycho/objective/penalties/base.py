@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from jptycho.forward.fields import Fields
-from jptycho.objective.reference import Channels, Reference
+from jptycho.objective.reference import Reference
+from jptycho.representations.estimate import Estimate
 from jptycho.types import Array, Float, Number
 
-Term = Callable[[Fields, Channels, Reference], Array]
-"""(fields, channels, reference) -> a number: a function of a module, or a frozen dataclass with a call."""
+Term = Callable[[Estimate, Reference], Array]
+"""(estimate, reference) -> a number: a function of a module, or a frozen dataclass with a call."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Penalty:
     term: Term
     weight: Number
 
-    def __call__(self, fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
+    def __call__(self, estimate: Estimate, reference: Reference) -> Float[Array, ""]:
         """Weight times term."""
-        return self.weight * self.term(fields, channels, reference)
+        return self.weight * self.term(estimate, reference)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +42,9 @@ class OfPhase:
 
     measure: Callable[[Array, Reference], Array]
 
-    def __call__(self, fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
+    def __call__(self, estimate: Estimate, reference: Reference) -> Float[Array, ""]:
         """The measure of the first channel."""
-        del fields
-        return self.measure(channels[:, 0], reference)
+        return self.measure(estimate.object[:, 0], reference)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,24 +57,20 @@ class OfAbsorption:
 
     measure: Callable[[Array, Reference], Array]
 
-    def __call__(self, fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
+    def __call__(self, estimate: Estimate, reference: Reference) -> Float[Array, ""]:
         """The measure of the second channel."""
-        del fields
-        return self.measure(channels[:, 1], reference)
+        return self.measure(estimate.object[:, 1], reference)
 
 
-def total_penalty(
-    penalties: tuple[Penalty, ...], fields: Fields, channels: Channels, reference: Reference
-) -> Float[Array, ""]:
+def total_penalty(penalties: tuple[Penalty, ...], estimate: Estimate, reference: Reference) -> Float[Array, ""]:
     """Σ weight · penalty; 0 where there is none.
 
     Args:
         penalties: with their weights (static).
-        fields: the rendered unknowns.
-        channels: phase and absorption.
+        estimate: the rendered unknowns.
         reference: what they are compared with.
 
     Returns:
         the sum.
     """
-    return sum((penalty(fields, channels, reference) for penalty in penalties), jnp.zeros(()))
+    return sum((penalty(estimate, reference) for penalty in penalties), jnp.zeros(()))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jptycho.forward.fields import Fields
-from jptycho.objective.reference import Channels, Reference
+from jptycho.objective.reference import Reference
 from jptycho.optics.waves import intensity
+from jptycho.representations.estimate import Estimate
 from jptycho.types import Array, Complex, Float
 
 
@@ -28,31 +28,27 @@ def outside_share(wave: Complex[Array, "modes y x"], outside: Float[Array, "y x"
     return jnp.sum(outside * power) / jnp.sum(power)
 
 
-def probe_support(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
+def probe_support(estimate: Estimate, reference: Reference) -> Float[Array, ""]:
     """Share of the probe's power outside its support in real space.
 
     Args:
-        fields: probe.
-        channels: not used.
+        estimate: probe.
         reference: the support.
 
     Returns:
         the penalty, between 0 and 1.
     """
-    del channels
-    return outside_share(fields.probe, reference.outside_support)
+    return outside_share(estimate.probe, reference.outside_support)
 
 
-def probe_aperture(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
+def probe_aperture(estimate: Estimate, reference: Reference) -> Float[Array, ""]:
     """Share of the probe's power outside its aperture in reciprocal space.
 
     Args:
-        fields: probe.
-        channels: not used.
+        estimate: probe.
         reference: the aperture.
 
     Returns:
         the penalty, between 0 and 1.
     """
-    del channels
-    return outside_share(jnp.fft.fft2(fields.probe, norm="ortho"), reference.outside_aperture)
+    return outside_share(jnp.fft.fft2(estimate.probe, norm="ortho"), reference.outside_aperture)

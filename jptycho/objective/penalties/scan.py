@@ -4,39 +4,35 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jptycho.forward.fields import Fields
-from jptycho.objective.reference import Channels, Reference
+from jptycho.objective.reference import Reference
+from jptycho.representations.estimate import Estimate
 from jptycho.types import Array, Float
 
 
-def smooth_positions(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
+def smooth_positions(estimate: Estimate, reference: Reference) -> Float[Array, ""]:
     """Mean of |d_i - d_j|² over neighbours i, j; d is the displacement from the nominal position in pixels.
 
     Args:
-        fields: positions.
-        channels: not used.
+        estimate: positions.
         reference: nominal positions and neighbours.
 
     Returns:
         the penalty.
     """
-    del channels
-    return _roughness(fields.scan.position - reference.positions, reference.neighbours)
+    return _roughness(estimate.positions - reference.positions, reference.neighbours)
 
 
-def smooth_tilts(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
+def smooth_tilts(estimate: Estimate, reference: Reference) -> Float[Array, ""]:
     """Mean of |θ_i - θ_j|² over neighbours i, j, in mrad².
 
     Args:
-        fields: tilts, one for each position.
-        channels: not used.
+        estimate: tilts, one for each position.
         reference: neighbours.
 
     Returns:
         the penalty; 0 for a tilt that all positions share.
     """
-    del channels
-    return jnp.zeros(()) if fields.scan.tilt is None else _roughness(fields.scan.tilt, reference.neighbours)
+    return jnp.zeros(()) if estimate.tilt.ndim == 1 else _roughness(estimate.tilt, reference.neighbours)
 
 
 def _roughness(values: Array, neighbours: Array) -> Array:

@@ -6,11 +6,11 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from jptycho.forward.fields import Fields
 from jptycho.objective.penalties.roughness import magnitude
-from jptycho.objective.reference import Channels, Reference, illuminated_mean
+from jptycho.objective.reference import Reference, illuminated_mean
 from jptycho.optics.frequencies import spatial_frequencies
 from jptycho.optics.waves import intensity
+from jptycho.representations.estimate import Estimate
 from jptycho.representations.pixels import visibility
 from jptycho.types import Array, Float, Grid, Number
 
@@ -31,32 +31,29 @@ class Amorphous:
 
     corner: Number = 0.35
 
-    def __call__(self, fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
+    def __call__(self, estimate: Estimate, reference: Reference) -> Float[Array, ""]:
         """The penalty of the phase, the first of the channels."""
-        del fields
-        phase = channels[:, 0]
+        phase = estimate.object[:, 0]
         phase = phase - illuminated_mean(phase, reference)[:, None, None]
         weight = visibility(reference.coverage)
         seen = phase * jnp.sqrt(weight)
         ky, kx = spatial_frequencies(Grid((phase.shape[1], phase.shape[2]), reference.sampling))
         rise = ((1 + (ky**2 + kx**2) / self.corner**2) ** 2).astype(phase.dtype)
         power = intensity(jnp.fft.fft2(seen, norm="ortho"))
-        return len(channels) * jnp.sum(power * rise) / jnp.sum(weight)
+        return len(estimate.object) * jnp.sum(power * rise) / jnp.sum(weight)
 
 
-def charge_density(fields: Fields, channels: Channels, reference: Reference) -> Float[Array, ""]:
+def charge_density(estimate: Estimate, reference: Reference) -> Float[Array, ""]:
     """Σ_s ⟨|∇²φ_s|⟩: by Poisson's equation ρ = -ε₀ ∇²V, and charge sits at the atoms and nowhere else.
 
     Args:
-        fields: not used.
-        channels: phase, proportional to the projected potential V, is the first.
+        estimate: phase, proportional to the projected potential V, is the first.
         reference: holds the coverage.
 
     Returns:
         the penalty; second differences a pixel.
     """
-    del fields
-    phase = jnp.pad(channels[:, 0], ((0, 0), (1, 1), (1, 1)), mode="edge")
+    phase = jnp.pad(estimate.object[:, 0], ((0, 0), (1, 1), (1, 1)), mode="edge")
     middle = phase[:, 1:-1, 1:-1]
     around = phase[:, :-2, 1:-1] + phase[:, 2:, 1:-1] + phase[:, 1:-1, :-2] + phase[:, 1:-1, 2:]
-    return jnp.sum(illuminated_mean(magnitude(4 * middle - around, 1 / len(channels)), reference))
+    return jnp.sum(illuminated_mean(magnitude(4 * middle - around, 1 / len(estimate.object)), reference))
