@@ -105,7 +105,7 @@ def _spread(
 
 
 def _mean_patterns(problem: Problem, estimate: Estimate) -> tuple[np.ndarray, np.ndarray]:
-    fields = fields_of(estimate)
+    fields = fields_of(jax.device_put(estimate, jax.devices()[0]))
     chosen = np.linspace(0, len(problem.counts) - 1, min(REPORT_PATTERNS, len(problem.counts))).astype(int)
 
     unit = stored_per_count(problem)
