@@ -9,6 +9,7 @@ outside are left out where JPTYCHO_DATA is not set. The earlier commit is checke
 from __future__ import annotations
 
 import argparse
+import inspect
 import itertools
 import json
 import os
@@ -45,14 +46,15 @@ def run(name: str, seed: int, output: Path) -> None:
     started = time.process_time() - before
     seen: dict[str, list[float]] = {}
 
-    def callback(record, channels):
+    def watch(record, channels):
         seen.setdefault(record.stage, []).append(time.process_time())
 
+    told = next(key for key in ("callback", "observe") if key in inspect.signature(jptycho.reconstruct).parameters)
     if CASES[name]:
-        result = jptycho.reconstruct(jptycho.simulate_gold(), seed=seed, callback=callback, **CASES[name])
+        result = jptycho.reconstruct(jptycho.simulate_gold(), seed=seed, **{told: watch}, **CASES[name])
     else:
         config = jptycho.load_config(output.parent / f"{name}.toml")
-        result = jptycho.reconstruct(None, config, seed=seed, callback=callback)
+        result = jptycho.reconstruct(None, config, seed=seed, **{told: watch})
     # The first epoch of a stage is compiled, and the second may wait for what the first left.
     steps = {stage: [b - a for a, b in itertools.pairwise(times[1:])] for stage, times in seen.items()}
     import resource
