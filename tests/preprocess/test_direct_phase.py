@@ -55,11 +55,11 @@ def test_parallax_of_a_scan_in_focus_is_refused():
         jptycho.reconstruct(scan, method="dgp", dgp={"start": "parallax"})
 
 
-def test_centres_of_mass_are_those_of_a_slow_loop_over_live_pixels():
+def test_centres_of_mass_are_those_of_a_slow_loop_over_weighted_pixels():
     rng = np.random.default_rng(0)
     counts = rng.poisson(3.0, (2, 3, 9, 14)).astype(np.uint8)
     mask = np.ones((9, 14))
-    mask[2, 5] = mask[7, 11] = 0
+    mask[2, 5], mask[7, 11], mask[1, 12] = 0.0, 0.5, 0.2
     step = (0.11, 0.07)
     known = jptycho.data.Calibration(300e3, 5.0, defocus=300.0, step=(1.0, 1.5), reciprocal_sampling=step)
     problem = prepare(jptycho.data.from_arrays(counts, known, mask=mask))

@@ -105,6 +105,13 @@ def test_a_flat_probe_is_bright_in_the_middle_of_its_spectrum_alone():
     assert np.argwhere(spectrum > 0.5).tolist() == [[9, 12]]
 
 
+def test_a_probe_in_the_middle_of_its_window_has_a_spectrum_of_one_hue():
+    probe = np.zeros((1, 18, 24), complex)
+    probe[0, 9, 12] = np.exp(2j)
+    image = image_of(shown(probe_figure({"a": made_up(probe=probe)}))[1])
+    np.testing.assert_allclose(image, np.broadcast_to(hue(np.exp(np.full((1, 1), 2j))), image.shape), atol=1e-6)
+
+
 def test_stages_of_a_run_are_lines_of_one_colour():
     seconds, epochs = loss_figure({"a": made_up(), "b": made_up()}).axes
     for axes, across in ((seconds, [1.0, 2.0, 7.25]), (epochs, [1, 2, 3])):
