@@ -10,7 +10,7 @@ from jptycho.config.run import Config, load_config, parse_config
 from jptycho.errors import ConfigError, FormatError
 from jptycho.reconstruction.auto import with_changes
 from jptycho.reconstruction.checks import check_config
-from jptycho.settings import parse, to_toml
+from jptycho.settings import load_toml, parse, to_toml
 from jptycho.simulate.scan import GoldSettings
 
 EXAMPLES = Path(__file__).parent.parent / "benchmarks" / "real"
@@ -86,3 +86,31 @@ def test_paths_start_at_the_file(tmp_path):
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda p: p.name)
 def test_examples_are_valid(path):
     load_config(path)
+
+
+def test_a_toml_file_is_read(tmp_path):
+    (tmp_path / "a.toml").write_text('[data]\nfile = "Å.h5"  # a comment\nstep = [1.0, 2]\n', encoding="utf-8")
+    assert load_toml(tmp_path / "a.toml") == {"data": {"file": "Å.h5", "step": [1.0, 2]}}
+
+
+def test_a_missing_toml_file_is_named(tmp_path):
+    with pytest.raises(FormatError, match=r"configuration: cannot read '.*none\.toml' \(No such file.*Check the path"):
+        load_toml(tmp_path / "none.toml")
+    with pytest.raises(FormatError, match=r"configuration: cannot read .* \(Is a directory\)"):
+        load_toml(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"a = ", "at end of document"),
+        (b"a = 1\n[data\n", "line 2"),
+        (b"a = 1\na = 2\n", "a value"),
+        (b"a == 3", "line 1, column 4"),
+        (b"\xff\xfe\x00", "can't decode"),
+    ],
+)
+def test_what_is_no_toml_is_refused_with_the_place(tmp_path, content, place):
+    (tmp_path / "bad.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"configuration: '.*bad\.toml' is not TOML: .*{place}"):
+        load_toml(tmp_path / "bad.toml")

@@ -10,7 +10,7 @@ import pytest
 
 from jptycho.config.objective import PENALTIES
 from jptycho.objective.penalties import Penalty, total_penalty
-from jptycho.objective.penalties.roughness import SMOOTH
+from jptycho.objective.penalties.roughness import SMOOTH, depth_tikhonov, depth_variation
 from jptycho.objective.reference import Reference
 from jptycho.preprocess.reference import scan_neighbours
 from jptycho.representations.estimate import Estimate
@@ -195,3 +195,37 @@ def test_weights_add_and_what_is_off_is_not_evaluated():
     text = str(jax.make_jaxpr(lambda e: total_penalty((), e, reference()))(estimate))
     assert "sqrt" not in text
     assert "fft" not in text
+
+
+def test_depth_penalties_of_a_step_between_two_slices():
+    """A step of h where a share of the illumination lies: S h for the variation, S³ h² for its square."""
+    coverage = np.random.default_rng(2).uniform(0.0, 2.0, CANVAS)
+    where = np.zeros(CANVAS, bool)
+    where[2:7, 3:11] = True
+    share = weights(coverage)[where].sum()
+    for slices, height in ((2, 0.7), (5, -0.4)):
+        image = np.zeros((slices, *CANVAS))
+        image[1:, where] = height
+        image += 1.3  # a constant costs nothing
+        given = jnp.asarray(image), reference(coverage)
+        assert float(depth_variation(*given)) == pytest.approx(slices * abs(height) * share, rel=1e-3)
+        assert float(depth_tikhonov(*given)) == pytest.approx(slices**3 * height**2 * share, rel=DOUBLE)
+
+
+def test_depth_penalties_do_not_see_structure_within_a_slice():
+    image = jnp.broadcast_to(jnp.asarray(np.random.default_rng(0).normal(size=CANVAS)), (4, *CANVAS))
+    assert float(depth_variation(image, reference())) == float(depth_tikhonov(image, reference())) == 0
+    single = jnp.asarray(np.random.default_rng(1).normal(size=(1, *CANVAS)))
+    assert float(depth_variation(single, reference())) == float(depth_tikhonov(single, reference())) == 0
+
+
+def test_steps_in_depth_cost_alike_by_variation_and_one_large_one_more_by_its_square():
+    """The same rise between two slices or spread over five."""
+    sudden = jnp.asarray(np.repeat([0.0, 0.0, 1.0, 1.0, 1.0], 180).reshape(5, *CANVAS))
+    gradual = jnp.asarray(np.repeat([0.0, 0.25, 0.5, 0.75, 1.0], 180).reshape(5, *CANVAS))
+    assert float(depth_variation(sudden, reference())) == pytest.approx(
+        float(depth_variation(gradual, reference())), rel=1e-3
+    )
+    assert float(depth_tikhonov(sudden, reference())) == pytest.approx(
+        4 * float(depth_tikhonov(gradual, reference())), rel=DOUBLE
+    )

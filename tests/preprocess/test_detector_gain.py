@@ -8,7 +8,15 @@ from scipy import ndimage
 
 import jptycho
 from jptycho.data.dataset import from_arrays
-from jptycho.preprocess.detector_gain import CountUnit, common_unit, estimate_gain, unit_of, whole_electrons
+from jptycho.errors import ConfigError
+from jptycho.preprocess.detector_gain import (
+    CountUnit,
+    check_unit,
+    common_unit,
+    estimate_gain,
+    unit_of,
+    whole_electrons,
+)
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.shot_noise import measure_shot_noise, single_count
 from jptycho.reconstruction.auto import resolve_auto, with_changes
@@ -262,3 +270,24 @@ def test_a_mask_that_leaves_no_disk_is_refused(ideal):
     scan = from_arrays(electrons_of(ideal, 500, 0), ideal[1].calibration, ideal[1].positions, mask=mask)
     with pytest.raises(jptycho.ConfigError, match=r"data\.mask: leaves 0% of the bright disk of 20 mrad"):
         prepare(scan)
+
+
+def electrons_times(gain, rng=0):
+    """Shot noise over levels from 1 to 9 electrons."""
+    level = 1 + 8 * np.linspace(0, 1, 24 * 20).reshape(24, 20)
+    return np.random.default_rng(rng).poisson(level, (400, 24, 20)) * gain
+
+
+@pytest.mark.parametrize(("stated", "left"), [(40.0, "3"), (0.5, "3")])
+def test_a_gain_that_shot_noise_contradicts_is_refused(stated, left):
+    counts = electrons_times(3.0)
+    for good in (3.0, 2.0, 5.0):
+        check_unit(counts, unit_of(counts, good), 0.0)
+    with pytest.raises(ConfigError, match=rf"data\.counts_per_electron: {stated:g}, but .* left about {left}"):
+        check_unit(counts, unit_of(counts, stated), 0.0)
+
+
+def test_a_gain_that_nobody_stated_is_not_judged():
+    counts = electrons_times(3.0)
+    check_unit(counts, CountUnit(40.0, "seen", measure_shot_noise(counts)), 0.0)
+    check_unit(counts, CountUnit(40.0, "given", None), 0.0)

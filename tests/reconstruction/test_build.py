@@ -7,11 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jptycho.data.dataset import Calibration, from_arrays
 from jptycho.errors import ConfigError
 from jptycho.forward.model import predict_batch
+from jptycho.objective.denoisers import Denoising, TotalVariation
 from jptycho.objective.losses import poisson_loss
 from jptycho.optics.propagation import fresnel_kernel
 from jptycho.parallel import make_mesh, replicate
+from jptycho.preprocess.prepare import Problem, prepare
+from jptycho.reconstruction.auto import with_changes
+from jptycho.reconstruction.build import denoisers_of, preconditioner_of
+from jptycho.reconstruction.extension import Extension
 from jptycho.representations.base import ModelSpec, initialise
 from jptycho.representations.estimate import Estimate, fields_of, transmission
 from jptycho.representations.pixels import ChannelObject, PixelProbe
@@ -183,3 +189,22 @@ def test_compact_batches_are_small_in_space():
         assert sorted(index[weight > 0]) == list(range(143))
         spread[name] = np.median([np.asarray(places)[0, i].std(axis=0).mean() for i in index])
     assert spread["compact"] < 0.5 * spread["random"]
+
+
+def scanned() -> Problem:
+    counts = np.random.default_rng(0).poisson(3.0, (3, 4, 25, 16)).astype(np.uint8)
+    known = Calibration(300e3, 12.0, defocus=400.0, step=(2.5, 4.0), reciprocal_sampling=(0.1, 0.125))
+    return prepare(from_arrays(counts, known))
+
+
+def test_the_preconditioner_is_that_of_the_configuration_and_the_scan():
+    config = with_changes(None, {"pixels": {"preconditioner": {"gain": 7.5, "cutoff": 0.02}}})
+    found = preconditioner_of(config, scanned())
+    assert (found.gain, found.cutoff) == (7.5, 0.02)
+    assert found.sampling == pytest.approx((1 / 2.5, 1 / 2.0))
+
+
+def test_denoisers_are_what_the_user_brought():
+    brought = (Denoising(TotalVariation(), 0.1), Denoising(TotalVariation(3), 0.2))
+    assert denoisers_of(with_changes(None, {})) == ()
+    assert denoisers_of(with_changes(None, {}), Extension(denoisers=brought)) == brought
