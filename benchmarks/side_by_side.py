@@ -65,7 +65,7 @@ def run(name: str, seed: int, output: Path) -> None:
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "epoch": {stage: statistics.median(found) for stage, found in steps.items() if found},
     }
-    np.save(output, np.asarray(result.phase))
+    np.save(output, np.asarray(result.phase)[:, *result.field_of_view])
     output.with_suffix(".json").write_text(json.dumps(facts))
 
 
@@ -90,10 +90,8 @@ def compare(facts: list[dict], folder: Path) -> dict[str, float]:
     old, new = (np.load(folder / f"{number}.npy") for number in (0, 1))
     row = {"difference": float(np.abs(new - old).max()), "relative": float(np.std(new - old) / np.std(old))}
     row |= {key: facts[1][key] / facts[0][key] for key in ("import", "whole", "memory")}
-    old_stages, new_stages = (list(fact["epoch"].values()) for fact in facts)
-    row |= {
-        f"epoch {stage}": new / old for stage, new, old in zip(facts[1]["epoch"], new_stages, old_stages, strict=True)
-    }
+    old_epochs, new_epochs = (fact["epoch"] for fact in facts)
+    row |= {f"epoch {stage}": new_epochs[stage] / old_epochs[stage] for stage in new_epochs if stage in old_epochs}
     return {key: round(value, 6) for key, value in row.items()}
 
 

@@ -39,6 +39,8 @@ LARGEST = 1.3
 NEWTON_STEPS = 3
 LARGEST_SHIFT = 1.0
 """Pixels by which halves can differ."""
+ROUNDING = 1e-5
+"""Of the mean power of a band, below which there is none."""
 TINY = 1e-30
 
 
@@ -245,15 +247,16 @@ def _local_gains(spectra: Array, window: Array) -> Float[Array, "bands Y X"]:
     """p / (p + n) of each band around each pixel, relative to that of the whole field."""
     shape = spectra.shape[-2:]
     masks = jnp.asarray(_bands(shape)[:-1], window.dtype)
-    bands = jnp.real(jnp.fft.ifft2(spectra[:, None] * masks)) * window
-    found = []
+    bands, found = jnp.real(jnp.fft.ifft2(spectra[:, None] * masks)) * window, []
     for number in range(BANDS):
         first, second = bands[:, number]
         reach = PERIODS / _edges()[number]
         common = jnp.maximum(_smooth(first * second, reach), 0.0)
-        total = common + _smooth((first - second) ** 2, reach) / 4
-        average = jnp.sum(common * window) / (jnp.sum(total * window) + TINY)
-        found.append(jnp.minimum(common / (total + TINY) / (average + TINY), LARGEST))
+        total = common + jnp.maximum(_smooth((first - second) ** 2, reach), 0.0) / 4
+        everywhere = jnp.sum(total * window) + TINY
+        average = jnp.sum(common * window) / everywhere
+        total = total + ROUNDING * everywhere / jnp.sum(window)  # zero over zero where no electron was
+        found.append(jnp.minimum(common / total / (average + TINY), LARGEST))
     return jnp.stack(found)
 
 
