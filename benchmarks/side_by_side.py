@@ -65,7 +65,8 @@ def run(name: str, seed: int, output: Path) -> None:
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "epoch": {stage: statistics.median(found) for stage, found in steps.items() if found},
     }
-    np.save(output, np.asarray(result.phase)[:, *result.field_of_view])
+    top, bottom, left, right = result.field_of_view
+    np.save(output, np.asarray(result.phase)[:, top:bottom, left:right])
     output.with_suffix(".json").write_text(json.dumps(facts))
 
 

@@ -54,7 +54,7 @@ def load_toml(path: Path) -> Table:
         ConfigError: no such file, or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise FormatError(f"configuration: cannot read {str(path)!r} ({error.strerror}). Check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

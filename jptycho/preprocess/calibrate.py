@@ -159,7 +159,8 @@ def _check_overlap(dataset: Dataset4D) -> None:
     """Neighbouring probes must overlap, or positions have nothing in common and nothing can be recovered."""
     diameter = probe_diameter(dataset.calibration)
     if dataset.positions is None:
-        step = max(dataset.calibration.step or (0.0, 0.0))
+        taken = zip(dataset.calibration.step or (0.0, 0.0), dataset.shape[:-2], strict=False)
+        step = max((step for step, count in taken if count > 1), default=0.0)
         name = "step"
     else:
         extent = np.ptp(dataset.positions, axis=0)

@@ -96,24 +96,54 @@ def new_figure(columns: int, rows: int = 1, size: float = 4.0) -> tuple[Figure, 
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def show(axes: Axes, image: np.ndarray, sampling: float, unit: str, title: str, **kwargs: Any) -> None:
+def show(axes: Axes, image: np.ndarray, sampling: tuple[float, float], unit: str, title: str, **kwargs: Any) -> None:
     """Show an image without ticks, with a scale bar.
 
     Args:
         axes: to draw into.
         image: (y, x) or (y, x, 3).
-        sampling: units a pixel along x.
+        sampling: units a pixel along (y, x).
         unit: of the sampling.
         title: above it.
         **kwargs: of ``imshow``.
     """
-    drawn = axes.imshow(image, interpolation="nearest", **kwargs)
+    drawn = axes.imshow(image, interpolation="nearest", aspect=sampling[0] / sampling[1], **kwargs)
     axes.set(xticks=[], yticks=[])
     axes.set_title(title, fontsize=10)
-    scale_bar(axes, image.shape[:2], sampling, unit)
+    scale_bar(axes, image.shape[:2], sampling[1], unit)
     if image.ndim == 2:
         bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02)
         bar.ax.tick_params(labelsize=8)
+
+
+def sampling_of(result: Result) -> tuple[float, float]:
+    """Units an object pixel along (y, x).
+
+    Args:
+        result: of a reconstruction.
+
+    Returns:
+        both.
+    """
+    along_y, along_x = result.attributes["sampling"]
+    return float(along_y), float(along_x)
+
+
+def reciprocal(shape: tuple[int, ...], sampling: tuple[float, float]) -> tuple[float, float]:
+    """Sampling of an image's transform.
+
+    Args:
+        shape: of the image.
+        sampling: units a pixel along (y, x).
+
+    Returns:
+        the reciprocal of what the image spans along (y, x).
+
+    Example:
+        >>> reciprocal((4, 10), (0.5, 0.1))
+        (0.5, 1.0)
+    """
+    return 1 / (shape[0] * sampling[0]), 1 / (shape[1] * sampling[1])
 
 
 def hue(wave: np.ndarray) -> Float[np.ndarray, "y x 3"]:
@@ -147,15 +177,13 @@ def object_figure(results: dict[str, Result]) -> Figure:
     figure, axes = new_figure(2, len(results))
     for row, (name, result) in zip(axes, results.items(), strict=True):
         phase, unit = projected_phase(result), str(result.attributes["length_unit"])
-        sampling = [float(s) for s in result.attributes["sampling"]]
+        sampling = sampling_of(result)
         low, high = np.quantile(phase, [0.001, 0.999])
-        show(row[0], phase, sampling[1], unit, f"{name}: phase (rad)", cmap="gray", vmin=low, vmax=high)
+        show(row[0], phase, sampling, unit, f"{name}: phase (rad)", cmap="gray", vmin=low, vmax=high)
         window = np.outer(np.hanning(phase.shape[0]), np.hanning(phase.shape[1]))
         power = np.abs(np.fft.fftshift(np.fft.fft2((phase - phase.mean()) * window))) ** 2
         log = np.log10(power + 1e-6 * power.max())
-        step = 1 / (phase.shape[1] * sampling[1])
-        show(row[1], log, step, f"1/{unit}", f"{name}: power spectrum (log)", cmap="magma",
-             aspect=phase.shape[1] * sampling[1] / (phase.shape[0] * sampling[0]))  # fmt: skip
+        show(row[1], log, reciprocal(phase.shape, sampling), f"1/{unit}", f"{name}: power spectrum (log)", cmap="magma")
     return figure
 
 
@@ -179,7 +207,7 @@ def slices_figure(result: Result) -> Figure:
         for number, (ax, image) in enumerate(zip(row, stack, strict=True)):
             inner = image[top:bottom, left:right]
             low, high = np.quantile(inner, [0.002, 0.998])
-            sampling, unit = float(result.attributes["sampling"][1]), str(result.attributes["length_unit"])
+            sampling, unit = sampling_of(result), str(result.attributes["length_unit"])
             show(ax, inner, sampling, unit, f"slice {number + 1}: {name}", cmap="gray", vmin=low, vmax=high)
     return figure
 
@@ -196,7 +224,7 @@ def probe_figure(results: dict[str, Result]) -> Figure:
     modes = max(len(result.probe) for result in results.values())
     figure, axes = new_figure(modes, 2 * len(results), 3.2)
     for i, (name, result) in enumerate(results.items()):
-        unit, sampling = str(result.attributes["length_unit"]), float(result.attributes["sampling"][1])
+        unit, sampling = str(result.attributes["length_unit"]), sampling_of(result)
         total = float(np.sum(np.abs(result.probe) ** 2))
         for j in range(modes):
             if j >= len(result.probe):
@@ -207,7 +235,8 @@ def probe_figure(results: dict[str, Result]) -> Figure:
             share = 100 * float(np.sum(np.abs(mode) ** 2)) / total
             spectrum = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(mode)))
             show(axes[2 * i, j], hue(mode), sampling, unit, f"{name}: mode {j + 1}, {share:.1f} %")
-            show(axes[2 * i + 1, j], hue(spectrum), 1 / (mode.shape[1] * sampling), f"1/{unit}", "reciprocal space")
+            step = reciprocal(mode.shape, sampling)
+            show(axes[2 * i + 1, j], hue(spectrum), step, f"1/{unit}", "reciprocal space")
     return figure
 
 
@@ -252,7 +281,7 @@ def pattern_figure(result: Result) -> Figure:
     """
     figure, axes = new_figure(3, size=3.6)
     shape, unit = result.measured.shape, str(result.attributes["length_unit"])
-    step = 1 / (shape[1] * float(result.attributes["sampling"][1]))
+    step = reciprocal(shape, sampling_of(result))
     top = float(np.sqrt(max(result.measured.max(), result.modelled.max())))
     images = (("measured, √counts", result.measured), ("modelled, √counts", result.modelled))
     for ax, (name, image) in zip(axes[0], images, strict=False):

@@ -73,6 +73,14 @@ def test_probes_of_neighbours_must_overlap():
     check_calibration(scan(shape=(4,), positions=corners / 4))
 
 
+def test_a_step_that_is_never_taken_does_not_matter():
+    """A line scan has no slow step."""
+    line = changed(step=(100.0, 1.0), defocus=10.0)
+    check_calibration(scan(line, (1, 12)))
+    with pytest.raises(ConfigError, match=r"data\.step: 100 Å"):
+        check_calibration(scan(line, (2, 12)))
+
+
 def test_lengths_in_pixels_need_a_probe_and_nothing_else():
     pixels = Calibration(length_unit="px")
     check_calibration(scan(pixels, probe=np.ones((1, *DETECTOR), complex)))

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from jptycho.data import projected_phase
 from jptycho.report.figures import (
     hue,
     loss_figure,
@@ -145,3 +146,14 @@ def test_patterns_share_their_limits_and_the_difference_its_sign():
     assert low == -high < 0
     # A quarter of 24 detector pixels of 1 / (24 x 0.25 Å) is 1 Å⁻¹.
     assert bar_of(measured) == (pytest.approx(6.0), "1 Å⁻¹")
+
+
+def test_pixels_that_are_not_square_are_drawn_in_proportion():
+    """Å along y over Å along x; of spectra and patterns, the reciprocal of what the image spans."""
+    result = made_up()
+    whole = object_figure({"run": result}).axes
+    assert whole[0].get_aspect() == pytest.approx(0.4 / 0.25)
+    (rows, columns), (y, x) = projected_phase(result).shape, (0.4, 0.25)
+    assert whole[1].get_aspect() == pytest.approx(columns * x / (rows * y))
+    assert slices_figure(result).axes[0].get_aspect() == pytest.approx(y / x)
+    assert pattern_figure(result).axes[0].get_aspect() == pytest.approx(24 * x / (18 * y))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from jptycho.errors import FormatError, nearest_name
 
 SINGLE = "array"
 """The name under which the only array of an .npy file is known."""
+DAMAGED = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
+"""What NumPy and zipfile raise where a file is not what it should be."""
 
 
 def array_names(path: Path) -> dict[str, tuple[int, ...]]:
@@ -68,7 +71,7 @@ def read_array(path: Path, name: str, argument: str = "data.counts") -> np.ndarr
             return np.load(path, mmap_mode="r", allow_pickle=False)
         with np.load(path, allow_pickle=False) as archive:
             return archive[name]
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise FormatError(
             f"data.file: {str(path)!r} is damaged: {name!r} cannot be read ({error}). Copy it again from its origin."
         ) from None
@@ -83,7 +86,7 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
             return {SINGLE: (array.shape, array.dtype)}
         with zipfile.ZipFile(path) as archive:
             return {entry.removesuffix(".npy"): _header(archive, entry) for entry in archive.namelist()}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise FormatError(
             f"data.file: {str(path)!r} cannot be read; it is truncated or of another format ({error}). "
             "Copy it again from its origin."

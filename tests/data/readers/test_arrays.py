@@ -85,3 +85,21 @@ def test_a_damaged_array_of_an_archive_is_named(tmp_path: Path):
     assert array_names(path) == {"noise": (4000,)}
     with pytest.raises(FormatError, match=r"data\.file: .* is damaged: 'noise' cannot be read .*Copy it again"):
         read_array(path, "noise")
+
+
+def test_an_empty_file_is_refused(tmp_path: Path):
+    path = tmp_path / "empty.npy"
+    path.write_bytes(b"")
+    with pytest.raises(FormatError, match=r"data\.file: .*empty\.npy.* truncated"):
+        array_names(path)
+
+
+def test_an_archive_whose_compressed_bytes_are_damaged_is_refused(tmp_path: Path):
+    path = tmp_path / "damaged.npz"
+    np.savez_compressed(path, counts=np.arange(4000).reshape(50, 80))
+    data = bytearray(path.read_bytes())
+    start = data.index(b"counts.npy") + len(b"counts.npy")
+    data[start : start + 40] = bytes(255 for _ in range(40))
+    path.write_bytes(bytes(data))
+    with pytest.raises(FormatError, match=r"data\.file: .*damaged\.npz"):
+        read_array(path, "counts")
