@@ -6,13 +6,30 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
 from jptycho.errors import ConfigError, FormatError, nearest_name
+
+__all__ = [
+    "AUTO",
+    "Count",
+    "Field",
+    "NotNegative",
+    "Pair",
+    "Positive",
+    "PositivePair",
+    "Section",
+    "Share",
+    "Table",
+    "field_validator",
+    "load_toml",
+    "parse",
+    "to_toml",
+]
 
 Table = dict[str, Any]
 """Names and values of any kind, as a file has them."""
@@ -31,6 +48,8 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=0.5)]
 
 
+AUTO: Literal["auto"] = "auto"
+"""What a run chooses by itself from the scan."""
 S = TypeVar("S", bound="Section")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from pydantic import Field
-
 from jptycho.config.objective import PENALTIES, PROJECTIONS
-from jptycho.config.pixels import AUTO
 from jptycho.errors import ConfigError
 from jptycho.objective.penalties import Amorphous, Penalty
 from jptycho.objective.projections import Projection
-from jptycho.settings import NotNegative, Positive, Section
+from jptycho.settings import AUTO, Field, NotNegative, Positive, Section
 
 WEIGHT = "weight; 0 for none"
 

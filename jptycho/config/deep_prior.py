@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
-from jptycho.config.pixels import AUTO
-from jptycho.settings import Count, NotNegative, Positive, Section
+from jptycho.representations.generated import GeneratedObject
+from jptycho.representations.networks.pretraining import Pretraining
+from jptycho.representations.networks.unet import UNetSpec
+from jptycho.settings import AUTO, Count, Field, NotNegative, Positive, Section
 
 Unknown = Literal["network", "pixels"]
 
@@ -42,30 +42,39 @@ class DGPConfig(Section):
     architecture: Literal["unet", "depth", "decoder"] = Field(
         "unet", description="of the object: unet: slices are channels; depth: an axis of their own; decoder: no encoder"
     )
-    levels: int = Field(3, ge=1, le=5, description="poolings of the object's network")
-    base_channels: int = Field(16, ge=1, description="channels of the networks' first level")
-    skips: bool = Field(True, description="whether the encoder's levels are handed to the decoder")
-    norm: bool = Field(True, description="whether channels are normalised over the image")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the networks' arithmetic")
+    levels: int = Field(UNetSpec.levels, ge=1, le=5, description="poolings of the object's network")
+    base_channels: int = Field(UNetSpec.base_channels, ge=1, description="channels of the networks' first level")
+    skips: bool = Field(UNetSpec.skips, description="whether the encoder's levels are handed to the decoder")
+    norm: bool = Field(UNetSpec.norm, description="whether channels are normalised over the image")
+    precision: Literal["float32", "bfloat16"] = Field(UNetSpec.precision, description="of the networks' arithmetic")
     residual: bool | Literal["auto"] = Field(
         AUTO,
         description="whether the object's network adds to the estimate; auto: where it loses more of it than is noise",
     )
-    random_input: bool = Field(False, description="whether the object's network sees fixed noise for the estimate")
+    random_input: bool = Field(
+        GeneratedObject.random_input, description="whether the object's network sees fixed noise for the estimate"
+    )
     augment: bool = Field(
-        False, description="whether the object's network sees its estimate shifted, mirrored and transposed at random"
+        GeneratedObject.augmented,
+        description="whether the object's network sees its estimate shifted, mirrored and transposed at random",
     )
     preconditioned: bool = Field(False, description="whether the object passes through the pixels' preconditioner")
     probe_levels: int = Field(2, ge=1, le=5, description="poolings of the probe's U-Net")
-    upsampling: Literal["nearest", "transposed"] = Field("nearest", description="transposed: as in the reference")
-    probe_complex: bool = Field(False, description="complex convolutions for the probe, as in the reference")
+    upsampling: Literal["nearest", "transposed"] = Field(
+        UNetSpec.upsampling, description="transposed: as in the reference"
+    )
+    probe_complex: bool = Field(
+        UNetSpec.complex_valued, description="complex convolutions for the probe, as in the reference"
+    )
     input_noise: NotNegative | Literal["auto"] = Field(
         AUTO,
         description="of the input, in its standard deviations; auto: 0.1, without half sets more at low dose",
     )
     probe_input_noise: float = Field(0.025, ge=0, description="likewise for the probe")
-    pretrain_steps: int = Field(40, ge=0, description="at most, for the object's network")
-    pretrain_rate: Positive = Field(3e-3, description="learning rate")
-    pretrain_tolerance: Positive = Field(0.1, description="relative error at which pre-training stops")
+    pretrain_steps: int = Field(Pretraining.steps, ge=0, description="at most, for the object's network")
+    pretrain_rate: Positive = Field(Pretraining.rate, description="learning rate")
+    pretrain_tolerance: Positive = Field(
+        Pretraining.tolerance, description="relative error at which pre-training stops"
+    )
     probe_pretrain_steps: int = Field(160, ge=1, description="at most, for the probe's: smaller, less noisy")
     probe_pretrain_tolerance: Positive = Field(0.05, description="likewise")

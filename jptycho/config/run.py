@@ -5,23 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
-
 from jptycho.config.constraints import PenaltiesConfig, ProjectionsConfig
 from jptycho.config.deep_prior import DGPConfig
-from jptycho.config.pixels import (
-    AUTO,
-    DifferenceMapConfig,
-    LSQMLConfig,
-    PIEConfig,
-    PixelsConfig,
-    RefineConfig,
-    ValidationConfig,
-)
+from jptycho.config.pixels import PixelsConfig
 from jptycho.config.stages import StageConfig
 from jptycho.errors import nearest_name
 from jptycho.optics.aberrations import COEFFICIENTS
-from jptycho.settings import Count, NotNegative, Pair, Positive, PositivePair, Section, Table, load_toml, parse
+from jptycho.representations.per_position import RefineSettings
+from jptycho.settings import (
+    AUTO,
+    Count,
+    Field,
+    NotNegative,
+    Pair,
+    Positive,
+    PositivePair,
+    Section,
+    Table,
+    field_validator,
+    load_toml,
+    parse,
+)
+from jptycho.solvers.difference_map import DifferenceMapSettings
+from jptycho.solvers.lsqml import LSQMLSettings
+from jptycho.solvers.pie import PIESettings
+from jptycho.solvers.validation import ValidationSettings
 
 
 class DataConfig(Section):
@@ -120,11 +128,11 @@ class Config(Section):
     object: ObjectConfig = ObjectConfig.model_validate({})
     probe: ProbeConfig = ProbeConfig.model_validate({})
     pixels: PixelsConfig = PixelsConfig.model_validate({})
-    pie: PIEConfig = PIEConfig.model_validate({})
-    lsqml: LSQMLConfig = LSQMLConfig.model_validate({})
-    difference_map: DifferenceMapConfig = DifferenceMapConfig.model_validate({})
-    validation: ValidationConfig = ValidationConfig.model_validate({})
-    refine: RefineConfig = RefineConfig.model_validate({})
+    pie: PIESettings = PIESettings.model_validate({})
+    lsqml: LSQMLSettings = LSQMLSettings.model_validate({})
+    difference_map: DifferenceMapSettings = DifferenceMapSettings.model_validate({})
+    validation: ValidationSettings = ValidationSettings.model_validate({})
+    refine: RefineSettings = RefineSettings.model_validate({})
     penalties: PenaltiesConfig = PenaltiesConfig.model_validate({})
     projections: ProjectionsConfig = ProjectionsConfig.model_validate({})
     dgp: DGPConfig = DGPConfig.model_validate({})

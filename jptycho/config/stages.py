@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
-from jptycho.settings import Count, Section, Table
+from jptycho.settings import Count, Field, Section, Table
 
 
 class StageConfig(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jptycho.config.deep_prior import DGPConfig
-from jptycho.config.pixels import AUTO, GRADIENT
+from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config, parse_config
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.readers.open import open_dataset
@@ -23,7 +23,7 @@ from jptycho.preprocess.automatic import (
 )
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
 from jptycho.reconstruction.solver_checks import takes_whole_scan
-from jptycho.settings import Table
+from jptycho.settings import AUTO, Table
 
 
 def with_changes(config: Config | None, changes: Table) -> Config:

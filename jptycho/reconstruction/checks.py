@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from jptycho.config.constraints import check_constraints
-from jptycho.config.pixels import AUTO
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
 from jptycho.reconstruction.solver_checks import check_engine
+from jptycho.settings import AUTO
 
 
 def check_config(config: Config) -> None:

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jptycho.config.pixels import AUTO
 from jptycho.config.run import Config
 from jptycho.errors import DivergenceError
 from jptycho.parallel import make_mesh
@@ -37,6 +36,7 @@ from jptycho.representations.networks.pretraining import (
     continue_pretraining,
 )
 from jptycho.representations.networks.unet import parameter_count
+from jptycho.settings import AUTO
 from jptycho.solvers.base import ScanData, Solver, distribute
 from jptycho.solvers.constraints import check_projections
 from jptycho.solvers.ensemble import EnsembleSolver

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from jptycho.config.deep_prior import DGPConfig
-from jptycho.config.pixels import AUTO, GRADIENT
+from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import DetectorEffect
@@ -21,6 +21,7 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_key
 from jptycho.representations.base import Representation, Unknown
 from jptycho.representations.networks.base import Network
+from jptycho.settings import AUTO
 from jptycho.solvers.optimisers import LINE_SEARCH
 
 TAKEN = ("object", "probe", "positions", "tilt", "thickness", "fixed")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from jptycho.config.pixels import AUTO, GRADIENT
+from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
+from jptycho.settings import AUTO
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, check_optimiser
 
 WHOLE_SCAN = frozenset({"dm", "raar"})

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jptycho.config.pixels import AUTO
 from jptycho.config.run import Config
 from jptycho.forward.fields import Setup
 from jptycho.objective.losses import Loss
@@ -25,6 +24,7 @@ from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stag
 from jptycho.reconstruction.summary import advice
 from jptycho.representations.base import Representation
 from jptycho.representations.estimate import Estimate, fields_of
+from jptycho.settings import AUTO
 from jptycho.solvers.base import Solver, State, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.epochs import INTERRUPTED, EpochLoop, Record, Validate, run_epochs

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import jax.numpy as jnp
 
 from jptycho.representations.estimate import Estimate
+from jptycho.settings import Field, NotNegative, Positive, Section
 from jptycho.types import Array, Constants, Float, Params
 
 
@@ -46,3 +48,11 @@ class FreeTilt:
         """mrad."""
         del constants, key
         return params
+
+
+class RefineSettings(Section):
+    """``[refine]``: what else is unknown; gradient only."""
+
+    position_rate: NotNegative = Field(0.0, description="learning rate of the positions in pixels; 0 keeps them")
+    tilt: Literal["none", "global", "local"] = Field("none", description="one tilt for all positions, or one for each")
+    tilt_rate: Positive = Field(0.1, description="learning rate of the tilt in mrad")

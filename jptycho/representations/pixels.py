@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Literal
 
 import jax.numpy as jnp
 
 from jptycho.optics.frequencies import spatial_frequencies
 from jptycho.representations.estimate import Estimate
 from jptycho.representations.object_kinds import constrain, unconstrain
+from jptycho.settings import AUTO, Field, NotNegative, Positive, Section
 from jptycho.tracing import is_zero
 from jptycho.types import Array, Complex, Constants, Float, Grid, Number, Params
 
@@ -27,6 +29,13 @@ class Preconditioner:
     gain: Number
     cutoff: Number
     sampling: tuple[Number, Number]
+
+
+class PreconditionerSettings(Section):
+    """``[pixels.preconditioner]``: of the gradient: slow structure moves faster, by 1 + gain / (1 + (k / cutoff)²)."""
+
+    gain: NotNegative | Literal["auto"] = Field(AUTO, description="for the whole field of view; 0 for none")
+    cutoff: Positive | Literal["auto"] = Field(AUTO, description="Å⁻¹ below which that holds")
 
 
 def spectral_weight(spec: Preconditioner, shape: tuple[int, int]) -> Float[Array, "Y K"]:

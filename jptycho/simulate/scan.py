@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
-
 from jptycho.data.dataset import Calibration, Dataset4D, Truth, from_arrays
 from jptycho.errors import ConfigError
 from jptycho.optics.probe import Beam
-from jptycho.settings import Count, NotNegative, Positive, PositivePair, Section, parse
+from jptycho.settings import Count, Field, NotNegative, Positive, PositivePair, Section, parse
 from jptycho.simulate.acquire import Acquisition, record_gold
 
 LARGEST_SCAN = 2000.0  # Å: its slices would fill the memory

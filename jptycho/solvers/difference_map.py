@@ -21,11 +21,13 @@ from jptycho.objective.projections import Projection
 from jptycho.optics.waves import intensity
 from jptycho.representations.base import ModelSpec, render
 from jptycho.representations.estimate import Estimate
+from jptycho.settings import Count, Field, Section
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, summarise_metrics
 from jptycho.solvers.exit_wave_updates import add_windows, changed, in_parts, kind_of, of_kind, pattern_loss, with_probe
 from jptycho.types import Array, Constants, Number, Params, PyTree
 
 PARTS = 8  # patterns that are worked on together
+RELAXATION = 0.7  # β by default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +89,18 @@ class DifferenceMapSolver:
         return render(self.model, params, constants)
 
 
-def difference_map(model: ModelSpec, beta: float = 0.7, **settings: Any) -> DifferenceMapSolver:
+class DifferenceMapSettings(Section):
+    """``[difference_map]``: difference map and RAAR, all patterns at once."""
+
+    beta: float = Field(
+        RELAXATION, gt=0, le=1, description="relaxation; 1 is the textbook's, which noise keeps from settling"
+    )
+    passes: Count = Field(
+        DifferenceMapSolver.passes, description="alternations of object and probe in the overlap projection"
+    )
+
+
+def difference_map(model: ModelSpec, beta: float = RELAXATION, **settings: Any) -> DifferenceMapSolver:
     """The difference map.
 
     Args:
@@ -101,7 +114,7 @@ def difference_map(model: ModelSpec, beta: float = 0.7, **settings: Any) -> Diff
     return DifferenceMapSolver(model, -beta, 1.0, 1 + beta, **settings)
 
 
-def raar(model: ModelSpec, beta: float = 0.7, **settings: Any) -> DifferenceMapSolver:
+def raar(model: ModelSpec, beta: float = RELAXATION, **settings: Any) -> DifferenceMapSolver:
     """Relaxed averaged alternating reflections.
 
     Args:

@@ -22,6 +22,7 @@ from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec, render
 from jptycho.representations.estimate import Estimate
 from jptycho.scan import batch_plan, compact_plan
+from jptycho.settings import Field, Positive, Section
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarise_metrics
 from jptycho.solvers.exit_wave_updates import (
     ExitWaves,
@@ -84,6 +85,14 @@ class LSQMLSolver:
     def estimate(self, params: Params, constants: Constants) -> Estimate:
         """The unknowns."""
         return render(self.model, params, constants)
+
+
+class LSQMLSettings(Section):
+    """``[lsqml]``: least-squares maximum likelihood."""
+
+    damping: Positive = Field(LSQMLSolver.damping, description="of the illumination's inverse, relative to its largest")
+    beta: float = Field(LSQMLSolver.beta, gt=0, le=1, description="share of the least-squares step that is taken")
+    compact: bool = Field(LSQMLSolver.compact, description="batches of neighbours instead of random ones")
 
 
 def _epoch(

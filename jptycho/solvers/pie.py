@@ -20,6 +20,7 @@ from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec, render
 from jptycho.representations.estimate import Estimate
 from jptycho.scan import batch_plan
+from jptycho.settings import Count, Field, Positive, Section
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarise_metrics
 from jptycho.solvers.constraints import constrained
 from jptycho.solvers.exit_wave_updates import (
@@ -89,6 +90,16 @@ class PIESolver:
     def estimate(self, params: Params, constants: Constants) -> Estimate:
         """The unknowns."""
         return render(self.model, params, constants)
+
+
+class PIESettings(Section):
+    """``[pie]``: ePIE, rPIE and momentum PIE; one pattern a step (pixels.batch = 1) is the published engine."""
+
+    object_step: Positive = Field(PIESolver.object_step, description="of a full correction")
+    probe_step: Positive = Field(PIESolver.probe_step, description="likewise")
+    alpha: float = Field(0.2, gt=0, le=1, description="rPIE and mPIE: weight of max |P|² against |P|²")
+    momentum: float = Field(0.5, gt=0, lt=1, description="mPIE: what is kept of the velocity")
+    period: Count = Field(PIESolver.period, description="mPIE: steps between momentum steps")
 
 
 def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +17,26 @@ from jptycho.objective.data_term import batch_loss, noise_of
 from jptycho.objective.losses import Loss
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.estimate import fields_of
+from jptycho.settings import AUTO, Count, Field, Section, Share
 from jptycho.solvers.base import ScanData, Solver, State, split_scan
 from jptycho.solvers.exit_wave_updates import in_parts
 from jptycho.tracing import jit_settings
 from jptycho.types import Array, Constants, Float, PyTree
+
+
+class ValidationSettings(Section):
+    """``[validation]``: judge every epoch by electrons that the reconstruction does not see, and keep the best."""
+
+    fraction: Share | Literal["auto"] = Field(
+        AUTO,
+        description="share of the electrons, or of the detector's pixels where those are not counted, that judges; "
+        "auto: 0.1 for the DGP, and for pixels where electrons cannot be divided into half sets; else 0 (no judging)",
+    )
+    patience: Count = Field(5, description="epochs without improvement after which a stage ends")
+    all_electrons: bool = Field(
+        True, description="repeat the last stage of pixels with all electrons, for as many epochs as were best"
+    )
+
 
 PARTS = 16  # patterns that are worked on together
 

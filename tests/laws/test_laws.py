@@ -36,7 +36,13 @@ LAYERS = [
     {"cli"},
     {"__init__"},
 ]
-ONLY_IN = {"flax": {"representations"}, "h5py": {"data"}, "orbax": {"data"}, "matplotlib": {"report"}}
+ONLY_IN = {
+    "flax": {"representations"},
+    "h5py": {"data"},
+    "orbax": {"data"},
+    "matplotlib": {"report"},
+    "pydantic": {"settings"},
+}
 
 
 def part_of(path):

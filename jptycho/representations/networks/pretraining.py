@@ -42,7 +42,7 @@ class Pretraining:
             where it is less.
     """
 
-    steps: int = 200
+    steps: int = 40
     rate: Number = 3e-3
     tolerance: Number = 0.1
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import partial
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -42,12 +43,12 @@ class UNetSpec:
 
     levels: int = 3
     base_channels: int = 16
-    upsampling: str = "nearest"
+    upsampling: Literal["nearest", "transposed"] = "nearest"
     complex_valued: bool = False
     architecture: str = UNET
     skips: bool = True
     norm: bool = True
-    precision: str = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     @property
     def multiple(self) -> int:
