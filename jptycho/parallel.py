@@ -6,6 +6,7 @@ patterns and all of the fields, and gradients are summed once. The gradient is t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import jax
@@ -99,3 +100,15 @@ def sum_over_shards(mesh: Mesh, function: Callable[..., PyTree]) -> Callable[...
         return mapped(shared, *arrays)
 
     return everywhere
+
+
+def memory_of_device() -> int:
+    """Bytes that the first device offers, or the machine where the device does not say.
+
+    Returns:
+        bytes.
+    """
+    offered = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    if offered and "bytes_limit" in offered:
+        return int(offered["bytes_limit"])
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,14 +1,16 @@
 """Several devices: how many JAX shows, and sums over shards with their gradients against one device."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jptycho.parallel import make_mesh, replicate, shard, sum_over_shards, use_cpu_cores
+from jptycho.parallel import make_mesh, memory_of_device, replicate, shard, sum_over_shards, use_cpu_cores
 from jptycho.types import Array
 
 from .tolerances import DOUBLE
@@ -61,3 +63,37 @@ def test_copies_on_the_devices_do_not_share_the_caller_s_memory():
     copies = replicate(mesh, {"a": original, "b": original})
     jax.jit(lambda tree: {k: v + 1 for k, v in tree.items()}, donate_argnums=0)(copies)
     np.testing.assert_array_equal(original, np.arange(6.0))
+
+
+class Device:
+    """A device that offers what it is told to."""
+
+    def __init__(self, offered: dict[str, int] | None) -> None:
+        self.offered = offered
+
+    def memory_stats(self) -> dict[str, int] | None:
+        return self.offered
+
+
+def machine() -> int:
+    """Bytes of the machine, as the kernel lists them."""
+    line = next(one for one in Path("/proc/meminfo").read_text().splitlines() if one.startswith("MemTotal"))
+    return 1024 * int(line.split()[1])
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="the kernel lists no memory")
+@pytest.mark.parametrize("offered", [None, {}, {"bytes_in_use": 3}])
+def test_a_device_that_does_not_say_has_the_machine_s(monkeypatch: pytest.MonkeyPatch, offered: dict[str, int] | None):
+    monkeypatch.setattr(jax, "devices", lambda: [Device(offered)])
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert memory_of_device() == pytest.approx(machine(), rel=0.01)
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    assert memory_of_device() == pytest.approx(machine(), rel=0.01)
+
+
+def test_a_gpu_says_what_it_offers_and_a_cpu_is_not_asked(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(jax, "devices", lambda: [Device({"bytes_limit": 12345}), Device({"bytes_limit": 1})])
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert memory_of_device() == 12345
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    assert memory_of_device() == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

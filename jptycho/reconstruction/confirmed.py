@@ -13,8 +13,8 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.build import loss_of
 from jptycho.reconstruction.context import Context
 from jptycho.reconstruction.stages import validation_loss
-from jptycho.representations.base import POTENTIAL
 from jptycho.representations.estimate import Estimate, fields_of
+from jptycho.representations.object_kinds import admit
 from jptycho.solvers.band_gains import Quadratic, best_gains, frequency_bands, loss_by_band, with_gains
 from jptycho.solvers.base import distribute
 from jptycho.types import Array
@@ -90,21 +90,6 @@ def band_losses(loss: Loss, estimate: Estimate, bands: Array, validate: Problem)
     shared = replicate(mesh, (estimate.object, fields_of(estimate), bands))
     losses = loss_by_band(mesh, loss, *shared, distribute(validate.counts, validate.setup, mesh))
     return jax.device_put(losses, jax.devices()[0])
-
-
-def admit(kind: str, channels: Array) -> Array:
-    """Channels that the object's kind admits: filters make no phase of a potential negative, nor any absorption.
-
-    Args:
-        kind: one of ``OBJECT_KINDS``.
-        channels: phase in rad and absorption (slices, channels, Y, X).
-
-    Returns:
-        the channels.
-    """
-    if kind == POTENTIAL:
-        return jnp.maximum(channels, 0.0)
-    return channels.at[:, 1:].set(jnp.maximum(channels[:, 1:], 0.0))
 
 
 def summarise_gains(gains: Array) -> str:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import os
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
+from jptycho.parallel import memory_of_device
 from jptycho.preprocess.prepare import Problem
 from jptycho.types import PyTree
 
 ACTIVATIONS = 24  # arrays of the size of the first level that a network keeps for its gradient, about
 WEIGHTS = 4  # copies: weights, gradient, two of Adam
 SHARE = 0.8  # of the memory that is offered
-
-
-def memory_of_device() -> int:
-    """Bytes that the first device offers, or the machine where the device does not say.
-
-    Returns:
-        bytes.
-    """
-    offered = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
-    if offered and "bytes_limit" in offered:
-        return int(offered["bytes_limit"])
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def members_together(config: Config, problem: Problem, weights: int, available: int | None = None) -> int:

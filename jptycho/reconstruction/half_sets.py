@@ -15,12 +15,13 @@ from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, resolution_at
 from jptycho.optics.frequencies import aspect_of
 from jptycho.reconstruction.build import build_solver, loss_of, pixel_mesh
-from jptycho.reconstruction.confirmed import admit, band_losses, summarise_gains
+from jptycho.reconstruction.confirmed import band_losses, summarise_gains
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.ensembles import stack
 from jptycho.reconstruction.stages import reference_of
 from jptycho.representations.base import initialise
 from jptycho.representations.estimate import Estimate
+from jptycho.representations.object_kinds import admit
 from jptycho.solvers.band_gains import best_gains, frequency_bands, with_gains
 from jptycho.solvers.base import Solver, State, distribute
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels

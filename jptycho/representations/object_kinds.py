@@ -145,3 +145,18 @@ def unconstrain(kind: str, channels: Float[Array, "slices channels Y X"]) -> Flo
     if kind == POTENTIAL:
         return free_of(channels, len(channels))
     return jnp.stack([channels[:, 0], free_of(channels[:, 1], len(channels))], axis=1)
+
+
+def admit(kind: str, channels: Array) -> Array:
+    """Channels that the object's kind admits: filters make no phase of a potential negative, nor any absorption.
+
+    Args:
+        kind: one of ``OBJECT_KINDS``.
+        channels: phase in rad and absorption (slices, channels, Y, X).
+
+    Returns:
+        the channels.
+    """
+    if kind == POTENTIAL:
+        return jnp.maximum(channels, 0.0)
+    return channels.at[:, 1:].set(jnp.maximum(channels[:, 1:], 0.0))

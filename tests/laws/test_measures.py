@@ -20,12 +20,12 @@ SUB_PACKAGES = [
     if path.parent != PACKAGE and "__all__" in path.read_text()
 ]
 RECONSTRUCTION = [
-    {"ensembles", "extension", "solver_checks", "window"},
+    {"ensembles", "extension", "solver_checks"},
     {"auto", "build", "checks", "context", "summary"},
-    {"checkpoint", "listed", "outcome", "prior_model"},
+    {"carry", "checkpoint", "listed", "outcome", "prior_model"},
     {"stages"},
     {"confirmed", "pixels"},
-    {"carry", "deep_prior", "half_sets"},
+    {"deep_prior", "half_sets"},
     {"plan"},
     {"reconstruct"},
 ]

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jptycho.reconstruction.confirmed import admit, summarise_gains
+from jptycho.reconstruction.confirmed import summarise_gains
+from jptycho.representations.object_kinds import admit
 
 
 @pytest.mark.parametrize("kind", ["phase", "potential", "complex"])

@@ -11,9 +11,9 @@ import jptycho
 from jptycho.forward.model import predict_batch
 from jptycho.optics.probe import probe_power
 from jptycho.preprocess.prepare import ObjectSpec, prepare
+from jptycho.preprocess.reshape import add_modes, carried, change_slices, reshaped
 from jptycho.preprocess.thinning import hold_out
-from jptycho.reconstruction.carry import add_modes, carried, change_slices, reshaped
-from jptycho.reconstruction.window import change_window, cut
+from jptycho.preprocess.window import change_window, cut
 from jptycho.representations.estimate import fields_of
 
 THIN = 2e-3

@@ -8,7 +8,7 @@ import pytest
 from jptycho.data.dataset import Calibration, from_arrays
 from jptycho.errors import ConfigError
 from jptycho.preprocess.prepare import Problem, prepare
-from jptycho.reconstruction.window import canvas_of, change_window, cut
+from jptycho.preprocess.window import canvas_of, change_window, cut
 
 
 @pytest.fixture(scope="module")
