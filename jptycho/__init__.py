@@ -92,6 +92,10 @@ _MOVED = {
 """Names that stood here before, by the sub-package that has them."""
 
 
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
+
 def __getattr__(name: str) -> object:
     for package, names in _MOVED.items():
         if name in names.split():

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
 
 import jax
+import numpy as np
 
 from jptycho.types import TRACED, Integer, Number
 
@@ -45,11 +46,12 @@ def traced_fields(cls: type) -> frozenset[str]:
         cls: the class.
 
     Returns:
-        their names; none where an annotation names what only the function knows in which the class was made.
+        their names; none where an annotation cannot be evaluated, such as one that names what only the function knows
+        in which the class was made.
     """
     try:
         hints = get_type_hints(cls, include_extras=True)
-    except NameError:
+    except Exception:  # whatever an annotation does when it is evaluated, the class is none of ours
         return frozenset()
     return frozenset(name for name, hint in hints.items() if _is_traced(hint))
 
@@ -71,14 +73,15 @@ def is_zero(number: object) -> bool:
         >>> is_zero(0.0), is_zero(0.1)
         (True, False)
     """
-    return isinstance(number, int | float) and number == 0
+    return isinstance(number, int | float | np.number) and bool(number == 0)
 
 
 def split_settings(settings: Any) -> tuple[Hashable, list[Number | Integer]]:
     """Take the numbers out of settings.
 
     Args:
-        settings: frozen dataclasses, nested or in tuples; whatever else they hold must be hashable.
+        settings: frozen dataclasses, nested or in tuples; whatever else they hold must be hashable. Those without a
+            number stay whole; of the others only the fields are kept, not what ``__post_init__`` adds.
 
     Returns:
         the skeleton, equal for settings that make the same program, and the numbers.
@@ -101,11 +104,14 @@ def _without_numbers(value: Any, traced: bool, numbers: list[Number | Integer]) 
     if type(value) is tuple:
         return tuple(_without_numbers(item, traced, numbers) for item in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names, own = [field.name for field in dataclasses.fields(value)], traced_fields(type(value))
+        before, own = len(numbers), traced_fields(type(value))
+        names = [field.name for field in dataclasses.fields(value)]
         held = [_without_numbers(getattr(value, name), name in own, numbers) for name in names]
-        return Skeleton(type(value), tuple(held))
-    if traced and isinstance(value, jax.Array | int | float) and not (isinstance(value, bool) or is_zero(value)):
-        numbers.append(value)  # pyright: ignore[reportArgumentType]
+        return value if len(numbers) == before else Skeleton(type(value), tuple(held))
+    if not traced or isinstance(value, bool) or is_zero(value):
+        return value
+    if isinstance(value, int | float | np.number | jax.Array):
+        numbers.append(value.item() if isinstance(value, np.number) else value)  # pyright: ignore[reportArgumentType]
         return Slot.NUMBER
     return value
 
@@ -150,7 +156,7 @@ def jit_settings(
         donate: arguments whose arrays are donated.
 
     Returns:
-        a decorator.
+        a decorator; what it gives has ``lower`` as what :func:`jax.jit` gives.
 
     Example:
         >>> @dataclasses.dataclass(frozen=True)
@@ -173,12 +179,21 @@ def jit_settings(
         program.__name__ = program.__qualname__ = function.__name__
         compiled = jax.jit(program, static_argnums=0, static_argnames=static, donate_argnames=donate)
 
-        @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        def split(*args: Any, **kwargs: Any) -> tuple[tuple[Hashable, ...], list[Any], dict[str, Any]]:
             arguments = signature.bind(*args, **kwargs).arguments
             parts = [split_settings(arguments.pop(name)) for name in names]
-            return compiled(tuple(part[0] for part in parts), [part[1] for part in parts], **arguments)
+            return tuple(part[0] for part in parts), [part[1] for part in parts], arguments
 
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            skeletons, numbers, arguments = split(*args, **kwargs)
+            return compiled(skeletons, numbers, **arguments)
+
+        def lower(*args: P.args, **kwargs: P.kwargs) -> Any:
+            skeletons, numbers, arguments = split(*args, **kwargs)
+            return compiled.lower(skeletons, numbers, **arguments)
+
+        call.lower = lower  # pyright: ignore[reportAttributeAccessIssue]
         return call
 
     return decorate

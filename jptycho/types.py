@@ -10,6 +10,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 
 import jax
+import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, Int, Shaped
 
 __all__ = [
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     Number = float
     Integer = int
 else:
-    Number = Annotated[float | Float[Array, ""], TRACED]
-    Integer = Annotated[int | Int[Array, ""], TRACED]
+    Number = Annotated[float | int | np.number | Float[Array, ""], TRACED]
+    Integer = Annotated[int | np.integer | Int[Array, ""], TRACED]
 """A number and a whole number of settings that are arguments of compiled programs, where they are scalar arrays; a
 ``float`` or ``int`` of settings is static. To a type checker they are what a user gives."""
 

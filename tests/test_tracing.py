@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
@@ -12,7 +13,9 @@ from jptycho.objective.denoisers import Denoising, TotalVariation
 from jptycho.objective.losses import poisson_loss
 from jptycho.objective.penalties import Amorphous, OfPhase, Penalty, sparsity
 from jptycho.objective.projections import LowPass, Positivity
+from jptycho.objective.reference import Reference
 from jptycho.representations.base import ModelSpec
+from jptycho.representations.estimate import Estimate
 from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import GradientSolver
@@ -96,6 +99,61 @@ def test_a_program_sees_traced_numbers_and_static_structure():
     given = jnp.arange(4.0)
     scaled(Scale(2.0), given, 1)
     assert given.is_deleted()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Own:
+    """Settings that hash by themselves and hold what cannot be hashed."""
+
+    table: np.ndarray
+    width: float = 2.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", float(self.table.sum()))
+
+    def __call__(self, estimate: Estimate, reference: Reference) -> jax.Array:
+        del reference
+        return self.width * jnp.mean(estimate.object)
+
+
+def test_settings_without_a_number_stay_whole():
+    own = Own(np.arange(3.0))
+    assert split_settings(own) == (own, [])
+    model = ModelSpec(PixelProbe(), PixelProbe())
+    solver = GradientSolver(model, poisson_loss, 0.1, 0.2, steps=1, penalties=(Penalty(own, 0.5),))
+    rebuilt = join_settings(*split_settings(solver))
+    assert rebuilt.penalties[0].term is own
+    assert rebuilt.penalties[0].term.total == 3.0
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, np.float32(0), np.float64(0), np.int64(0)])
+def test_a_zero_of_any_type_is_off(zero: float):
+    assert is_zero(zero)
+    assert len(split_settings(a_solver(probe_rate=zero))[1]) == 12
+
+
+@pytest.mark.parametrize("zero", [0, np.int64(0)])
+def test_a_schedule_of_no_steps_is_constant(zero: int):
+    schedule = schedule_of(Optimiser(warm_up=zero, decay_steps=zero, last_steps=zero), 0.5)
+    assert [float(schedule(step)) for step in (0, 1, 9)] == [0.5, 0.5, 0.5]
+
+
+def test_numbers_of_numpy_are_traced_as_those_of_python():
+    solver, numbers = split_settings(a_solver(rate=np.float32(0.25)))
+    assert solver == split_settings(a_solver(rate=0.5))[0]
+    assert all(type(number) in (int, float) for number in numbers)
+
+
+def test_a_program_can_be_lowered():
+    @dataclasses.dataclass(frozen=True)
+    class Scale:
+        by: Number
+
+    @jit_settings("scale")
+    def scaled(scale: Scale, x: jax.Array) -> jax.Array:
+        return scale.by * x
+
+    assert "multiply" in scaled.lower(Scale(2.0), jnp.ones(3)).as_text()
 
 
 def test_schedules_are_those_of_optax():

@@ -255,7 +255,7 @@ def _local_gains(spectra: Array, window: Array) -> Float[Array, "bands Y X"]:
         total = common + jnp.maximum(_smooth((first - second) ** 2, reach), 0.0) / 4
         everywhere = jnp.sum(total * window) + TINY
         average = jnp.sum(common * window) / everywhere
-        total = total + ROUNDING * everywhere / jnp.sum(window)  # zero over zero where no electron was
+        total = total + jnp.maximum(ROUNDING * everywhere / jnp.sum(window), TINY)  # it may be zero, as common is
         found.append(jnp.minimum(common / total / (average + TINY), LARGEST))
     return jnp.stack(found)
 

@@ -17,7 +17,7 @@ from jptycho.types import Array, Float, Number
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """A function of a module, or a frozen, hashable dataclass with a call; traced by JAX."""
+    """A function of a module, or a frozen, hashable dataclass with a call; traced by JAX, the level as well."""
 
     def __call__(self, channels: Channels, level: Number) -> Channels:
         """Phase in rad and absorption without noise of about that standard deviation; of the same shape and type."""

@@ -13,7 +13,7 @@ Modes = Complex[Array, "modes y x"]
 
 @pytree
 class Reference:
-    """What penalties and projections compare the unknowns with.
+    """What penalties and projections compare the unknowns with; all of it is traced.
 
     Attributes:
         coverage: illumination of each canvas pixel, of mean one.

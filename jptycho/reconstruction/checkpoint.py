@@ -19,6 +19,9 @@ from jptycho.representations.estimate import Estimate
 from jptycho.settings import Table
 from jptycho.solvers.epochs import Record
 
+LAYOUT = 2
+"""Of what a checkpoint keeps: another one cannot be gone on from."""
+
 
 def stage_of_checkpoint(context: Context) -> str | None:
     """The stage in which a run can go on.
@@ -30,11 +33,16 @@ def stage_of_checkpoint(context: Context) -> str | None:
         its name; None where there is no checkpoint.
 
     Raises:
-        ConfigError: the checkpoint was made with other settings.
+        ConfigError: the checkpoint was made with other settings, or by another version.
     """
     facts = load_facts(folder_of(context))
     if facts is None:
         return None
+    if facts.get("layout") != LAYOUT:
+        raise ConfigError(
+            f"checkpoint: {str(context.checkpoint)!r} was made by another version of jptycho, which keeps other things "
+            "in it. Go on with that version, or delete it to start from the beginning."
+        )
     for name, what in (("configuration", "settings"), ("data", "data")):
         if facts[name] != context.identity[name]:
             raise ConfigError(
@@ -80,7 +88,8 @@ def fingerprint(context: Context) -> Table:
             more = repr((sorted(problem.unknowns.items()), problem.setup.effects, *brought))
         digest.update(re.sub(r" at 0x[0-9a-f]+", "", more).encode())  # another process has other addresses
     apart = {"output": True, "data": {"file"}, "dgp": {"start_file"}}
-    return {"configuration": context.config.model_dump(exclude=apart, mode="json"), "data": digest.hexdigest()}
+    configuration = context.config.model_dump(exclude=apart, mode="json")
+    return {"layout": LAYOUT, "configuration": configuration, "data": digest.hexdigest()}
 
 
 def save(context: Context, stage: str, progress: Progress, tree: Table, facts: Table) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -164,6 +165,13 @@ def _check_callable(extension: Extension) -> None:
     for penalty in extension.penalties:
         if not callable(penalty.term):
             raise ConfigError(f"penalties: {penalty.term!r} is no function (estimate, reference) -> number.")
+        try:
+            inspect.signature(penalty.term).bind(None, None)
+        except TypeError as error:
+            raise ConfigError(
+                f"penalties: {penalty.term!r} does not take two arguments ({error}). Write it as a function "
+                "(estimate, reference) -> number; estimate.object has phase and absorption, estimate.probe the modes."
+            ) from None
     for denoising in extension.denoisers:
         if not callable(denoising.denoiser) or not denoising.level > 0:
             raise ConfigError(f"denoisers: {denoising!r}; expected a function (channels, level) and a positive level.")

@@ -12,7 +12,7 @@ import numpy as np
 from jptycho.config.run import Config
 from jptycho.data.results import Result
 from jptycho.diagnostics.uncertainty import ensemble_resolution
-from jptycho.errors import ConfigError
+from jptycho.errors import ConfigError, DivergenceError
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.model import predict
 from jptycho.preprocess.prepare import Problem, field_of_view, per_electron
@@ -39,6 +39,8 @@ def make_result(context: Context, progress: Progress) -> Result:
     """
     problem, config, estimate = context.whole, context.config, progress.estimate
     channels = np.asarray(estimate.object)
+    if not (np.isfinite(channels).all() and np.isfinite(np.asarray(estimate.probe)).all()):
+        raise DivergenceError("object, probe: not finite at the end of the run. Lower the rates, or use the defaults.")
     fov = field_of_view(problem)
     measured, modelled = _mean_patterns(problem, estimate)
     sampling = problem.setup.grid.sampling

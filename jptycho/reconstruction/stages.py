@@ -194,11 +194,11 @@ def estimate_of(estimate: Estimate, solver: Solver, state: State, constants: Con
     Returns:
         the estimate.
     """
+    now = _estimate(solver, state.params, constants)
     found = dataclasses.replace(
-        _estimate(solver, state.params, constants),
+        estimate,
         object=object_channels(solver, state, constants),
-        coverage=estimate.coverage,
-        half_sets=estimate.half_sets,
+        **{name: getattr(now, name) for name in ("probe", "positions", "thickness", "tilt", "extra")},
     )
     if not isinstance(solver, EnsembleSolver):
         return found

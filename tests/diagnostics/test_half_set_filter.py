@@ -34,6 +34,30 @@ def test_nothing_is_made_where_no_electron_was(seed: int):
         assert float(np.abs(image).max()) < 1.5 * largest
 
 
+@pytest.mark.parametrize("empty", ["difference of slices", "second channel", "one half", "everything"])
+def test_an_image_that_is_exactly_zero_stays_so(empty: str):
+    """Identical slices have no difference, a pure phase has no absorption."""
+    first, second, coverage = halves(2)
+    first, second = (np.concatenate([half, 0.2 * half[:, :, ::-1]], axis=1) for half in (first, second))
+    if empty == "difference of slices":
+        first[1], second[1] = first[0], second[0]
+    elif empty == "second channel":
+        first[:, 1], second[:, 1] = 0.0, 0.0
+    elif empty == "one half":
+        second[:] = 0.0
+    else:
+        first[:], second[:] = 0.0, 0.0
+    filtered = jptycho.half_set_filter(first, second, coverage, (0.4, 0.3))
+    assert bool(np.isfinite(filtered.mean).all())
+    assert bool(np.isfinite(filtered.half_sets).all())
+    if empty == "difference of slices":
+        np.testing.assert_allclose(filtered.mean[0], filtered.mean[1], atol=1e-5)
+    elif empty == "second channel":
+        np.testing.assert_allclose(filtered.mean[:, 1], 0.0, atol=1e-6)
+    elif empty == "everything":
+        np.testing.assert_allclose(filtered.mean, 0.0, atol=1e-4)
+
+
 def test_rounding_of_the_halves_changes_the_image_by_as_little():
     first, second, coverage = halves(0)
     rng = np.random.default_rng(9)

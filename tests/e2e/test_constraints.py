@@ -254,3 +254,15 @@ def test_positions_are_refined(small_scan):
 
     # Around the particle there is only a thin film, which says little of where the probe was.
     assert error(result.positions) < 0.85 * error(wrong)
+
+
+def test_half_sets_of_identical_slices_have_nothing_that_distinguishes_slices(small_scan):
+    """Their difference is exactly zero, in both halves: what the filter makes of that is zero too."""
+    result = jptycho.reconstruct(
+        small_scan,
+        pixels={"epochs": 2},
+        object={"slices": 2, "slice_thickness": 9.0},
+        projections={"identical_slices": True},
+    )
+    assert np.isfinite(result.phase).all()
+    np.testing.assert_allclose(result.phase[0], result.phase[1], atol=1e-5)
