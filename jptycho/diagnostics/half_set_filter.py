@@ -40,7 +40,7 @@ NEWTON_STEPS = 3
 LARGEST_SHIFT = 1.0
 """Pixels by which halves can differ."""
 ROUNDING = 1e-5
-"""Of the mean power of a band, below which there is none."""
+"""Of a band's mean power, below which there is none where no electron was."""
 TINY = 1e-30
 
 
@@ -245,8 +245,7 @@ def _weighted_bands(spectrum: Array, gains: Float[Array, "bands Y X"] | None) ->
 
 def _local_gains(spectra: Array, window: Array) -> Float[Array, "bands Y X"]:
     """p / (p + n) of each band around each pixel, relative to that of the whole field."""
-    shape = spectra.shape[-2:]
-    masks = jnp.asarray(_bands(shape)[:-1], window.dtype)
+    masks = jnp.asarray(_bands(spectra.shape[-2:])[:-1], window.dtype)
     bands, found = jnp.real(jnp.fft.ifft2(spectra[:, None] * masks)) * window, []
     for number in range(BANDS):
         first, second = bands[:, number]
@@ -255,7 +254,8 @@ def _local_gains(spectra: Array, window: Array) -> Float[Array, "bands Y X"]:
         total = common + jnp.maximum(_smooth((first - second) ** 2, reach), 0.0) / 4
         everywhere = jnp.sum(total * window) + TINY
         average = jnp.sum(common * window) / everywhere
-        total = total + jnp.maximum(ROUNDING * everywhere / jnp.sum(window), TINY)  # it may be zero, as common is
+        dark = 1 - jnp.clip(_smooth(window, reach), 0.0, 1.0)
+        total = total + jnp.maximum(ROUNDING * dark * everywhere / jnp.sum(window), TINY)
         found.append(jnp.minimum(common / total / (average + TINY), LARGEST))
     return jnp.stack(found)
 

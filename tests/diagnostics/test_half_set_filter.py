@@ -58,6 +58,19 @@ def test_an_image_that_is_exactly_zero_stays_so(empty: str):
         np.testing.assert_allclose(filtered.mean, 0.0, atol=1e-4)
 
 
+def test_weak_structure_beside_strong_keeps_its_contrast():
+    """A film of a hundredth of the particle's contrast, and of a three hundredth, hardly noisy."""
+    rng, rows = np.random.default_rng(0), np.hypot(*np.meshgrid(np.fft.fftfreq(128), np.fft.fftfreq(128)))
+    fine = np.fft.ifft2(np.fft.fft2(rng.normal(size=(128, 128))) * ((rows > 0.1) & (rows < 0.4))).real
+    for weak in (1e-2, 3e-3):
+        image = np.where(np.arange(128) < 64, 1.0, weak) * fine / fine.std()
+        first, second = (image + 0.01 * weak * rng.normal(size=image.shape) for _ in range(2))
+        pair = (first[None, None], second[None, None])
+        found = np.asarray(jptycho.half_set_filter(*pair, np.ones(image.shape), (0.4, 0.4)).mean)[0, 0, :, 80:112]
+        true = image[:, 80:112]
+        assert (found * true).sum() / (true**2).sum() == pytest.approx(1, abs=2e-3)
+
+
 def test_rounding_of_the_halves_changes_the_image_by_as_little():
     first, second, coverage = halves(0)
     rng = np.random.default_rng(9)
