@@ -77,7 +77,7 @@ RATES = (0.2, 0.5, 1.0, 2.0, 6.0)
 
 def small_scan(name: str) -> tuple[Any, dict[str, Any]]:
     """A corner of a specimen's scan, and what it asks of a reconstruction."""
-    from acquire import CASES, recording
+    from recordings import CASES, recording
 
     import jptycho
 
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--rates", action="store_true", help="learning rates instead, of the DGP and of pixels")
     options = parser.parse_args()
     use_cpu_cores(choose_cpu_devices(print))
-    from record import load, made_by, save
+    from record import add
 
     file = "rates" if options.rates else "ablation"
     for name in options.scans:
@@ -183,7 +183,7 @@ def main() -> None:
                 row = run(scan, {**specimen, **settings})
             if not options.rates:
                 row["parameters"] = parameters(settings["dgp"], specimen["object"].get("slices", 1))
-            save(file, {**load(file), f"{name}: {label}": row | made_by()})
+            add(file, f"{name}: {label}", row)
             print(f"{name:10} {label:44}", row, flush=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import os
 from typing import Any
 
 
@@ -35,8 +36,8 @@ def scored(scan: Any, **settings: Any) -> list[dict[str, Any]]:
 def scored_run(scan: Any, snapshots: list[Any] | None = None, **settings: Any) -> tuple[list[dict[str, Any]], Any]:
     """Every epoch of a reconstruction against the truth, and its result; scoring is outside wall and CPU seconds.
 
-    Earlier compilations are thrown away, so that the run pays for its own; ``snapshots`` receives the phase of
-    every epoch (slices, Y, X).
+    Earlier compilations are thrown away, so that the run pays for its own, unless JAX keeps them in files;
+    ``snapshots`` receives the phase of every epoch (slices, Y, X).
     """
     import jax
     import numpy as np
@@ -46,7 +47,8 @@ def scored_run(scan: Any, snapshots: list[Any] | None = None, **settings: Any) -
     from jptycho.cli.demo import score
     from jptycho.config.run import parse_config
 
-    jax.clear_caches()
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.clear_caches()
     config = parse_config({"data": {"file": "-"}, **settings})
     seen: list[tuple[Any, float, np.ndarray]] = []
     start, aside = cpu_seconds(), 0.0

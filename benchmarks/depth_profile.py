@@ -17,7 +17,7 @@ def layers(result: Any, scan: Any, size: str) -> dict[str, Any]:
     Each reconstructed slice is a sum of the two layers' projected structures, which the truth gives; the weights by
     least squares, structure slower than 4 Å left out, are the layers' depth profiles.
     """
-    from acquire import CASES
+    from recordings import CASES
 
     top, bottom, left, right = result.field_of_view
     sampling, origin = result.attributes["sampling"], result.attributes["origin"]
@@ -37,7 +37,7 @@ def layers(result: Any, scan: Any, size: str) -> dict[str, Any]:
 
 def true_layers(scan: Any, size: str, rows: np.ndarray, columns: np.ndarray, separate: bool = False) -> np.ndarray:
     """The projected phase of either layer where an object is sampled; or every slice of the truth."""
-    from acquire import truth_slices
+    from recordings import truth_slices
 
     from jptycho.diagnostics.truth import resample
 
@@ -63,7 +63,7 @@ def picture(size: str, dose: float, file: Path, results: dict[str, Any]) -> None
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
-    from acquire import CASES, recording
+    from recordings import CASES, recording
 
     scan = recording("wse2", size, dose, 0)
     assert scan.truth is not None

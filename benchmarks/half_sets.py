@@ -39,8 +39,8 @@ def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
     """The scores of every step of the filter."""
     from unittest import mock
 
-    from acquire import CASES, recording
     from cases import numbers
+    from recordings import CASES, recording
 
     import jptycho
     from jptycho.cli.demo import score

@@ -34,12 +34,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     options = parser.parse_args()
     use_cpu_cores(choose_cpu_devices(print))
-    from record import load, made_by, save
+    from record import add, load
 
     for case in options.cases:
         name, dose = case.split(":")
         row = misses(name, float(dose), options.seed)
-        save("judges", {**load("judges"), f"{name}, {dose} e/A^2, seed {options.seed}": row | made_by()})
+        add("judges", f"{name}, {dose} e/A^2, seed {options.seed}", row)
         print(name, dose, row, flush=True)
     rows = list(load("judges").values())
     for judge in rows[0]["missed"] if rows else ():
@@ -49,8 +49,8 @@ def main() -> None:
 
 def misses(name: str, dose: float, seed: int) -> dict[str, Any]:
     """SSIM of the best epoch, and what each judge's choice lacks of it."""
-    from acquire import CASES, recording
     from cases import scored_run
+    from recordings import CASES, recording
 
     case, scan, images = CASES[name, "small"], recording(name, "small", dose, seed), []
     thick = {"slices": case.slices, "slice_thickness": case.slice_thickness} if case.slices > 1 else {}

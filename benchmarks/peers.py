@@ -133,7 +133,7 @@ def main() -> None:
         kept = [row for row in load("peers") if (row["package"], row["solver"]) not in again] if options.only else []
         print("wrote", save("peers", kept + found))
         return
-    from acquire import CASES, recording
+    from recordings import CASES, recording
 
     dose = options.dose or CASES[options.case, "small"].dose
     for row in compare(pairs, places, recording(options.case, "small", dose, 0), options.epochs):

@@ -38,6 +38,15 @@ PLAIN_DOSES = {"gold": (500.0, 1e4), "duck": (5e4,)}
 PLAIN_EPOCHS = 150
 MANY_SLICES = 3
 DEEP: dict[str, Any] = {"pixels": {"epochs": 30, "half_sets": False}, "validation": JUDGED}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "2 networks": {"ensemble_size": 2},
+    "3 networks": {"ensemble_size": 3},
+    "6 start epochs": {"start_epochs": 6},
+    "2 networks, 6 start epochs": {"ensemble_size": 2, "start_epochs": 6},
+    "48 epochs": {"epochs": 48},
+    "no polish": {"polish_epochs": 0},
+}
+"""Settings of the DGP that may be worth more on all cases."""
 SHOWN = {
     "plain": "plain Adam",
     "unfiltered": "pixels, unfiltered",
@@ -67,7 +76,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="noise realisations")
     parser.add_argument("--first", type=int, default=0, help="number of the first of them")
     parser.add_argument(
-        "--methods", nargs="*", help="pixels, unfiltered, tv, dgp, plain; for wse2 by default all of THICK"
+        "--methods", nargs="*", help='pixels, unfiltered, tv, dgp, plain, "dgp, 2 networks"; for wse2 by default THICK'
     )
     parser.add_argument("--weight", type=float, default=TV, help="of total variation, from which the best is searched")
     parser.add_argument("--defocus-error", type=float, default=0.0, help="Å by which the stated defocus is wrong")
@@ -81,8 +90,8 @@ def main() -> None:
 def series(name: str, size: str, dose: float, options: argparse.Namespace) -> None:
     """All methods and seeds of a case at a dose."""
     import depth_profile
-    from acquire import CASES, recording
     from record import RESULTS, load
+    from recordings import CASES, recording
 
     case, weight = CASES[name, size], None
     thick = {"slices": case.slices, "slice_thickness": case.slice_thickness}
@@ -96,12 +105,13 @@ def series(name: str, size: str, dose: float, options: argparse.Namespace) -> No
             shared = {**specimen, "seed": seed}
             if method == "tv" and weight is None and case.slices < MANY_SLICES:
                 weight = best_weight(scan, shared, options.weight)
-            settings = THICK[method] if case.slices >= MANY_SLICES else settings_of(method, weight or 0.0)
+            known = THICK if case.slices >= MANY_SLICES else {}
+            settings = known.get(method) or settings_of(method, weight or 0.0)
             row = evaluate(name, size, scan, {**shared, **settings}, f"{dose:g}_{seed}_{method}{wrong}")
             if method == "tv":
                 row["tv_phase"] = weight
             row["compilation"] = "cached" if os.environ.get("JAX_COMPILATION_CACHE_DIR") else "included"
-            store(name, size, f"{dose:g} e/A^2, seed {seed}{wrong}: {method}", row)
+            add(file_of(name, size), f"{dose:g} e/A^2, seed {seed}{wrong}: {method}", row)
             print(f"{name} {dose:8g} {seed} {method:7}", {k: v for k, v in row.items() if k != "epochs"}, flush=True)
     if case.slices >= MANY_SLICES:
         depth_profile.picture(size, dose, RESULTS / f"priors_{name}_depth.png", load(file_of(name, size)))
@@ -123,6 +133,8 @@ def settings_of(method: str, weight: float) -> dict[str, Any]:
     """Configuration of a method."""
     if method in ("pixels", "dgp"):
         return {"method": method}
+    if method.startswith("dgp, "):
+        return {"method": "dgp", "dgp": VARIANTS[method.removeprefix("dgp, ")]}
     if method == "unfiltered":
         return {"pixels": {"half_sets": False}}
     pixels = {**PLAIN, "epochs": PLAIN_EPOCHS} if method == "plain" else PIXELS
@@ -149,8 +161,8 @@ def best_weight(scan: Any, shared: dict[str, Any], weight: float) -> float:
 def evaluate(name: str, size: str, scan: Any, settings: dict[str, Any], label: str) -> dict[str, Any]:
     """Scores of the result, of the epoch that the truth would have chosen, and when levels were reached."""
     import depth_profile
-    from acquire import CACHE
     from cases import first, numbers, scored_run
+    from recordings import CACHE
 
     from jptycho.cli.demo import score
 
@@ -214,13 +226,6 @@ def detail(frequency: float) -> float | None:
     return round(1 / frequency, 3) if frequency else None
 
 
-def store(name: str, size: str, key: str, row: dict[str, Any]) -> None:
-    """Add a row to the case's JSON, with the commit that made it: rows of one file may be of different ones."""
-    from record import load, made_by, save
-
-    save(file_of(name, size), {**load(file_of(name, size)), key: row | made_by()})
-
-
 def file_of(name: str, size: str) -> str:
     """Name of a case's results."""
     return f"priors_{name}" if size == "small" else f"priors_{name}_{size}"
@@ -232,8 +237,8 @@ def picture(name: str, size: str, dose: float) -> None:
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
-    from acquire import CACHE, recording
     from record import RESULTS
+    from recordings import CACHE, recording
 
     from jptycho.diagnostics.truth import resample
     from jptycho.preprocess.prepare import field_of_view, prepare

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
@@ -49,9 +50,11 @@ def machine() -> dict[str, Any]:
 
 
 def made_by() -> dict[str, str]:
-    """Commit and date."""
+    """Commit and date, and the device where it is no CPU. Where there is no repository, ``COMMIT`` says the commit."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {"commit": commit.stdout.strip() or "unknown", "date": time.strftime("%Y-%m-%d")}
+    device = {} if jax.default_backend() == "cpu" else {"device": jax.devices()[0].device_kind}
+    known = commit.stdout.strip() or os.environ.get("COMMIT", "unknown")
+    return {"commit": known, "date": time.strftime("%Y-%m-%d"), **device}
 
 
 def _cpuinfo() -> list[str]:
@@ -71,3 +74,11 @@ def load(name: str) -> Any:
     """An earlier result; empty where there is none."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text())["results"] if path.exists() else {}
+
+
+def add(name: str, key: str, row: dict[str, Any]) -> None:
+    """Add a row, with what made it, to a result that other processes may be adding to."""
+    RESULTS.mkdir(exist_ok=True)
+    with (RESULTS / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        save(name, {**load(name), key: row | made_by()})

@@ -16,9 +16,9 @@ import numpy as np
 
 def main() -> None:
     """Every phase in the cache, its row brought up to date."""
-    from acquire import CACHE
     from priors import file_of
     from record import load, save
+    from recordings import CACHE
 
     for path in sorted((CACHE / "phases").glob("*.npy")):
         name, size, dose, seed, method = path.stem.split("_", 4)
@@ -32,9 +32,9 @@ def main() -> None:
 
 def scores(name: str, size: str, dose: float, seed: int, phase: np.ndarray) -> dict[str, Any]:
     """What the truth says of a phase on the canvas of its scan."""
-    from acquire import recording
     from cases import numbers
     from priors import resolution
+    from recordings import recording
 
     from jptycho.cli.demo import score
     from jptycho.preprocess.prepare import field_of_view, prepare

@@ -1,0 +1,179 @@
+"""What the benchmarks reconstruct: scans of five specimens that abTEM simulated, with counts at any dose.
+
+    python benchmarks/recordings.py gold:500 apoferritin:100 ... [--seeds 3] [--size small]
+
+packs counts into small files of the cache, for a machine that has no abTEM; where such a file is, it is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from jptycho.data.dataset import Calibration, Dataset4D, Truth, from_arrays
+from jptycho.simulate.acquire import count_electrons
+
+CACHE = Path(__file__).parent / "cache"
+NOT_SIMULATED = ("slices", "slice_thickness", "dose")  # what a case says of later use: the patterns do not depend on it
+
+KEYS = "counts", "positions", "truth_slices", "origin"
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A specimen, a microscope, a scan, and how finely all of it is simulated."""
+
+    name: str  # function of specimens that makes the atoms
+    energy: float  # eV
+    semiangle_cutoff: float  # mrad
+    defocus: float  # Å at the middle of the specimen, positive for underfocus
+    step: float  # Å
+    scan_shape: tuple[int, int]  # slow and fast
+    detector: tuple[int, int]  # rows and columns
+    sampling: float  # Å an object pixel: wavelength over the detector's full angle
+    slices: int  # that a reconstruction needs
+    slice_thickness: float  # Å, of a reconstruction
+    oversampling: int  # simulated pixels an object pixel along each axis
+    fine_thickness: float  # Å, of the simulation's slices
+    truth_slices: int  # groups of simulated slices that the truth keeps apart
+    dose: float  # electrons a square Å, unless another is asked for
+    phonons: int = 1  # frozen configurations; 1 with no displacement for atoms at rest
+    displacement: float = 0.0  # Å, root mean square thermal motion along an axis
+    solvent: float = 0.0  # V, inner potential of what fills the space between the atoms
+    projection: str = "infinite"  # of the atoms' potentials; "finite" is cut at the slices' faces
+    tile: int = 4  # scan positions along each axis whose beams are propagated at once
+
+
+_GOLD = Case("gold", 300e3, 20.0, 200.0, 1.2, (48, 48), (64, 64), 0.4, 2, 26.0, 3, 4.0, 4, 1e4, 4, 0.08)
+_MOF = Case("mof", 300e3, 10.0, 885.0, 1.05, (64, 64), (64, 64), 0.6, 1, 44.0, 3, 4.0, 4, 100.0)
+# In focus where the beam enters, 8 Å above the middle.
+_WSE2 = Case("wse2", 80e3, 24.9, -8.0, 0.43, (48, 48), (64, 64), 0.25, 16, 1.0, 3, 1.0, 16, 1e6, projection="finite")
+_APOFERRITIN = Case(
+    "apoferritin", 300e3, 4.0, 15000.0, 5.5, (48, 48), (96, 96), 2.2, 1, 200.0, 3, 10.0, 1, 100.0, solvent=4.9
+)
+_DUCK = Case("duck", 80e3, 20.0, 500.0, 3.3, (48, 48), (64, 64), 0.6, 1, 32.0, 3, 3.35, 2, 5e4)
+
+
+def _full(case: Case, scan: int, step: float, detector: int, sampling: float) -> Case:
+    """The same case with a larger scan and a finer detector."""
+    scanned = dataclasses.replace(case, scan_shape=(scan, scan), step=step)
+    return dataclasses.replace(scanned, detector=(detector, detector), sampling=sampling, oversampling=2)
+
+
+CASES = {(case.name, "small"): case for case in (_GOLD, _MOF, _WSE2, _APOFERRITIN, _DUCK)} | {
+    ("gold", "full"): _full(_GOLD, 96, 1.2, 128, 0.3),
+    ("mof", "full"): _full(_MOF, 256, 1.05, 128, 0.45),
+    ("wse2", "full"): _full(_WSE2, 96, 0.43, 128, 0.2),
+    ("apoferritin", "full"): _full(_APOFERRITIN, 64, 8.0, 128, 2.0),
+    ("duck", "full"): _full(_DUCK, 64, 2.5, 128, 0.5),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What a scan would record with infinite dose."""
+
+    intensity: np.ndarray  # (scan, ky, kx), fraction of the incident electrons, zero frequency in the centre
+    positions: np.ndarray  # (scan, 2) in Å, slow and fast
+    truth_slices: np.ndarray  # (slices, Y, X), phase in rad, in the order in which the beam meets them
+    truth_origin: tuple[float, float]  # position in Å of the truth's pixel [0, 0]
+    atoms: int  # in the cell
+    seconds: float  # that it took
+
+
+def expected(name: str, size: str) -> Expected:
+    """A case, from the cache where its settings are still the same."""
+    case, path = CASES[name, size], CACHE / f"{name}_{size}.h5"
+    settings = json.dumps({k: v for k, v in dataclasses.asdict(case).items() if k not in NOT_SIMULATED})
+    if path.exists():
+        with h5py.File(path) as file:
+            if file.attrs["case"] == settings:
+                arrays = [file[key][()] for key in ("intensity", "positions", "truth_slices")]
+                origin = file.attrs["truth_origin"]
+                facts = int(file.attrs["atoms"]), float(file.attrs["seconds"])
+                return Expected(*arrays, (float(origin[0]), float(origin[1])), *facts)
+    from acquire import simulate
+
+    made = simulate(case)
+    CACHE.mkdir(exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with h5py.File(part, "w") as file:
+        for key, value in vars(made).items():
+            if isinstance(value, np.ndarray):
+                file[key] = value
+            else:
+                file.attrs[key] = value
+        file.attrs["case"] = settings
+    part.replace(path)
+    return made
+
+
+def recording(name: str, size: str, dose: float, seed: int) -> Dataset4D:
+    """A scan with Poisson counts at a dose in electrons a square Å, with its truth; ``seed`` is the noise's."""
+    packed = packed_file(name, size, dose, seed)
+    counts, positions, slices, origin = read_packed(packed) if packed.exists() else record(name, size, dose, seed)
+    case = CASES[name, size]
+    calibration = Calibration(
+        energy=case.energy,
+        semiangle_cutoff=case.semiangle_cutoff,
+        defocus=case.defocus,
+        step=(case.step, case.step),
+        reciprocal_sampling=(1 / (case.detector[0] * case.sampling), 1 / (case.detector[1] * case.sampling)),
+    )
+    truth = Truth(slices.sum(axis=0), (case.sampling, case.sampling), (float(origin[0]), float(origin[1])))
+    scan = from_arrays(counts.reshape(*case.scan_shape, *case.detector), calibration, positions, truth=truth)
+    return dataclasses.replace(scan, source=f"{name} ({size}) at {dose:g} e/Å², seed {seed}")
+
+
+def record(name: str, size: str, dose: float, seed: int) -> tuple[np.ndarray, ...]:
+    """Counts (scan, ky, kx), positions (scan, 2) and origin of the truth (2,) in Å, the truth (slices, Y, X) in rad."""
+    case, ideal = CASES[name, size], expected(name, size)
+    rng = np.random.default_rng([int(dose), seed])
+    parts = np.array_split(ideal.intensity, max(len(ideal.intensity) // 1024, 1))  # Poisson numbers take 8 bytes each
+    counts = np.concatenate([count_electrons(part, dose * case.step**2, rng) for part in parts])
+    return counts, ideal.positions, ideal.truth_slices, np.asarray(ideal.truth_origin)
+
+
+def packed_file(name: str, size: str, dose: float, seed: int) -> Path:
+    """Where a packed recording is, if it is."""
+    return CACHE / "recordings" / f"{name}_{size}_{dose:g}_{seed}.npz"
+
+
+def read_packed(path: Path) -> tuple[np.ndarray, ...]:
+    """What :func:`record` gave."""
+    with np.load(path) as file:
+        return tuple(file[key] for key in KEYS)
+
+
+def truth_slices(name: str, size: str) -> np.ndarray:
+    """Phase (slices, Y, X) in rad on the grid of the recording's truth."""
+    packed = next((CACHE / "recordings").glob(f"{name}_{size}_*.npz"), None)
+    return expected(name, size).truth_slices if packed is None else read_packed(packed)[2]
+
+
+def main() -> None:
+    """Pack what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="+", help="case:dose, the dose in e/Å²")
+    parser.add_argument("--size", choices=("small", "full"), default="small")
+    parser.add_argument("--first", type=int, default=0, help="number of the first noise realisation")
+    parser.add_argument("--seeds", type=int, default=3, help="noise realisations")
+    options = parser.parse_args()
+    for case in options.cases:
+        name, dose = case.split(":")
+        for seed in range(options.first, options.first + options.seeds):
+            path = packed_file(name, options.size, float(dose), seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            values = record(name, options.size, float(dose), seed)
+            np.savez_compressed(path, **dict(zip(KEYS, values, strict=True)))
+            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
