@@ -79,7 +79,8 @@ def steps(run: Any, epochs: int) -> tuple[Any, Any, Any]:
 
 def estimate_halves(run: Any, epochs: int) -> Any:
     """Object and probe of both half sets."""
-    from jptycho.reconstruction.context import HALF_SETS, Progress, Stage
+    from jptycho.config.stages import HALF_SETS
+    from jptycho.reconstruction.context import Progress, Stage
     from jptycho.reconstruction.half_sets import begin_half_sets
     from jptycho.reconstruction.stages import run_stage
 
@@ -97,8 +98,8 @@ def run_of(scan: Any, thick: dict[str, Any], seed: int) -> Any:
     """A run by half sets that nothing has been done in."""
     import time
 
+    from jptycho.assembly.auto import prepare_from_config, resolve_auto, with_changes
     from jptycho.preprocess.thinning import make_half_sets
-    from jptycho.reconstruction.auto import prepare_from_config, resolve_auto, with_changes
     from jptycho.reconstruction.context import Context
 
     config = with_changes(None, {"object": thick, "seed": seed})

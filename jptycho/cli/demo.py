@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jptycho.config.run import Config
+from jptycho.config.stages import HALF_SETS
 from jptycho.data.dataset import Dataset4D, Truth
 from jptycho.data.readers.hdf5 import read_attributes
 from jptycho.data.readers.jptycho_scan import write_scan
@@ -17,7 +18,6 @@ from jptycho.data.results import Result, write_result
 from jptycho.diagnostics.similarity import Similarity
 from jptycho.diagnostics.truth import compare_with_truth
 from jptycho.errors import FormatError
-from jptycho.reconstruction.context import HALF_SETS
 from jptycho.reconstruction.reconstruct import reconstruct
 from jptycho.report.page import Table, write_report
 from jptycho.settings import parse

@@ -65,8 +65,8 @@ def reconstruct(
     settings = parse(
         Config, {**settings.model_dump(exclude_none=True), **{k: v for k, v in changes.items() if v is not None}}
     )
+    from jptycho.assembly import auto, checks  # noqa: PLC0415
     from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
-    from jptycho.reconstruction import auto, checks  # noqa: PLC0415
 
     checks.check_config(settings)
     if print_config:

@@ -6,6 +6,9 @@ from typing import Literal
 
 from jptycho.settings import Count, Field, Section, Table
 
+HALF_SETS, PIXELS, NETWORKS, POLISH, ALL = "half sets", "pixels", "dgp", "polish", "all electrons"
+"""Names of stages in a history, and what they do: the last repeats the one before with what was held out."""
+
 
 class StageConfig(Section):
     """``[[stages]]``: one after another, each from what the one before reached; instead of ``method``.

@@ -1,5 +1,1 @@
-"""From a scan to a result: what is chosen, the stages of a run, and what is kept."""
-
-from jptycho.reconstruction.extension import Extension
-
-__all__ = ["Extension"]
+"""From a scan to a result: the stages of a run, what each hands on, and what is kept."""

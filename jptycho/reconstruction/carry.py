@@ -15,15 +15,7 @@ from jptycho.representations.object_kinds import admit
 
 
 def as_seen_by(context: Context, stage: Stage) -> Context:
-    """A run as a stage sees it: its slices, modes and window.
-
-    Args:
-        context: of the run.
-        stage: of the run.
-
-    Returns:
-        the same where it sees the scan as it is.
-    """
+    """A run as a stage sees it: its slices, modes and window."""
     slices, modes, estimate = stage.config.object.slices, stage.config.probe.modes, context.problem.estimate
     same = (slices, modes) == (estimate.object.shape[0], estimate.probe.shape[0])
     if same and stage.window in (None, context.problem.setup.grid.shape):
@@ -39,16 +31,7 @@ def as_seen_by(context: Context, stage: Stage) -> Context:
 
 
 def handed_on(progress: Progress, before: Context, now: Context) -> Progress:
-    """A progress with the slices, modes and window of the next stage.
-
-    Args:
-        progress: so far.
-        before: the run as the stage before saw it.
-        now: as the next one does.
-
-    Returns:
-        the same where both see the scan alike.
-    """
+    """A progress with the slices, modes and window of the next stage, from those of the one before."""
     if before is now:
         return progress
     kind = now.config.object.kind

@@ -24,17 +24,7 @@ LAYOUT = 2
 
 
 def stage_of_checkpoint(context: Context) -> str | None:
-    """The stage in which a run can go on.
-
-    Args:
-        context: of the run.
-
-    Returns:
-        its name; None where there is no checkpoint.
-
-    Raises:
-        ConfigError: the checkpoint was made with other settings, or by another version.
-    """
+    """Name of the stage in which a run can go on; ConfigError where settings, data or version were others."""
     facts = load_facts(folder_of(context))
     if facts is None:
         return None
@@ -53,26 +43,12 @@ def stage_of_checkpoint(context: Context) -> str | None:
 
 
 def folder_of(context: Context) -> Path:
-    """Where the checkpoint is; a path that does not exist where none is wanted.
-
-    Args:
-        context: of the run.
-
-    Returns:
-        the folder.
-    """
+    """Where the checkpoint is; a path that does not exist where none is wanted."""
     return context.checkpoint if context.checkpoint is not None else Path("/nonexistent")
 
 
 def fingerprint(context: Context) -> Table:
-    """What must be equal for a run to go on: settings and data, wherever the files are now.
-
-    Args:
-        context: of the run.
-
-    Returns:
-        JSON values.
-    """
+    """What must be equal for a run to go on, as JSON: settings and data, wherever the files are now."""
     problem, digest = context.whole, hashlib.sha256()
     for array in (
         problem.counts[:: max(1, len(problem.counts) // 64)],
@@ -95,12 +71,7 @@ def fingerprint(context: Context) -> Table:
 def save(context: Context, stage: str, progress: Progress, tree: Table, facts: Table) -> None:
     """Write a checkpoint; where that fails, say so: the run is worth more than its checkpoint.
 
-    Args:
-        context: of the run.
-        stage: in which it is.
-        progress: what the stage began with, and the history with the epochs of the stage.
-        tree: arrays of the stage.
-        facts: small values about them.
+    ``progress`` is what the stage began with, and the history with its epochs; ``tree`` and ``facts`` are the stage's.
     """
     began = {"estimate": _arrays(progress.estimate), "start": _arrays(progress.start)}
     layout = jax.tree.map(lambda leaf: [list(leaf.shape), str(leaf.dtype)], began)
@@ -121,30 +92,13 @@ def save(context: Context, stage: str, progress: Progress, tree: Table, facts: T
 
 
 def restore(context: Context, tree: Table) -> tuple[Table, Table]:
-    """Arrays and facts of a stage from a checkpoint.
-
-    Args:
-        context: of the run.
-        tree: of equal structure, shapes and devices.
-
-    Returns:
-        the arrays and the facts.
-    """
+    """Arrays and facts of a stage from a checkpoint; ``tree`` has their structure, shapes and devices."""
     facts = load_facts(folder_of(context)) or {}
     return load_checkpoint(folder_of(context), tree | _blank(facts)), facts
 
 
 def began(context: Context, saved: Table, facts: Table) -> Progress:
-    """What the stage of a checkpoint began with.
-
-    Args:
-        context: of the run.
-        saved: arrays of :func:`restore`.
-        facts: likewise.
-
-    Returns:
-        the progress, with the history up to the checkpoint.
-    """
+    """What the stage of a checkpoint began with, and the history up to it."""
     flat = context.problem.estimate
     estimate, start = (dataclasses.replace(flat, **saved[name]) for name in ("estimate", "start"))
     history = tuple(Record(**record) for record in facts["history"])
@@ -152,14 +106,7 @@ def began(context: Context, saved: Table, facts: Table) -> Progress:
 
 
 def blank_progress(context: Context) -> Progress:
-    """A progress of the shapes that the stage of a checkpoint began with, to make its fit from.
-
-    Args:
-        context: of the run.
-
-    Returns:
-        zeros.
-    """
+    """Zeros of the shapes that the stage of a checkpoint began with, to make its fit from."""
     facts = load_facts(folder_of(context)) or {}
     return began(context, _blank(facts), facts)
 

@@ -7,10 +7,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from jptycho.assembly.build import loss_of
 from jptycho.objective.losses import Loss
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.build import loss_of
 from jptycho.reconstruction.context import Context
 from jptycho.reconstruction.stages import validation_loss
 from jptycho.representations.estimate import Estimate, fields_of
@@ -24,14 +24,7 @@ def keep_confirmed(context: Context, candidates: dict[str, Estimate]) -> Estimat
     """The estimate that predicts best what is held out, each after its bands are as strong as that confirms.
 
     An estimate whose bands were judged before and one whose were not cannot be compared: the gains are worth more than
-    what networks add.
-
-    Args:
-        context: of the run.
-        candidates: by their names; none has seen what is held out.
-
-    Returns:
-        that estimate, with its gains; the first where nothing is held out.
+    what networks add. No candidate has seen what is held out; the first wins where nothing is.
     """
     if context.validation is None:
         return next(iter(candidates.values()))
@@ -48,17 +41,9 @@ def keep_confirmed(context: Context, candidates: dict[str, Estimate]) -> Estimat
 
 
 def confirm_bands(context: Context, estimate: Estimate, validate: Problem) -> tuple[Estimate, Array]:
-    """An estimate, each band of it as strong as electrons confirm that it has not seen.
+    """An estimate with each band as strong as electrons confirm that it has not seen, and the gains.
 
-    Slow structure weighs little in the likelihood of a step, and much in the image.
-
-    Args:
-        context: of the run.
-        estimate: the estimate.
-        validate: the scan by those electrons.
-
-    Returns:
-        the estimate, its members with the same gains; and the gains.
+    Slow structure weighs little in the likelihood of a step, and much in the image. Members get the same gains.
     """
     estimate = jax.device_put(estimate, jax.devices()[0])
     (rows, columns), sampling = estimate.coverage.shape, context.problem.setup.grid.sampling
@@ -75,17 +60,7 @@ def confirm_bands(context: Context, estimate: Estimate, validate: Problem) -> tu
 
 
 def band_losses(loss: Loss, estimate: Estimate, bands: Array, validate: Problem) -> Quadratic:
-    """How electrons that an estimate has not seen judge each band of it.
-
-    Args:
-        loss: of one pattern.
-        estimate: the estimate.
-        bands: of :func:`jptycho.solvers.band_gains.frequency_bands`.
-        validate: the scan by those electrons.
-
-    Returns:
-        the loss as a function of the bands' gains.
-    """
+    """How electrons that an estimate has not seen judge each of its bands: the loss as a function of their gains."""
     mesh = make_mesh()
     shared = replicate(mesh, (estimate.object, fields_of(estimate), bands))
     losses = loss_by_band(mesh, loss, *shared, distribute(validate.counts, validate.setup, mesh))

@@ -9,17 +9,15 @@ from pathlib import Path
 import jax
 from jax.sharding import Mesh
 
+from jptycho.assembly.extension import PLAIN, Extension
 from jptycho.config.run import Config
 from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_key
-from jptycho.reconstruction.extension import PLAIN, Extension
 from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import ScanData, Solver, State
 from jptycho.solvers.epochs import DONE, Announce, Record
 from jptycho.types import Array, Constants, Params
 
-HALF_SETS, PIXELS, NETWORKS, POLISH, ALL = "half sets", "pixels", "dgp", "polish", "all electrons"
-"""Names of stages, and what they do: the last repeats the one before with what was held out."""
 Log = Callable[[str], None]
 Callback = Callable[[Record, Callable[[], Array]], None]
 """Called after each epoch with its record and a function that gives the object's channels then."""
@@ -152,13 +150,5 @@ class Stage:
 
 
 def stream(context: Context, *names: str | int) -> Array:
-    """The random key of a part of a run.
-
-    Args:
-        context: of the run.
-        *names: stage, purpose and number.
-
-    Returns:
-        the key.
-    """
+    """The random key of a part of a run: of a stage, a purpose, a number."""
     return named_key(jax.random.key(context.config.seed), *names)

@@ -9,20 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jptycho.assembly.build import (
+    loss_of,
+)
+from jptycho.assembly.extension import PLAIN, Extension
+from jptycho.assembly.prior_model import generators_of, prior_model, prior_solver
 from jptycho.config.run import Config
 from jptycho.errors import DivergenceError
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.build import (
-    loss_of,
-)
 from jptycho.reconstruction.confirmed import keep_confirmed
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.ensembles import members_together, stack
-from jptycho.reconstruction.extension import PLAIN, Extension
 from jptycho.reconstruction.pixels import estimate_by_pixels
-from jptycho.reconstruction.prior_model import generators_of, prior_model, prior_solver
 from jptycho.reconstruction.stages import log_best, reference_of, validation_loss
 from jptycho.representations.base import POTENTIAL, ModelSpec, initialise
 from jptycho.representations.estimate import Estimate
@@ -52,14 +52,8 @@ NETWORKS, LAST, START = "the networks' best epoch", "their last", "the start"
 def begin_networks(context: Context, stage: Stage, progress: Progress, resumed: bool) -> Fit | None:
     """Generators of object and probe, pre-trained on the estimate so far, to be optimised jointly.
 
-    Args:
-        context: of the run.
-        stage: whose table ``[dgp]`` says how.
-        progress: so far; its pairs are by the half sets of each network, where pixels made them.
-        resumed: whether a checkpoint holds the state, so that only the shapes matter.
-
-    Returns:
-        what is optimised; None where an interruption was asked for meanwhile.
+    Each network of an ensemble begins with a pair of half sets, where pixels made them. None where an interruption was
+    asked for meanwhile.
     """
     config, mesh = stage.config, networks_mesh()
     model = prior_model(config, context.problem, context.extension)
@@ -82,11 +76,7 @@ def begin_networks(context: Context, stage: Stage, progress: Progress, resumed: 
 
 
 def networks_mesh() -> Mesh:
-    """Devices of the networks.
-
-    Returns:
-        one on a CPU: convolutions use all cores by themselves, and shards would each evaluate the whole network.
-    """
+    """One device on a CPU: convolutions use all cores, and each shard would evaluate the whole network."""
     return make_mesh(jax.devices()[:1]) if jax.default_backend() == "cpu" else make_mesh()
 
 
@@ -116,17 +106,7 @@ def _scan_data(context: Context, stage: Stage, mesh: Mesh) -> ScanData:
 
 
 def conclude_networks(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
-    """Hand on what held-out electrons confirm: best or last epoch of the networks, or what they began with.
-
-    Args:
-        context: of the run.
-        stage: that ended.
-        progress: what it began with.
-        reached: how it ended.
-
-    Returns:
-        what is handed on.
-    """
+    """Hand on what held-out electrons confirm: best or last epoch of the networks, or what they began with."""
     log_best(context, stage, reached)
     if stage.config.dgp.start == "random" and reached.status == DONE:
         _compare_with_pixels(context, stage, progress.estimate, reached.best)
@@ -188,19 +168,7 @@ def _compare_with_pixels(context: Context, stage: Stage, start: Estimate, found:
 
 
 def members_at_once(config: Config, problem: Problem, extension: Extension = PLAIN) -> int:
-    """How many members of an ensemble are evaluated together.
-
-    Args:
-        config: without ``auto``.
-        problem: the scan made ready.
-        extension: what the user brought.
-
-    Returns:
-        at least one.
-
-    Raises:
-        ConfigError: memory does not hold the members.
-    """
+    """How many members of an ensemble are evaluated together; ConfigError where memory does not hold the members."""
     model = prior_model(config, problem, extension)
     shapes = jax.eval_shape(lambda estimate: initialise(model, jax.random.key(0), estimate)[0], problem.estimate)
     return members_together(config, problem, parameter_count(shapes))

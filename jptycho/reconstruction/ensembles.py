@@ -18,16 +18,13 @@ SHARE = 0.8  # of the memory that is offered
 
 
 def members_together(config: Config, problem: Problem, weights: int, available: int | None = None) -> int:
-    """How many members of an ensemble can be evaluated at once.
+    """How many members of an ensemble can be evaluated at once: one on a CPU, whose cores it keeps busy.
 
     Args:
         config: without ``auto``.
         problem: the scan made ready.
         weights: parameters of one member.
         available: bytes; those of the device by default.
-
-    Returns:
-        one on a CPU, whose cores one member keeps busy; else as many as fit.
 
     Raises:
         ConfigError: not even one fits beside what all members keep.
@@ -51,13 +48,7 @@ def members_together(config: Config, problem: Problem, weights: int, available: 
 
 
 def stack(trees: list[PyTree]) -> PyTree:
-    """Members' pytrees as one with a leading axis.
-
-    Args:
-        trees: of equal structure.
-
-    Returns:
-        the stack.
+    """Pytrees of equal structure as one with a leading axis.
 
     Example:
         >>> stack([{"a": jnp.ones(3)}, {"a": jnp.zeros(3)}])["a"].shape

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jptycho.assembly.build import build_solver, loss_of, pixel_mesh
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, resolution_at
 from jptycho.optics.frequencies import aspect_of
-from jptycho.reconstruction.build import build_solver, loss_of, pixel_mesh
 from jptycho.reconstruction.confirmed import band_losses, summarise_gains
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.ensembles import stack
@@ -38,17 +38,7 @@ GOLD_STANDARD = 1 / 7
 
 
 def begin_half_sets(context: Context, stage: Stage, progress: Progress, resumed: bool) -> Fit:
-    """Pixels by each half of the electrons, all in one program, from a blank object.
-
-    Args:
-        context: of the run.
-        stage: whose table ``[pixels]`` says how.
-        progress: so far; its probe and all but the object are where every half starts.
-        resumed: not used; pixels begin in no time.
-
-    Returns:
-        what is optimised.
-    """
+    """Pixels by each half of the electrons, all in one program, from a blank object."""
     del resumed
     config, mesh, problem = stage.config, pixel_mesh(stage.config), context.half_sets[0][0]
     estimate, epochs = blank(context, progress), stage.epochs or 0
@@ -71,29 +61,14 @@ def begin_half_sets(context: Context, stage: Stage, progress: Progress, resumed:
 
 
 def blank(context: Context, progress: Progress) -> Estimate:
-    """Where the half sets start: the object of the file, whatever else is known of it.
-
-    Args:
-        context: of the run.
-        progress: so far.
-
-    Returns:
-        the estimate.
-    """
+    """Where the half sets start: the object of the file, and whatever else is known so far."""
     return dataclasses.replace(progress.estimate, object=context.problem.estimate.object, half_sets=None)
 
 
 def conclude_half_sets(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
-    """Filter what the halves give by what both confirm.
+    """Filter what the halves give by what both confirm: the mean over pairs, and every pair.
 
-    Args:
-        context: of the run.
-        stage: that ended.
-        progress: what it began with; where that came from a file, it goes on beside the pairs.
-        reached: how it ended.
-
-    Returns:
-        what is handed on: the mean over pairs, and every pair.
+    An estimate that came from a file goes on beside the pairs.
     """
     start = blank(context, progress)
     if reached.status == DONE and isinstance(reached.solver, HalfSetSolver):
@@ -132,16 +107,7 @@ def _solver(config: Config, member: Solver, members: int, epochs: int, aspect: t
 
 
 def combine_halves(context: Context, found: Estimate, number: int) -> Estimate:
-    """One estimate from a pair of halves: the Wiener-filtered mean, each band as strong as the other half confirms.
-
-    Args:
-        context: of the run.
-        found: with the object and probe of every half as members.
-        number: of the pair.
-
-    Returns:
-        the estimate; it has no members.
-    """
+    """One estimate from a pair of halves: the Wiener-filtered mean, each band as strong as the other half confirms."""
     found = jax.device_put(found, jax.devices()[0])
     objects, probes = found.members, found.member_probes
     assert objects is not None

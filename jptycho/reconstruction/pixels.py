@@ -6,16 +6,16 @@ import dataclasses
 
 import jax
 
+from jptycho.assembly.build import build_solver, loss_of, pixel_mesh
+from jptycho.assembly.solver_checks import takes_whole_scan
+from jptycho.assembly.summary import advice
 from jptycho.config.pixels import PixelsConfig
 from jptycho.config.run import Config
 from jptycho.parallel import replicate
 from jptycho.preprocess.automatic import choose_batch
 from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.build import build_solver, loss_of, pixel_mesh
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
-from jptycho.reconstruction.solver_checks import takes_whole_scan
 from jptycho.reconstruction.stages import estimate_of, log_best, reference_of, validation_loss
-from jptycho.reconstruction.summary import advice
 from jptycho.representations.base import initialise
 from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import distribute, init_state
@@ -23,49 +23,19 @@ from jptycho.solvers.epochs import DONE, EpochLoop, run_epochs
 
 
 def begin_pixels(context: Context, stage: Stage, progress: Progress, resumed: bool) -> Fit:
-    """Pixels from the estimate so far.
-
-    Args:
-        context: of the run.
-        stage: whose table ``[pixels]`` says how.
-        progress: so far.
-        resumed: not used; pixels begin in no time.
-
-    Returns:
-        what is optimised.
-    """
+    """Pixels from the estimate so far."""
     del resumed
     return _fit(context, stage, progress.estimate, context.problem, stage.epochs or 0)
 
 
 def conclude_pixels(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
-    """Hand on the best epoch.
-
-    Args:
-        context: of the run.
-        stage: that ended.
-        progress: what it began with.
-        reached: how it ended.
-
-    Returns:
-        what is handed on.
-    """
+    """Hand on the best epoch."""
     log_best(context, stage, reached)
     return dataclasses.replace(progress, estimate=reached.best, start=progress.estimate)
 
 
 def conclude_polish(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
-    """Hand on the best epoch, or what the stage began with where that predicts better what is held out.
-
-    Args:
-        context: of the run.
-        stage: that ended.
-        progress: what it began with.
-        reached: how it ended.
-
-    Returns:
-        what is handed on.
-    """
+    """Hand on the best epoch, or what the stage began with where that predicts better what is held out."""
     begun = progress.estimate
     if context.validation is not None:
         value = validation_loss(
@@ -83,15 +53,6 @@ def begin_repeat(context: Context, stage: Stage, progress: Progress, resumed: bo
     """The stage before from its start, with what was held out.
 
     What held-out electrons had to decide is decided by then, and they are a tenth of what was paid for.
-
-    Args:
-        context: of the run.
-        stage: whose table ``[pixels]`` says how.
-        progress: so far.
-        resumed: whether a checkpoint holds the state.
-
-    Returns:
-        what is optimised.
     """
     if not resumed:
         context.log(f"repeats these {progress.best_epoch} epochs with all electrons, those included that were held out")
@@ -100,17 +61,7 @@ def begin_repeat(context: Context, stage: Stage, progress: Progress, resumed: bo
 
 
 def conclude_repeat(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
-    """Hand on the last epoch, or what there was before where the repetition was interrupted.
-
-    Args:
-        context: of the run.
-        stage: that ended.
-        progress: what it began with.
-        reached: how it ended.
-
-    Returns:
-        what is handed on.
-    """
+    """Hand on the last epoch, or what there was before where the repetition was interrupted."""
     del context, stage
     return dataclasses.replace(progress, estimate=reached.last) if reached.status == DONE else progress
 
@@ -127,18 +78,7 @@ def _fit(context: Context, stage: Stage, estimate: Estimate, problem: Problem, s
 def estimate_by_pixels(
     context: Context, config: Config, problem: Problem, epochs: int, name: str
 ) -> tuple[Estimate, str]:
-    """Some epochs of pixels that no checkpoint keeps and nothing validates.
-
-    Args:
-        context: of the run.
-        config: whose table ``[pixels]`` says how.
-        problem: the scan; where it starts is its estimate.
-        epochs: to run.
-        name: of what they are for.
-
-    Returns:
-        the estimate reached, and the status.
-    """
+    """Some epochs of pixels that no checkpoint keeps and nothing validates, and their status."""
     stage = Stage(name, config, epochs, begin_pixels, conclude_pixels)
     fit = _fit(context, stage, problem.estimate, problem, epochs)
     constants = replicate(fit.mesh, fit.constants)
@@ -154,18 +94,11 @@ def estimate_by_pixels(
 
 
 def polish_config(config: Config, patterns: int) -> Config:
-    """Settings of the pixels that follow a network.
+    """Settings of the pixels that follow a network: Adam without preconditioner at a fraction of the rates.
 
     A network shows what it can predict and smooths away the rest, though the electrons have seen some of it: the
     texture of a film between lattice reflections, the finest structure at the lowest dose. A few short steps of pixels
     without preconditioner bring that back and leave slow structure, where networks are strong, as it is.
-
-    Args:
-        config: without ``auto``.
-        patterns: in the scan.
-
-    Returns:
-        Adam without preconditioner at a fraction of the rates.
     """
     given, share = config.pixels, config.dgp.polish_rate
     pixels = PixelsConfig.model_construct().model_copy(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+from jptycho.assembly.auto import resolve_auto
+from jptycho.assembly.listed import NAMES, listed
 from jptycho.config.run import Config
-from jptycho.config.stages import StageConfig
+from jptycho.config.stages import ALL, HALF_SETS, NETWORKS, PIXELS, POLISH, StageConfig
 from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.auto import resolve_auto
-from jptycho.reconstruction.context import ALL, HALF_SETS, NETWORKS, PIXELS, POLISH, Stage
+from jptycho.reconstruction.context import Stage
 from jptycho.reconstruction.deep_prior import begin_networks, conclude_networks
 from jptycho.reconstruction.half_sets import begin_half_sets, conclude_half_sets
-from jptycho.reconstruction.listed import NAMES, listed
 from jptycho.reconstruction.pixels import (
     begin_pixels,
     begin_repeat,

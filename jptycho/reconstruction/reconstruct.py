@@ -8,30 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
+from jptycho.assembly.auto import prepare_from_config, resolve_auto, with_changes
+from jptycho.assembly.checks import check_config
+from jptycho.assembly.extension import PLAIN, Extension, check_extension, extended
+from jptycho.assembly.listed import check_stages, listed
+from jptycho.assembly.start import start_estimate
+from jptycho.assembly.summary import summarise_run
 from jptycho.config.run import Config
+from jptycho.config.stages import NETWORKS
 from jptycho.data.dataset import Dataset4D
-from jptycho.data.results import Result, read_result
+from jptycho.data.results import Result
 from jptycho.errors import ConfigError
-from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.thinning import hold_out, make_half_sets
-from jptycho.reconstruction.auto import prepare_from_config, resolve_auto, with_changes
-from jptycho.reconstruction.build import pixel_mesh
 from jptycho.reconstruction.carry import as_seen_by, handed_on
 from jptycho.reconstruction.checkpoint import blank_progress, fingerprint, stage_of_checkpoint
-from jptycho.reconstruction.checks import check_config
-from jptycho.reconstruction.context import NETWORKS, Callback, Context, Log, Progress, Stage
+from jptycho.reconstruction.context import Callback, Context, Log, Progress, Stage
 from jptycho.reconstruction.deep_prior import members_at_once
-from jptycho.reconstruction.extension import PLAIN, Extension, check_extension, extended
-from jptycho.reconstruction.listed import check_stages, listed
-from jptycho.reconstruction.outcome import estimate_from_result, held_out_alike, make_result
+from jptycho.reconstruction.outcome import make_result
 from jptycho.reconstruction.plan import plan
 from jptycho.reconstruction.stages import run_stage
-from jptycho.reconstruction.summary import summarise_counts, summarise_objective
-from jptycho.representations.base import POTENTIAL
 from jptycho.solvers.epochs import DONE, Announce, Record, interruptible
 from jptycho.types import Array
 
@@ -92,7 +88,7 @@ def reconstruct(
         told = (log, callback or _unobserved, announce, stop, checkpoint, started)
         context = Context(config, problem, whole, *told, held, half_sets, extension)
         context = dataclasses.replace(context, identity=fingerprint(context))
-        context.log(_summary(context, judged))
+        context.log("\n".join(summarise_run(config, problem, judged, extension)))
         return make_result(*_run(context, stages))
 
 
@@ -100,7 +96,9 @@ def _run(context: Context, stages: tuple[Stage, ...]) -> tuple[Context, Progress
     """The stages one after another, from the checkpoint where there is one; what the last was given and reached."""
     resumed, now = stage_of_checkpoint(context), context
     if resumed is None:
-        progress = _first(context)
+        held = context.validation is not None
+        estimate = start_estimate(context.config, context.problem, held, context.log)
+        progress = Progress(estimate, estimate)
     else:
         stages = stages[[stage.name for stage in stages].index(resumed) :]
         progress = blank_progress(context)
@@ -113,27 +111,6 @@ def _run(context: Context, stages: tuple[Stage, ...]) -> tuple[Context, Progress
         if progress.status != DONE:
             break
     return now, progress
-
-
-def _first(context: Context) -> Progress:
-    """What the first stage begins with: an earlier result, an estimate without iterations, or a blank object."""
-    config, problem = context.config, context.problem
-    dgp, estimate = config.dgp, problem.estimate
-    if config.method == NETWORKS and dgp.start_file:
-        earlier = read_result(dgp.start_file, name="dgp.start_file")
-        estimate = estimate_from_result(problem, earlier)
-        if context.validation is not None and not dgp.half_sets and not held_out_alike(earlier, config):
-            context.log(SEEN_BEFORE)
-    elif config.method == NETWORKS and dgp.start in DIRECT:
-        phase = DIRECT[dgp.start](problem, config.object.kind == POTENTIAL)
-        estimate = dataclasses.replace(estimate, object=jnp.asarray(phase))
-    return Progress(estimate, estimate)
-
-
-SEEN_BEFORE = (
-    "dgp.start_file: this result has seen electrons that are held out now, and the networks see it: what is held out "
-    "predicts too well and stops too late. Use dgp.half_sets = true, or the seed and share of the run that made it"
-)
 
 
 def _divided(
@@ -164,25 +141,6 @@ def _listed_pairs(config: Config, problem: Problem, extension: Extension) -> int
     if all(entry.method != "half_sets" for _, entry, _ in entries):
         return 0
     return max([1, *(own.dgp.ensemble_size for own in networks if own.dgp.half_sets)])
-
-
-def _summary(context: Context, judged: str) -> str:
-    problem, config = context.problem, context.config
-    slices, _, rows, columns = problem.estimate.object.shape
-    sampling, unit = problem.setup.grid.sampling, problem.dataset.calibration.length_unit.replace("A", "Å")
-    window = " x ".join(str(n) for n in problem.setup.grid.shape)
-    return "\n".join(
-        [
-            f"{len(problem.counts)} patterns of {window}, {problem.electrons:.3g} electrons each",
-            f"object {config.object.kind}, {slices} slice{'s' if slices > 1 else ''} of {rows} x {columns} pixels of "
-            f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}",
-            *summarise_counts(problem),
-            *summarise_objective(config, context.extension),
-            *([f"each epoch is validated by {judged}"] if judged else []),
-            f"batch {config.pixels.batch}; pixels on {pixel_mesh(config).size} of {jax.device_count()} devices "
-            f"({jax.devices()[0].device_kind})",
-        ]
-    )
 
 
 def _silent(message: str) -> None:

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jptycho.assembly.build import loss_of, penalties_of
+from jptycho.assembly.summary import advice
 from jptycho.config.run import Config
 from jptycho.forward.fields import Setup
 from jptycho.objective.losses import Loss
@@ -18,10 +20,8 @@ from jptycho.objective.reference import Reference
 from jptycho.parallel import replicate
 from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.reference import check_reference, make_reference
-from jptycho.reconstruction.build import loss_of, penalties_of
 from jptycho.reconstruction.checkpoint import began, restore, save
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
-from jptycho.reconstruction.summary import advice
 from jptycho.representations.base import Representation
 from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.settings import AUTO
@@ -132,13 +132,7 @@ def _validate(context: Context, stage: Stage, fit: Fit, problem: Problem | None,
 
 
 def log_best(context: Context, stage: Stage, reached: Reached) -> None:
-    """Say which epoch of a validated stage was best.
-
-    Args:
-        context: of the run.
-        stage: that ended.
-        reached: how.
-    """
+    """Say which epoch of a validated stage was best."""
     if reached.epoch and math.isfinite(reached.loss):
         context.log(
             f"{stage.name}: epoch {reached.epoch} predicts what is held out best, {reached.loss:.6g}; it is kept"
@@ -146,19 +140,7 @@ def log_best(context: Context, stage: Stage, reached: Reached) -> None:
 
 
 def reference_of(context: Context, config: Config, problem: Problem) -> Reference:
-    """What penalties and projections compare the unknowns with.
-
-    Args:
-        context: of the run.
-        config: without ``auto``.
-        problem: the scan made ready.
-
-    Returns:
-        the arrays.
-
-    Raises:
-        ConfigError: a penalty that the scan cannot give its reference.
-    """
+    """What penalties and projections compare the unknowns with; ConfigError where the scan cannot give it."""
     penalties = config.penalties
     radius = None if penalties.support_radius == AUTO else float(penalties.support_radius)
     reference = make_reference(problem, radius)
@@ -167,33 +149,13 @@ def reference_of(context: Context, config: Config, problem: Problem) -> Referenc
 
 
 def validation_loss(problem: Problem, loss: Loss, mesh: Mesh, estimate: Estimate) -> float:
-    """How well an estimate predicts electrons that are held out.
-
-    Args:
-        problem: their scan.
-        loss: of one pattern.
-        mesh: devices.
-        estimate: the estimate.
-
-    Returns:
-        the mean loss over patterns.
-    """
+    """How well an estimate predicts held-out electrons: the mean loss over their patterns."""
     held = distribute(problem.counts, problem.setup, mesh)
     return float(loss_of_fields(mesh, loss, replicate(mesh, fields_of(estimate)), held))
 
 
 def estimate_of(estimate: Estimate, solver: Solver, state: State, constants: Constants) -> Estimate:
-    """The guess, with the unknowns that a state stands for.
-
-    Args:
-        estimate: what else is known.
-        solver: its settings.
-        state: after some epochs.
-        constants: of the representations.
-
-    Returns:
-        the estimate.
-    """
+    """An estimate with the unknowns that a state stands for."""
     now = _estimate(solver, state.params, constants)
     found = dataclasses.replace(
         estimate,
@@ -208,16 +170,7 @@ def estimate_of(estimate: Estimate, solver: Solver, state: State, constants: Con
 
 
 def object_channels(solver: Solver, state: State, constants: Constants) -> Array:
-    """The object that a state stands for: the running mean where there is one.
-
-    Args:
-        solver: its settings.
-        state: after some epochs.
-        constants: of the representations.
-
-    Returns:
-        phase in rad and absorption (slices, channels, Y, X).
-    """
+    """The object (slices, channels, Y, X) that a state stands for: the running mean where there is one."""
     if state.average is not None:
         return state.average
     return _applied(solver.model.object, state.params["object"], constants["object"])

@@ -12,8 +12,8 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from jptycho.config.stages import HALF_SETS, PIXELS
 from jptycho.data.results import Result, projected_phase
-from jptycho.reconstruction.context import HALF_SETS, PIXELS
 from jptycho.types import Float
 
 BAR_FRACTION = 0.25  # of the image's width that a scale bar takes at most

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import jptycho
+from jptycho.assembly.auto import resolve_auto, with_changes
+from jptycho.assembly.checks import check_config
+from jptycho.assembly.summary import summarise_objective
 from jptycho.cli.demo import score
 from jptycho.data.dataset import from_arrays
 from jptycho.preprocess.prepare import prepare
-from jptycho.reconstruction.auto import resolve_auto, with_changes
-from jptycho.reconstruction.checks import check_config
-from jptycho.reconstruction.summary import summarise_objective
 
 THREE = {"slices": 3, "slice_thickness": 6.0}
 COMPLEX = {"kind": "complex", **THREE}

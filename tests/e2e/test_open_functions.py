@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import jptycho
+from jptycho.assembly.auto import with_changes
 from jptycho.objective.projections import ProbePower
 from jptycho.preprocess.prepare import prepare
-from jptycho.reconstruction.auto import with_changes
 from jptycho.reconstruction.checkpoint import fingerprint
 from jptycho.reconstruction.context import Context
 from jptycho.representations.networks.unet import UNetSpec

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import jptycho
+from jptycho.assembly.auto import with_changes
+from jptycho.assembly.extension import extended
+from jptycho.assembly.start import estimate_from_result
 from jptycho.objective.losses import poisson_loss
 from jptycho.preprocess.prepare import prepare
-from jptycho.reconstruction.auto import with_changes
 from jptycho.reconstruction.checkpoint import fingerprint
 from jptycho.reconstruction.confirmed import band_losses
 from jptycho.reconstruction.context import Context
-from jptycho.reconstruction.extension import extended
-from jptycho.reconstruction.outcome import estimate_from_result
 from jptycho.reconstruction.stages import validation_loss
 from jptycho.report.page import write_report
 from jptycho.solvers.band_gains import frequency_bands

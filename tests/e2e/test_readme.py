@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 import jptycho
+from jptycho.assembly.checks import check_config
+from jptycho.assembly.listed import check_stages
 from jptycho.config.run import parse_config
-from jptycho.reconstruction.checks import check_config
-from jptycho.reconstruction.listed import check_stages
 
 reconstruct = jptycho.reconstruct
 ROOT = Path(__file__).parent.parent.parent

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.reconstruction.auto import resolve_auto, with_changes
+from jptycho.assembly.auto import resolve_auto, with_changes
+from jptycho.assembly.listed import check_stages
 from jptycho.reconstruction.context import Context, Progress
-from jptycho.reconstruction.listed import check_stages
 from jptycho.reconstruction.pixels import begin_repeat, conclude_polish
 from jptycho.reconstruction.plan import plan
 

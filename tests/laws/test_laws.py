@@ -31,6 +31,7 @@ LAYERS = [
     {"data"},
     {"preprocess", "simulate", "diagnostics"},
     {"config"},
+    {"assembly"},
     {"reconstruction"},
     {"report"},
     {"cli"},

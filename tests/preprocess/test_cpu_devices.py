@@ -6,9 +6,9 @@ import math
 import jax
 import pytest
 
+from jptycho.assembly.auto import with_changes
+from jptycho.assembly.build import pixel_mesh
 from jptycho.preprocess import cpu_devices
-from jptycho.reconstruction.auto import with_changes
-from jptycho.reconstruction.build import pixel_mesh
 
 
 @pytest.fixture

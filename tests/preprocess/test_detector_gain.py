@@ -7,6 +7,8 @@ import pytest
 from scipy import ndimage
 
 import jptycho
+from jptycho.assembly.auto import resolve_auto, with_changes
+from jptycho.assembly.summary import summarise_counts
 from jptycho.data.dataset import from_arrays
 from jptycho.errors import ConfigError
 from jptycho.preprocess.detector_gain import (
@@ -19,8 +21,6 @@ from jptycho.preprocess.detector_gain import (
 )
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.shot_noise import measure_shot_noise, single_count
-from jptycho.reconstruction.auto import resolve_auto, with_changes
-from jptycho.reconstruction.summary import summarise_counts
 
 SCAN = (20, 22)
 

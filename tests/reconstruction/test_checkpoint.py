@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jptycho.assembly.auto import with_changes
 from jptycho.data.checkpoints import save_checkpoint
 from jptycho.data.dataset import Calibration, from_arrays
 from jptycho.errors import ConfigError
 from jptycho.preprocess.prepare import Problem, prepare
-from jptycho.reconstruction.auto import with_changes
 from jptycho.reconstruction.checkpoint import fingerprint, folder_of, stage_of_checkpoint
 from jptycho.reconstruction.context import Context
 

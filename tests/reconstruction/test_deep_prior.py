@@ -9,14 +9,14 @@ import pytest
 from scipy import ndimage
 
 import jptycho
+from jptycho.assembly.auto import resolve_auto, with_changes
+from jptycho.assembly.checks import check_config
 from jptycho.diagnostics.gauge import remove_plane
 from jptycho.objective.data_term import batch_loss
 from jptycho.objective.losses import poisson_loss
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thinning import make_half_sets
-from jptycho.reconstruction.auto import resolve_auto, with_changes
-from jptycho.reconstruction.checks import check_config
 from jptycho.reconstruction.deep_prior import generators_of, prior_model
 from jptycho.reconstruction.ensembles import members_together, stack
 from jptycho.representations.base import ModelSpec, initialise, render, select_half

@@ -11,7 +11,10 @@ import pytest
 from scipy import ndimage
 
 import jptycho
+from jptycho.assembly.auto import prepare_from_config, resolve_auto, with_changes
+from jptycho.assembly.build import build_solver, pixel_mesh
 from jptycho.cli.demo import score
+from jptycho.config.stages import HALF_SETS
 from jptycho.diagnostics.half_set_filter import RADIUS, align_halves, coverage_window, half_set_filter
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import Noise
@@ -22,10 +25,8 @@ from jptycho.optics.probe import form_probe
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thinning import hold_out, make_half_sets
-from jptycho.reconstruction.auto import prepare_from_config, resolve_auto, with_changes
-from jptycho.reconstruction.build import build_solver, pixel_mesh
 from jptycho.reconstruction.confirmed import confirm_bands
-from jptycho.reconstruction.context import HALF_SETS, Context, Progress, Stage
+from jptycho.reconstruction.context import Context, Progress, Stage
 from jptycho.reconstruction.half_sets import _solver, begin_half_sets
 from jptycho.reconstruction.stages import run_stage
 from jptycho.representations.estimate import transmission

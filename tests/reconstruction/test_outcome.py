@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import jptycho
+from jptycho.assembly.auto import resolve_auto, with_changes
+from jptycho.assembly.start import estimate_from_result, held_out_alike
 from jptycho.cli.demo import score
 from jptycho.data.dataset import from_arrays
 from jptycho.preprocess.prepare import prepare
-from jptycho.reconstruction.auto import resolve_auto, with_changes
-from jptycho.reconstruction.outcome import estimate_from_result, held_out_alike
 from jptycho.representations.networks.input import standardise_modes
 
 HELD = {"fraction": 0.1, "patience": 3}

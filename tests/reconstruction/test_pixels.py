@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 import jptycho
+from jptycho.assembly.auto import resolve_auto, with_changes
 from jptycho.cli.demo import score
+from jptycho.config.stages import POLISH
 from jptycho.preprocess.automatic import choose_object_rate, choose_probe_rate, pattern_contrast
 from jptycho.preprocess.prepare import prepare
 from jptycho.reconstruction import confirmed, deep_prior
-from jptycho.reconstruction.auto import resolve_auto, with_changes
-from jptycho.reconstruction.context import POLISH, Context, Reached, Stage
+from jptycho.reconstruction.context import Context, Reached, Stage
 from jptycho.reconstruction.pixels import polish_config
 from jptycho.reconstruction.plan import plan
 from jptycho.representations.base import ModelSpec

@@ -2,10 +2,10 @@
 
 import pytest
 
+from jptycho.assembly.auto import with_changes
+from jptycho.assembly.solver_checks import check_engine, takes_whole_scan
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
-from jptycho.reconstruction.auto import with_changes
-from jptycho.reconstruction.solver_checks import check_engine, takes_whole_scan
 from jptycho.settings import Table
 
 SOLVERS = ("gradient", "epie", "rpie", "mpie", "lsqml", "dm", "raar")

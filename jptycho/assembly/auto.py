@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jptycho.assembly.solver_checks import takes_whole_scan
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config, parse_config
@@ -22,7 +23,6 @@ from jptycho.preprocess.automatic import (
     choose_probe_rate,
 )
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
-from jptycho.reconstruction.solver_checks import takes_whole_scan
 from jptycho.settings import AUTO, Table
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jptycho.assembly.solver_checks import check_engine
 from jptycho.config.constraints import check_constraints
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
-from jptycho.reconstruction.solver_checks import check_engine
 from jptycho.settings import AUTO
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from jptycho.assembly.auto import with_changes
+from jptycho.assembly.checks import check_config
 from jptycho.config.run import Config
-from jptycho.config.stages import StageConfig
+from jptycho.config.stages import HALF_SETS, NETWORKS, PIXELS, StageConfig
 from jptycho.errors import ConfigError
-from jptycho.reconstruction.auto import with_changes
-from jptycho.reconstruction.checks import check_config
-from jptycho.reconstruction.context import HALF_SETS, NETWORKS, PIXELS
 from jptycho.settings import Table
 
 NAMES = {"pixels": PIXELS, "half_sets": HALF_SETS, "dgp": NETWORKS}

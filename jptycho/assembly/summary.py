@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import jax
+
+from jptycho.assembly.build import pixel_mesh
+from jptycho.assembly.extension import PLAIN, Extension, summarise_extension
+from jptycho.assembly.solver_checks import USED, WHOLE_SCAN
 from jptycho.config.constraints import penalties_of, projections_of, summarise
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
@@ -9,9 +14,34 @@ from jptycho.config.run import Config
 from jptycho.config.stages import StageConfig
 from jptycho.preprocess.detector_gain import UNCERTAIN
 from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.extension import PLAIN, Extension, summarise_extension
-from jptycho.reconstruction.solver_checks import USED, WHOLE_SCAN
 from jptycho.solvers.optimisers import LINE_SEARCH
+
+
+def summarise_run(config: Config, problem: Problem, judged: str, extension: Extension = PLAIN) -> list[str]:
+    """A run before it starts.
+
+    Args:
+        config: without ``auto``.
+        problem: the scan by the electrons that are reconstructed.
+        judged: what validates an epoch; empty for nothing.
+        extension: what the user brought.
+
+    Returns:
+        lines.
+    """
+    slices, _, rows, columns = problem.estimate.object.shape
+    sampling, unit = problem.setup.grid.sampling, problem.dataset.calibration.length_unit.replace("A", "Å")
+    window = " x ".join(str(n) for n in problem.setup.grid.shape)
+    return [
+        f"{len(problem.counts)} patterns of {window}, {problem.electrons:.3g} electrons each",
+        f"object {config.object.kind}, {slices} slice{'s' if slices > 1 else ''} of {rows} x {columns} pixels of "
+        f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}",
+        *summarise_counts(problem),
+        *summarise_objective(config, extension),
+        *([f"each epoch is validated by {judged}"] if judged else []),
+        f"batch {config.pixels.batch}; pixels on {pixel_mesh(config).size} of {jax.device_count()} devices "
+        f"({jax.devices()[0].device_kind})",
+    ]
 
 
 def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[str]:

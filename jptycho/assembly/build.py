@@ -7,6 +7,8 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from jptycho.assembly.extension import PLAIN, Extension
+from jptycho.assembly.solver_checks import WHOLE_SCAN
 from jptycho.config import constraints
 from jptycho.config.objective import LOSSES
 from jptycho.config.pixels import GRADIENT
@@ -18,8 +20,6 @@ from jptycho.objective.projections import Projection
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.automatic import choose_micro_batches
 from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.extension import PLAIN, Extension
-from jptycho.reconstruction.solver_checks import WHOLE_SCAN
 from jptycho.representations.base import ModelSpec
 from jptycho.representations.networks.base import Network
 from jptycho.representations.networks.unet import UNetSpec

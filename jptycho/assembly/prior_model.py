@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from jptycho.config.run import Config
-from jptycho.preprocess.prepare import Problem
-from jptycho.reconstruction.build import (
+from jptycho.assembly.build import (
     loss_of,
     network_of,
     penalties_of,
@@ -14,7 +12,9 @@ from jptycho.reconstruction.build import (
     refined,
     refined_rates,
 )
-from jptycho.reconstruction.extension import PLAIN, Extension
+from jptycho.assembly.extension import PLAIN, Extension
+from jptycho.config.run import Config
+from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import ModelSpec, Representation
 from jptycho.representations.generated import GeneratedObject, GeneratedProbe
 from jptycho.representations.networks.pretraining import (

@@ -7,6 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jptycho.assembly.auto import with_changes
+from jptycho.assembly.build import denoisers_of, preconditioner_of
+from jptycho.assembly.extension import Extension
 from jptycho.data.dataset import Calibration, from_arrays
 from jptycho.errors import ConfigError
 from jptycho.forward.model import predict_batch
@@ -15,9 +18,6 @@ from jptycho.objective.losses import poisson_loss
 from jptycho.optics.propagation import fresnel_kernel
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import Problem, prepare
-from jptycho.reconstruction.auto import with_changes
-from jptycho.reconstruction.build import denoisers_of, preconditioner_of
-from jptycho.reconstruction.extension import Extension
 from jptycho.representations.base import ModelSpec, initialise
 from jptycho.representations.estimate import Estimate, fields_of, transmission
 from jptycho.representations.pixels import ChannelObject, PixelProbe

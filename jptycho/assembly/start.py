@@ -1,0 +1,130 @@
+"""What a run starts from: an earlier result, an estimate without iterations, or a blank object."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+from jptycho.config.run import Config
+from jptycho.config.stages import ALL, NETWORKS
+from jptycho.data.results import Result, read_result
+from jptycho.errors import ConfigError
+from jptycho.preprocess.direct_phase import DIRECT
+from jptycho.preprocess.prepare import Problem
+from jptycho.representations.base import POTENTIAL
+from jptycho.representations.estimate import Estimate
+from jptycho.types import Array
+
+LARGEST_SHIFT = 0.5  # detector pixels, by which the beam's centre may differ from that of a result to start from
+SEEN_BEFORE = (
+    "dgp.start_file: this result has seen electrons that are held out now, and the networks see it: what is held out "
+    "predicts too well and stops too late. Use dgp.half_sets = true, or the seed and share of the run that made it"
+)
+
+
+def start_estimate(config: Config, problem: Problem, validated: bool, log: Callable[[str], None]) -> Estimate:
+    """What the first stage begins with.
+
+    Args:
+        config: without ``auto``.
+        problem: the scan made ready.
+        validated: whether electrons are held out.
+        log: told where an earlier result has seen them.
+
+    Returns:
+        the estimate.
+    """
+    dgp, estimate = config.dgp, problem.estimate
+    if config.method == NETWORKS and dgp.start_file:
+        earlier = read_result(dgp.start_file, name="dgp.start_file")
+        if validated and not dgp.half_sets and not held_out_alike(earlier, config):
+            log(SEEN_BEFORE)
+        return estimate_from_result(problem, earlier)
+    if config.method == NETWORKS and dgp.start in DIRECT:
+        phase = DIRECT[dgp.start](problem, config.object.kind == POTENTIAL)
+        return dataclasses.replace(estimate, object=jnp.asarray(phase))
+    return estimate
+
+
+def held_out_alike(result: Result, config: Config) -> bool:
+    """Whether an earlier run held out the electrons that this one does: the same share by the same seed, and no other.
+
+    Args:
+        result: of the earlier run.
+        config: of this one, without ``auto``.
+
+    Returns:
+        whether its configuration says so.
+    """
+    try:
+        stop = tomllib.loads(str(result.attributes.get("configuration", "")))["validation"]
+        share = float(stop["fraction"])
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError):
+        return False
+    repeated = ALL in result.history.get("stage", ())
+    return not repeated and (share, result.attributes.get("seed")) == (config.validation.fraction, config.seed)
+
+
+def estimate_from_result(problem: Problem, result: Result) -> Estimate:
+    """Start from a previous result of the same scan.
+
+    Args:
+        problem: the scan.
+        result: of an earlier reconstruction.
+
+    Returns:
+        the guess.
+
+    Raises:
+        ConfigError: the shapes do not agree, or the beam's centre.
+    """
+    channels = [result.phase] if result.absorption is None else [result.phase, result.absorption]
+    wanted = problem.estimate.object.shape
+    stack = np.stack(channels[: wanted[1]], axis=1)
+    stack = np.concatenate([stack, np.zeros((len(stack), wanted[1] - stack.shape[1], *stack.shape[2:]))], axis=1)
+    shapes = (result.probe.shape, result.positions.shape)
+    if stack.shape != wanted or shapes != (problem.estimate.probe.shape, problem.estimate.positions.shape):
+        raise ConfigError(
+            f"dgp.start_file: object {stack.shape} and probe {result.probe.shape}; expected {wanted} and "
+            f"{problem.estimate.probe.shape}. Name a result of the same scan, slices and modes."
+        )
+    _check_centre(problem, result)
+    probe = jnp.asarray(np.fft.ifftshift(result.probe, axes=(-2, -1)))
+    sampling = np.asarray(problem.setup.grid.sampling)
+    positions = jnp.asarray((result.positions - np.asarray(problem.origin)) / sampling, jnp.float32)
+    return dataclasses.replace(
+        problem.estimate,
+        object=jnp.asarray(stack, jnp.float32),
+        probe=probe,
+        positions=positions,
+        tilt=_tilt_from(problem, result),
+        extra=problem.estimate.extra
+        | {name: jnp.asarray(rows) for name, rows in result.extra.items() if name in problem.unknowns},
+    )
+
+
+def _tilt_from(problem: Problem, result: Result) -> Array:
+    """The tilt that an earlier run found, unless this one states its own."""
+    if bool(jnp.any(problem.estimate.tilt != 0)):
+        return problem.estimate.tilt
+    shared = result.attributes.get("tilt", problem.estimate.tilt)
+    return jnp.asarray(shared if result.tilts is None else result.tilts, jnp.float32)
+
+
+def _check_centre(problem: Problem, result: Result) -> None:
+    """Refuse a result whose probe is about another beam's centre, where it says about which."""
+    grid, centre = problem.setup.grid, problem.setup.centre
+    if "centre" not in result.attributes or centre is None:
+        return
+    pixel = 1 / np.multiply(grid.shape, grid.sampling)
+    wanted, found = np.asarray(centre) / pixel, np.asarray(result.attributes["centre"]) / pixel
+    if np.abs(found - wanted).max() > LARGEST_SHIFT:
+        raise ConfigError(
+            f"dgp.start_file: its beam's centre is ({found[0]:.1f}, {found[1]:.1f}) detector pixels from the zero "
+            f"frequency; expected ({wanted[0]:.1f}, {wanted[1]:.1f}), that of this scan, within {LARGEST_SHIFT:g}. "
+            "Name a result of the same scan, with the same mask and cropping, or leave it out."
+        )
