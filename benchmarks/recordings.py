@@ -22,8 +22,6 @@ from jptycho.simulate.acquire import count_electrons
 CACHE = Path(__file__).parent / "cache"
 NOT_SIMULATED = ("slices", "slice_thickness", "dose")  # what a case says of later use: the patterns do not depend on it
 
-KEYS = "counts", "positions", "truth_slices", "origin"
-
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -116,9 +114,9 @@ def expected(name: str, size: str) -> Expected:
 
 def recording(name: str, size: str, dose: float, seed: int) -> Dataset4D:
     """A scan with Poisson counts at a dose in electrons a square Å, with its truth; ``seed`` is the noise's."""
-    packed = packed_file(name, size, dose, seed)
-    counts, positions, slices, origin = read_packed(packed) if packed.exists() else record(name, size, dose, seed)
-    case = CASES[name, size]
+    case, packed = CASES[name, size], packed_file(name, size, dose, seed)
+    counts = np.load(packed)["counts"] if packed.exists() else record(name, size, dose, seed)
+    positions, slices, origin = surroundings(name, size)
     calibration = Calibration(
         energy=case.energy,
         semiangle_cutoff=case.semiangle_cutoff,
@@ -131,30 +129,39 @@ def recording(name: str, size: str, dose: float, seed: int) -> Dataset4D:
     return dataclasses.replace(scan, source=f"{name} ({size}) at {dose:g} e/Å², seed {seed}")
 
 
-def record(name: str, size: str, dose: float, seed: int) -> tuple[np.ndarray, ...]:
-    """Counts (scan, ky, kx), positions (scan, 2) and origin of the truth (2,) in Å, the truth (slices, Y, X) in rad."""
+def record(name: str, size: str, dose: float, seed: int) -> np.ndarray:
+    """Counts (scan, ky, kx) at a dose."""
     case, ideal = CASES[name, size], expected(name, size)
     rng = np.random.default_rng([int(dose), seed])
     parts = np.array_split(ideal.intensity, max(len(ideal.intensity) // 1024, 1))  # Poisson numbers take 8 bytes each
-    counts = np.concatenate([count_electrons(part, dose * case.step**2, rng) for part in parts])
-    return counts, ideal.positions, ideal.truth_slices, np.asarray(ideal.truth_origin)
+    return np.concatenate([count_electrons(part, dose * case.step**2, rng) for part in parts])
 
 
-def packed_file(name: str, size: str, dose: float, seed: int) -> Path:
-    """Where a packed recording is, if it is."""
-    return CACHE / "recordings" / f"{name}_{size}_{dose:g}_{seed}.npz"
+def surroundings(name: str, size: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions (scan, 2) in Å, the truth (slices, Y, X) in rad and the position of its pixel [0, 0]."""
+    packed = packed_file(name, size)
+    if packed.exists():
+        with np.load(packed) as file:
+            return file["positions"], file["truth_slices"], file["truth_origin"]
+    ideal = expected(name, size)
+    return ideal.positions, ideal.truth_slices, np.asarray(ideal.truth_origin)
 
 
-def read_packed(path: Path) -> tuple[np.ndarray, ...]:
-    """What :func:`record` gave."""
-    with np.load(path) as file:
-        return tuple(file[key] for key in KEYS)
+def packed_file(name: str, size: str, *of: float) -> Path:
+    """Where counts of a dose and seed are packed, or what surrounds them, if they are."""
+    return CACHE / "recordings" / ("_".join([name, size, *(f"{value:g}" for value in of)]) + ".npz")
+
+
+def pack(path: Path, **arrays: np.ndarray) -> None:
+    """Write arrays, compressed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **arrays)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
 def truth_slices(name: str, size: str) -> np.ndarray:
     """Phase (slices, Y, X) in rad on the grid of the recording's truth."""
-    packed = next((CACHE / "recordings").glob(f"{name}_{size}_*.npz"), None)
-    return expected(name, size).truth_slices if packed is None else read_packed(packed)[2]
+    return surroundings(name, size)[1]
 
 
 def main() -> None:
@@ -167,12 +174,11 @@ def main() -> None:
     options = parser.parse_args()
     for case in options.cases:
         name, dose = case.split(":")
+        positions, slices, origin = surroundings(name, options.size)
+        pack(packed_file(name, options.size), positions=positions, truth_slices=slices, truth_origin=origin)
         for seed in range(options.first, options.first + options.seeds):
-            path = packed_file(name, options.size, float(dose), seed)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            values = record(name, options.size, float(dose), seed)
-            np.savez_compressed(path, **dict(zip(KEYS, values, strict=True)))
-            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", flush=True)
+            counts = record(name, options.size, float(dose), seed)
+            pack(packed_file(name, options.size, float(dose), seed), counts=counts)
 
 
 if __name__ == "__main__":

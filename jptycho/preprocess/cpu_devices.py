@@ -7,6 +7,7 @@ cores are two threads of one; neither the number of cores nor what a virtual mac
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import json
 import math
 import os
@@ -62,6 +63,24 @@ def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
         return math.inf
 
 
+ACCELERATORS = "nvidiactl", "dxg", "kfd", "accel0", "vfio"
+"""Nodes of ``/dev`` that an accelerator's driver makes."""
+
+
+def accelerator(nodes: Path = Path("/dev")) -> bool:
+    """Whether JAX will compute on something other than the CPU, told without starting it.
+
+    Args:
+        nodes: folder of the devices' nodes.
+
+    Returns:
+        whether there is a device, a plugin of JAX for one, and no ``JAX_PLATFORMS=cpu``.
+    """
+    wanted = os.environ.get("JAX_PLATFORMS", "") != "cpu"
+    plugins = importlib.metadata.entry_points(group="jax_plugins")
+    return wanted and bool(plugins) and any((nodes / name).exists() for name in ACCELERATORS)
+
+
 def choose_cpu_devices(log: Callable[[str], None], cache: Path | None = None) -> int:
     """Devices to make of the CPU: one, or one for each core where that was measured to be faster here.
 
@@ -73,7 +92,7 @@ def choose_cpu_devices(log: Callable[[str], None], cache: Path | None = None) ->
         the number, for :func:`jptycho.parallel.use_cpu_cores`.
     """
     cores = usable_cores()
-    if cores == 1:
+    if cores == 1 or accelerator():
         return 1
     cache = _default_cache() if cache is None else cache
     known, machine = _read(cache), f"{_processor()}, {cores} cores, jax {jax.__version__}"

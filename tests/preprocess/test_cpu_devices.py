@@ -43,6 +43,28 @@ def test_the_measurement_is_remembered_for_the_machine(machine, tmp_path):
     assert "2 cores" in name
 
 
+@pytest.mark.parametrize(
+    ("plugins", "node", "platform", "found"),
+    [
+        (["cuda"], "nvidiactl", "", True),
+        (["cuda"], "nvidiactl", "cpu", False),
+        (["cuda"], "null", "", False),
+        ([], "nvidiactl", "", False),
+    ],
+)
+def test_nothing_is_measured_where_the_cpu_does_not_compute(
+    machine, tmp_path, monkeypatch, plugins, node, platform, found
+):
+    (tmp_path / node).touch()
+    monkeypatch.setenv("JAX_PLATFORMS", platform)
+    monkeypatch.setattr(cpu_devices.importlib.metadata, "entry_points", lambda group: plugins)
+    assert cpu_devices.accelerator(tmp_path) is found
+    monkeypatch.setattr(cpu_devices, "accelerator", lambda: found)
+    asked = machine(0.1, 0.05)
+    assert cpu_devices.choose_cpu_devices(print, tmp_path / "cpu_devices.json") == (1 if found else 2)
+    assert asked == ([] if found else [1, 2])
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"a": 3}', '{"a": [1, "x"]}'])
 def test_a_damaged_memory_is_measured_again(machine, tmp_path, text):
     (tmp_path / "cpu_devices.json").write_text(text)
