@@ -1,6 +1,6 @@
 """Time of a pixel epoch: one slice, one mode, sub-pixel probe shifts, the probe optimised.
 
-    python benchmarks/speed.py [--devices N]
+    python benchmarks/speed.py [--devices N] [--losses poisson ...]
 
 Wall and CPU seconds of the first epoch (compilation included) and the median of the later ones, with the loss that was
 reached, so that nothing is fast because it does not work.
@@ -97,14 +97,15 @@ def main() -> None:
     """Measure every case and write ``results/speed_*.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--devices", type=int, default=os.cpu_count(), help="CPU devices that share the scan")
-    devices = parser.parse_args().devices
-    use_cpu_cores(devices)
+    parser.add_argument("--losses", nargs="*", default=["poisson", "amplitude"])
+    options = parser.parse_args()
+    use_cpu_cores(options.devices)
     import jax
     from record import save
 
     found = {}
     for name, (side, window) in CASES.items():
-        for loss in ("poisson", "amplitude"):
+        for loss in options.losses:
             for amplitude in ("auto", 0):
                 kind = "preconditioned" if amplitude else "plain"
                 values = measure(side, window, loss, amplitude)
