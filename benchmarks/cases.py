@@ -33,11 +33,13 @@ def scored(scan: Any, **settings: Any) -> list[dict[str, Any]]:
     return scored_run(scan, **settings)[0]
 
 
-def scored_run(scan: Any, snapshots: list[Any] | None = None, **settings: Any) -> tuple[list[dict[str, Any]], Any]:
+def scored_run(
+    scan: Any, snapshots: list[Any] | None = None, every: int = 1, **settings: Any
+) -> tuple[list[dict[str, Any]], Any]:
     """Every epoch of a reconstruction against the truth, and its result; scoring is outside wall and CPU seconds.
 
     Earlier compilations are thrown away, so that the run pays for its own, unless JAX keeps them in files;
-    ``snapshots`` receives the phase of every epoch (slices, Y, X).
+    ``snapshots`` receives the phase of every epoch (slices, Y, X). Of more epochs ``every`` one is scored, and the last.
     """
     import jax
     import numpy as np
@@ -64,6 +66,8 @@ def scored_run(scan: Any, snapshots: list[Any] | None = None, **settings: Any) -
         snapshots += [phase for _, _, phase in seen]
     rows = []
     for total, (record, cpu, phase) in enumerate(seen, start=1):
+        if total % every and total < len(seen):
+            continue
         q = score(result, phase, scan.truth)
         rows.append(
             {

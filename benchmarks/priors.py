@@ -90,7 +90,7 @@ def main() -> None:
 def series(name: str, size: str, dose: float, options: argparse.Namespace) -> None:
     """All methods and seeds of a case at a dose."""
     import depth_profile
-    from record import RESULTS, load
+    from record import RESULTS, add, load
     from recordings import CASES, recording
 
     case, weight = CASES[name, size], None

@@ -122,7 +122,7 @@ def _refine_shift(
 
     def misfit(at: Float[np.ndarray, "2"]) -> float:
         terms = np.column_stack([expected(at).ravel(), plane])
-        fit, *_ = np.linalg.lstsq(terms, image.ravel(), rcond=None)
+        fit = _least_squares(terms, image.ravel())
         return float(np.sum((image.ravel() - terms @ fit) ** 2))
 
     shift, least = start, misfit(start)
@@ -130,7 +130,7 @@ def _refine_shift(
     for _ in range(STEPS):
         here = expected(shift)
         slopes = [(expected(shift + DIFFERENCE * step) - here).ravel() / DIFFERENCE for step in np.eye(2)]
-        fit, *_ = np.linalg.lstsq(np.column_stack([here.ravel(), *slopes, plane]), image.ravel(), rcond=None)
+        fit = _least_squares(np.column_stack([here.ravel(), *slopes, plane]), image.ravel())
         change = fit[1:3] / fit[0] if fit[0] > 0 else np.zeros(2)
         change *= min(1.0, 1.0 / max(float(np.max(np.abs(change))), CONVERGED))
         while np.max(np.abs(change)) > CONVERGED and misfit(shift + change) >= least:
@@ -140,3 +140,10 @@ def _refine_shift(
         shift = shift + change
         least = misfit(shift)
     return (shift, least) if np.max(np.abs(shift)) <= max_shift else (start, begun)
+
+
+def _least_squares(terms: Float[np.ndarray, "pixels terms"], values: Float[np.ndarray, "pixels"]) -> np.ndarray:
+    """Of few terms and many values, by the normal equations of terms of unit length."""
+    length = np.maximum(np.linalg.norm(terms, axis=0), np.finfo(float).tiny)
+    terms = terms / length
+    return np.linalg.lstsq(terms.T @ terms, terms.T @ values, rcond=None)[0] / length

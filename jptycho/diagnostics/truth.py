@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from jptycho.diagnostics.gauge import same_gauge
 from jptycho.diagnostics.similarity import Similarity, compare
-from jptycho.types import Float
+from jptycho.types import Float, Int
 
 Truth = tuple[Float[np.ndarray, "Y X"], tuple[float, float], tuple[float, float]]
 """Phase, sampling and origin."""
@@ -39,30 +41,46 @@ def resample(
         >>> resample(np.eye(4), (2.0, 2.0), (0.0, 0.0), np.array([2.0]), np.array([2.0])).round(6).tolist()
         [[1.0]]
     """
-    return _read(np.fft.fft2(image, norm="forward"), sampling, origin, rows, columns)
+    return _reader(np.fft.fft2(image, norm="forward"), sampling, origin, rows, columns)(np.zeros(2))
 
 
-def _read(
+def _reader(
     spectrum: np.ndarray,
     sampling: tuple[float, float],
     origin: tuple[float, float],
     rows: Float[np.ndarray, "y"],
     columns: Float[np.ndarray, "x"],
-) -> Float[np.ndarray, "y x"]:
+) -> Callable[[Float[np.ndarray, "2"]], Float[np.ndarray, "y x"]]:
+    """A Fourier series at positions in Å, as a function of how far in Å it was moved before."""
     axes = zip(spectrum.shape, sampling, origin, (rows, columns), strict=True)
-    along_y, along_x = (_waves(count, step, places - start) for count, step, start, places in axes)
-    return np.real(along_y @ spectrum @ along_x.T)
+    (held_y, along_y), (held_x, along_x) = (_waves(count, step, places - start) for count, step, start, places in axes)
+    held = spectrum[np.ix_(held_y, held_x)]
+
+    def read(shift: Float[np.ndarray, "2"]) -> Float[np.ndarray, "y x"]:
+        left, right = along_y(shift[0]) @ held, along_x(shift[1])
+        return np.real(left) @ np.real(right).T - np.imag(left) @ np.imag(right).T
+
+    return read
 
 
-def _waves(count: int, step: float, places: Float[np.ndarray, "n"]) -> np.ndarray:
-    """exp(2πi k r) of the frequencies of one axis (n, count); at its Nyquist frequency their mean, a cosine."""
+def _waves(
+    count: int, step: float, places: Float[np.ndarray, "n"]
+) -> tuple[Int[np.ndarray, "held"], Callable[[float], np.ndarray]]:
+    """Which frequencies of one axis the places can hold, and exp(2πi k (r - shift)) of them (n, held).
+
+    At the axis's Nyquist frequency it is the mean of both signs, a cosine.
+    """
     k = np.fft.fftfreq(count, step)
-    waves = np.exp(2j * np.pi * np.outer(places, k))
-    if count % 2 == 0:
-        waves[:, count // 2] = np.real(waves[:, count // 2])
-    if len(places) > 1:
-        waves[:, np.abs(k) > 0.5 / abs(places[1] - places[0]) + 1e-9 / step] = 0.0
-    return waves
+    fits = np.abs(k) <= 0.5 / abs(places[1] - places[0]) + 1e-9 / step if len(places) > 1 else np.full(count, True)
+    held = np.flatnonzero(fits)
+    still = np.exp(2j * np.pi * np.outer(places, k[held]))
+
+    def waves(shift: float) -> np.ndarray:
+        found = still * np.exp(-2j * np.pi * shift * k[held])
+        found[:, 2 * held == count] = found[:, 2 * held == count].real
+        return found
+
+    return held, waves
 
 
 def align_with_truth(
@@ -87,13 +105,9 @@ def align_with_truth(
     top, bottom, left, right = field_of_view
     rows = np.arange(top, bottom) * sampling[0] + origin[0]
     columns = np.arange(left, right) * sampling[1] + origin[1]
-    spectrum = np.fft.fft2(truth[0], norm="forward")
-
-    def expected(shift: Float[np.ndarray, "2"]) -> Float[np.ndarray, "y x"]:
-        return _read(spectrum, *truth[1:], rows - shift[0] * sampling[0], columns - shift[1] * sampling[1])
-
+    read = _reader(np.fft.fft2(truth[0], norm="forward"), *truth[1:], rows, columns)
     image = np.asarray(phase, np.float64).sum(axis=0)[top:bottom, left:right]
-    return same_gauge(image, expected)[:2]
+    return same_gauge(image, lambda shift: read(shift * np.asarray(sampling)))[:2]
 
 
 def compare_with_truth(
