@@ -49,6 +49,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "probe": "network",
     },
     "probe of pixels": {"probe": "pixels"},
+    "probe network": {"probe": "network"},
     "complex probe network": {"probe": "network", "probe_complex": True},
     "object of pixels, probe network": {"object": "pixels", "probe": "network"},
     "adds to the estimate": {"residual": True},

@@ -39,7 +39,7 @@ def scored_run(
     """Every epoch of a reconstruction against the truth, and its result; scoring is outside wall and CPU seconds.
 
     Earlier compilations are thrown away, so that the run pays for its own, unless JAX keeps them in files;
-    ``snapshots`` receives the phase of every epoch (slices, Y, X). Of more epochs ``every`` one is scored, and the last.
+    ``snapshots`` receives the phase of every epoch (slices, Y, X). One of ``every`` epochs is scored, and the last.
     """
     import jax
     import numpy as np
