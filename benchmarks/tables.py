@@ -3,7 +3,7 @@
     python benchmarks/tables.py [priors] [judges] [ablation] [--since 2026-11-26]
 
 A row of the first is the mean over the noise seeds that there are, of the ring the median; rows made before a day are
-left out.
+left out. CPU seconds are those of a CPU, for scores of a GPU those of an earlier run of the same scan.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ NAMES = {
     "duck": "duck of graphene",
     "wse2": "twisted WSe2, 16 slices",
 }
-METHODS = {"pixels": "pixels", "unfiltered": "unfiltered", "dgp": "DGP", "tv": "total variation", "plain": "plain Adam"}
+METHODS = {
+    "pixels": "pixels",
+    "unfiltered": "unfiltered",
+    "dgp": "DGP",
+    "dgp, 2 networks": "DGP, 2 networks",
+    "dgp, no polish": "DGP, no polish",
+    "tv": "total variation",
+    "plain": "plain Adam",
+}
 HEAD = ("specimen, e/Å²", "", "seeds", "correlation", "fine", "SSIM", "bulk", "best epoch", "ring 1/2 (Å)", "CPU s")
 
 
@@ -103,7 +111,8 @@ def mean_row(rows: list[dict[str, Any]]) -> list[str]:
     bulk = mean([row["bulk"] for row in rows], 2)
     best = [mean([row["best by truth"][name] for row in rows], 3) for name in ("correlation", "ssim")]
     ring = median([row["frc 1/2"] or float("inf") for row in rows])
-    cpu = mean([row["cpu"] for row in rows], 0)
+    seconds = [row.get("timed", row)["cpu"] for row in rows if "timed" in row or "device" not in row]
+    cpu = mean(seconds, 0) if seconds else ""
     return [str(len(rows)), *scores, bulk, " / ".join(best), f"{ring:.2f}", cpu]
 
 

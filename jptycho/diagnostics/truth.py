@@ -77,7 +77,7 @@ def _waves(
 
     def waves(shift: float) -> np.ndarray:
         found = still * np.exp(-2j * np.pi * shift * k[held])
-        found[:, 2 * held == count] = found[:, 2 * held == count].real
+        found[:, 2 * held == count] = np.real(found[:, 2 * held == count])
         return found
 
     return held, waves
