@@ -17,6 +17,7 @@ from jptycho.errors import ConfigError, FormatError, nearest_name
 __all__ = [
     "AUTO",
     "Count",
+    "CountOrNone",
     "Field",
     "NotNegative",
     "Pair",
@@ -45,6 +46,7 @@ Positive = Annotated[float, Field(gt=0)]
 PositivePair = Annotated[tuple[Positive, Positive], BeforeValidator(_pair)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=0.5)]
 
 

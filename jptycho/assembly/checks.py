@@ -44,7 +44,7 @@ def _check_dgp(config: Config) -> None:
             'dgp.object: "pixels", and probe.fixed keeps the probe, so there is no network. Remove one of them.'
         )
     _check_input(config)
-    if dgp.ensemble_size > 1 and not dgp.ema_decay:
+    if dgp.ensemble_size not in (AUTO, 1) and not dgp.ema_decay:
         raise ConfigError("dgp.ema_decay: 0, but an ensemble's mean is that of running means. Use 0.9, or one member.")
     if dgp.architecture == "depth" and config.object.slices == 1:
         raise ConfigError('dgp.architecture: "depth" needs slices to relate. Use "unet", or raise object.slices.')

@@ -144,7 +144,7 @@ def _summarise_priors(dgp: DGPConfig, extension: Extension) -> list[str]:
     return [
         f"deep generative priors from {start}: " + "; ".join(f"{name} {what}" for name, what in unknowns.items()),
         f"{judged}; adam, rates of networks {dgp.object_rate:g} and {dgp.probe_rate:g}"
-        + (f"; {dgp.ensemble_size} members" if dgp.ensemble_size > 1 else ""),
+        + (f"; {dgp.ensemble_size} members" if int(dgp.ensemble_size) > 1 else ""),
         *(
             [f"polish: {dgp.polish_epochs} epochs of plain pixels, {dgp.polish_rate:g} of their rate"]
             if dgp.polish_epochs and dgp.object == "network"

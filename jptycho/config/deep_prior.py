@@ -7,7 +7,7 @@ from typing import Literal
 from jptycho.representations.generated import GeneratedObject
 from jptycho.representations.networks.pretraining import Pretraining
 from jptycho.representations.networks.unet import UNetSpec
-from jptycho.settings import AUTO, Count, Field, NotNegative, Positive, Section
+from jptycho.settings import AUTO, Count, CountOrNone, Field, NotNegative, Positive, Section
 
 Unknown = Literal["network", "pixels"]
 
@@ -30,12 +30,16 @@ class DGPConfig(Section):
     half_sets: bool = Field(
         True, description="whether each half of the electrons judges what the network makes of the other's estimate"
     )
-    ensemble_size: Count = Field(1, description="networks of different seeds and half sets; mean and spread are kept")
+    ensemble_size: Count | Literal["auto"] = Field(
+        AUTO, description="networks of different seeds and half sets; mean and spread are kept; auto: 2 at low dose"
+    )
     steps: int = Field(4, ge=1, description="optimiser steps an epoch")
     micro_batch: int = Field(128, ge=1, description="patterns whose gradients are computed at once")
     object_rate: Positive = Field(2e-3, description="learning rate of the object's network")
     probe_rate: Positive = Field(3e-4, description="learning rate of the probe's network; of pixels ten times that")
-    polish_epochs: int = Field(5, ge=0, description="of plain pixels that follow, for what no network found; 0: none")
+    polish_epochs: CountOrNone | Literal["auto"] = Field(
+        AUTO, description="of plain pixels that follow, for what no network found; 0: none; auto: none at low dose"
+    )
     polish_rate: Positive = Field(0.1, description="their learning rates, in those of the pixels")
     warm_up: int = Field(10, ge=0, description="steps over which the rates rise from zero")
     ema_decay: float = Field(0.9, ge=0, lt=1, description="weight of the past in the running mean of the object")

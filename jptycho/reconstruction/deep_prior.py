@@ -59,7 +59,7 @@ def begin_networks(context: Context, stage: Stage, progress: Progress, resumed: 
     model = prior_model(config, context.problem, context.extension)
     member = prior_solver(config, model, context.problem, context.extension)
     check_projections(model, member.projections)
-    size, starts = config.dgp.ensemble_size, []
+    size, starts = int(config.dgp.ensemble_size), []
     for number in range(size):
         if context.stop():
             return None
@@ -100,7 +100,7 @@ def _scan_data(context: Context, stage: Stage, mesh: Mesh) -> ScanData:
     if stage.config.dgp.half_sets:
         pairs = [np.stack([half.counts for half in pair], axis=1) for pair in context.half_sets]
         counts, setup = pairs[0] if len(pairs) == 1 else np.stack(pairs, axis=1), context.half_sets[0][0].setup
-    elif stage.config.dgp.ensemble_size > 1:
+    elif int(stage.config.dgp.ensemble_size) > 1:
         counts = counts[:, None]
     return distribute(counts, setup, mesh, reference_of(context, stage.config, context.problem))
 

@@ -29,22 +29,22 @@ def members_together(config: Config, problem: Problem, weights: int, available: 
     Raises:
         ConfigError: not even one fits beside what all members keep.
     """
-    dgp, shape = config.dgp, problem.estimate.object.shape
+    dgp, size, shape = config.dgp, int(config.dgp.ensemble_size), problem.estimate.object.shape
     available = int(SHARE * (memory_of_device() if available is None else available))
     images = shape[0] if dgp.architecture == "depth" else 1
     half_sets = 2 if dgp.half_sets else 1
     kept = half_sets * problem.counts.nbytes + 4 * (WEIGHTS * weights + (3 + 2 * half_sets) * int(np.prod(shape)))
     working = 4 * images * ACTIVATIONS * dgp.base_channels * shape[-2] * shape[-1]
     fit = (available - working) // max(kept, 1)
-    if fit < dgp.ensemble_size:
+    if fit < size:
         raise ConfigError(
-            f"dgp.ensemble_size: {dgp.ensemble_size} members keep {dgp.ensemble_size * kept / 2**30:.3g} GiB and "
+            f"dgp.ensemble_size: {size} members keep {size * kept / 2**30:.3g} GiB and "
             f"work on {working / 2**30:.3g} GiB, but {available / 2**30:.3g} GiB may be used. "
             + (f"Use at most {fit}." if fit >= 1 else "Use fewer patterns, slices or channels.")
         )
     if jax.default_backend() == "cpu":
         return 1
-    return int(min(dgp.ensemble_size, max(1, (available - dgp.ensemble_size * kept) // working)))
+    return int(min(size, max(1, (available - size * kept) // working)))
 
 
 def stack(trees: list[PyTree]) -> PyTree:

@@ -56,7 +56,7 @@ def plan(config: Config, problem: Problem, given: Config | None = None) -> tuple
     elif dgp.start == "pixels" and dgp.start_file is None:
         stages.insert(0, _stage(PIXELS, config, dgp.start_epochs))
     if dgp.polish_epochs and dgp.object == "network":
-        stages.append(_stage(POLISH, polish_config(config, len(problem.counts)), dgp.polish_epochs))
+        stages.append(_stage(POLISH, polish_config(config, len(problem.counts)), int(dgp.polish_epochs)))
     return _repeated(stages)
 
 

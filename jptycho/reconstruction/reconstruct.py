@@ -121,9 +121,9 @@ def _divided(
     if config.validation.fraction:
         problem, held, judged = hold_out(problem, float(config.validation.fraction), config.seed)
     if config.method == NETWORKS:
-        if config.dgp.ensemble_size > 1 and not config.stages:
+        if int(config.dgp.ensemble_size) > 1 and not config.stages:
             members_at_once(config, problem, extension)  # refused before anything large is made
-        pairs = config.dgp.ensemble_size if config.dgp.half_sets else 0
+        pairs = int(config.dgp.ensemble_size) if config.dgp.half_sets else 0
     elif config.pixels.half_sets:
         pairs = 1
     if config.stages:
@@ -136,11 +136,11 @@ def _listed_pairs(config: Config, problem: Problem, extension: Extension) -> int
     entries = list(listed(config))
     networks = [own for _, entry, own in entries if entry.method == "dgp"]
     for own in networks:
-        if own.dgp.ensemble_size > 1:
+        if int(own.dgp.ensemble_size) > 1:
             members_at_once(own, problem, extension)
     if all(entry.method != "half_sets" for _, entry, _ in entries):
         return 0
-    return max([1, *(own.dgp.ensemble_size for own in networks if own.dgp.half_sets)])
+    return max([1, *(int(own.dgp.ensemble_size) for own in networks if own.dgp.half_sets)])
 
 
 def _silent(message: str) -> None:
