@@ -124,8 +124,8 @@ def resolve_auto(config: Config, problem: Problem) -> Config:
     loss = _loss(config, problem)
     update["half_sets"] = _half_sets(config, problem)
     instead = problem.undivided and pixels.half_sets == AUTO and pixels.solver == GRADIENT
-    judged = config.method == "dgp" or instead
-    share = (HELD_OUT if judged else 0.0) if config.validation.fraction == AUTO else config.validation.fraction
+    validated = config.method == "dgp" or instead
+    share = (HELD_OUT if validated else 0.0) if config.validation.fraction == AUTO else config.validation.fraction
     return config.model_copy(
         update={
             "loss": loss,
@@ -207,7 +207,7 @@ def _check_levels(dgp: DGPConfig, problem: Problem) -> None:
 
 
 def _splits(config: Config, problem: Problem) -> bool:
-    """Whether halves of the electrons judge each other: not where they cannot be divided, or nothing is estimated."""
+    """Whether halves of the electrons validate each other: not where they cannot be divided, or none is estimated."""
     dgp = config.dgp
     estimated = dgp.object == "network" and dgp.start != "random" and not dgp.random_input
     return dgp.half_sets and estimated and not problem.undivided

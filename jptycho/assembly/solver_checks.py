@@ -54,9 +54,32 @@ def check_engine(config: Config) -> None:
             f'pixels.solver: "{pixels.solver}" knows one slice, found object.slices = {config.object.slices}. '
             'Use "gradient", "lsqml" or "epie".'
         )
+    if classical:
+        _check_classical(config)
     if pixels.solver == GRADIENT:
         _check_gradient(config, wanted)
     _check_tables(config)
+
+
+GRADIENTS_OWN = ("object_rate", "probe_rate", "schedule", "optimiser", "optimiser_options", "coverage_weighting")
+"""Keys of ``[pixels]``, and the table ``preconditioner``, that the gradient alone reads."""
+
+
+def _check_classical(config: Config) -> None:
+    pixels = config.pixels
+    given = {f"pixels.{key}": getattr(pixels, key) for key in GRADIENTS_OWN}
+    usual = {
+        f"pixels.{key}": type(pixels).model_fields[key].get_default(call_default_factory=True) for key in GRADIENTS_OWN
+    }
+    constants = type(pixels.preconditioner)
+    given |= {f"pixels.preconditioner.{key}": getattr(pixels.preconditioner, key) for key in constants.model_fields}
+    usual |= {f"pixels.preconditioner.{key}": field.default for key, field in constants.model_fields.items()}
+    for name, value in given.items():
+        if value != usual[name]:
+            raise ConfigError(
+                f'{name}: has no effect with pixels.solver = "{pixels.solver}". '
+                f'Remove it, or use "{GRADIENT}". The steps of this solver are in a table of its own.'
+            )
 
 
 def _check_gradient(config: Config, refine: list[str]) -> None:

@@ -17,13 +17,13 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.solvers.optimisers import LINE_SEARCH
 
 
-def summarise_run(config: Config, problem: Problem, judged: str, extension: Extension = PLAIN) -> list[str]:
+def summarise_run(config: Config, problem: Problem, validated: str, extension: Extension = PLAIN) -> list[str]:
     """A run before it starts.
 
     Args:
         config: without ``auto``.
         problem: the scan by the electrons that are reconstructed.
-        judged: what validates an epoch; empty for nothing.
+        validated: what validates an epoch; empty for nothing.
         extension: what the user brought.
 
     Returns:
@@ -38,7 +38,7 @@ def summarise_run(config: Config, problem: Problem, judged: str, extension: Exte
         f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}",
         *summarise_counts(problem),
         *summarise_objective(config, extension),
-        *([f"each epoch is validated by {judged}"] if judged else []),
+        *([f"each epoch is validated by {validated}"] if validated else []),
         f"batch {config.pixels.batch}; pixels on {pixel_mesh(config).size} of {jax.device_count()} devices "
         f"({jax.devices()[0].device_kind})",
     ]
@@ -61,13 +61,13 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     pixels_last = config.method == "pixels" or (config.dgp.polish_epochs and config.dgp.object == "network")
     pixels_last = config.stages[-1].method == "pixels" if config.stages else pixels_last
     again = ", then the last stage with all electrons" if validation.all_electrons and pixels_last else ""
-    judged = f"{validation.fraction:g}, patience {validation.patience}{again}" if validation.fraction else "none"
+    validated = f"{validation.fraction:g}, patience {validation.patience}{again}" if validation.fraction else "none"
     lines = [
         *([f"loss: {config.loss}"] if extension.loss is None else []),
         *summarise(penalties_of(config.penalties), projections_of(config.projections)),
         *summarise_extension(extension),
         f"optimised: {', '.join(free)}",
-        f"held out: {judged}",
+        f"held out: {validated}",
     ]
     by_pixels = config.dgp.start == "pixels" and (config.dgp.start_file is None or config.dgp.half_sets)
     if config.stages:
@@ -136,14 +136,16 @@ def _summarise_priors(dgp: DGPConfig, extension: Extension) -> list[str]:
         "object": network if dgp.object == "network" else "pixels",
         "probe": f"unet of {dgp.probe_levels} levels" if dgp.probe == "network" else "pixels",
     }
-    judged = "each half of the electrons judges what is made of the other's estimate"
+    validated = "each half of the electrons validates what is made of the other's estimate"
     if not dgp.half_sets:
-        judged = "all electrons judge what is made of their own estimate: input noise and stop prevent over-fitting"
+        validated = (
+            "all electrons validate what is made of their own estimate: input noise and stop prevent over-fitting"
+        )
     if dgp.start == "random" or dgp.random_input or dgp.object == "pixels":
-        judged = "no network of the object sees an estimate"
+        validated = "no network of the object sees an estimate"
     return [
         f"deep generative priors from {start}: " + "; ".join(f"{name} {what}" for name, what in unknowns.items()),
-        f"{judged}; adam, rates of networks {dgp.object_rate:g} and {dgp.probe_rate:g}"
+        f"{validated}; adam, rates of networks {dgp.object_rate:g} and {dgp.probe_rate:g}"
         + (f"; {dgp.ensemble_size} members" if int(dgp.ensemble_size) > 1 else ""),
         *(
             [f"polish: {dgp.polish_epochs} epochs of plain pixels, {dgp.polish_rate:g} of their rate"]

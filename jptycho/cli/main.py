@@ -134,8 +134,8 @@ def _reconstruct(settings: Config, output: Path, page: Path) -> None:
             write_report(page, {settings.method: result}, f"{Path(settings.data.file).name}: {settings.method}")
             console.print(f"wrote {page} and {page.with_suffix('')}/*.png")
     if result.attributes["status"] != "done":
-        judged = math.isfinite(result.history["validation_loss"][-1])
-        last = "the best epoch so far" if judged else "the last epoch"
+        validated = math.isfinite(result.history["validation_loss"][-1])
+        last = "the best epoch so far" if validated else "the last epoch"
         onward = f"to go on from {checkpoint}" if checkpoint.exists() else "to begin anew: there is no checkpoint yet"
         console.print(f"interrupted: the result is that of {last}; run with --overwrite {onward}")
 

@@ -28,7 +28,7 @@ class DGPConfig(Section):
     start_epochs: int = Field(12, ge=0, description="epochs of the pixel reconstructions that give the estimate")
     start_file: str | None = Field(None, description="a result to start from instead")
     half_sets: bool = Field(
-        True, description="whether each half of the electrons judges what the network makes of the other's estimate"
+        True, description="whether each half of the electrons validates what the network makes of the other's estimate"
     )
     ensemble_size: Count | Literal["auto"] = Field(
         AUTO, description="networks of different seeds and half sets; mean and spread are kept; auto: 2 at low dose"

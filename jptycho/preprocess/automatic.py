@@ -12,8 +12,8 @@ from jptycho.representations.pixels import Preconditioner
 
 PATTERNS_PER_CORE = 4
 STEPS = 26  # an epoch, where the batch is free
-HELD_OUT = 0.1  # of the electrons, that judge a DGP
-SPLIT_NOISE = 0.1  # of a generator's input, where halves of the electrons judge each other: any up to 0.3 serves
+HELD_OUT = 0.1  # of the electrons, that validate a DGP
+SPLIT_NOISE = 0.1  # of a generator's input, where halves of the electrons validate each other: any up to 0.3 serves
 PROBE_ELECTRONS = 5e3  # a pattern, above which a network does not reproduce the probe as well as pixels know it
 NOISY = 3.0  # electrons a detector pixel, below which more networks serve, and above which a polish does
 POLISH = 5  # epochs

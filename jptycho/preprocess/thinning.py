@@ -1,4 +1,4 @@
-"""Split the electrons of a scan: a part to judge the result by, and halves that judge each other's estimates."""
+"""Split the electrons of a scan: a part to validate the result by, and halves that validate each other's estimates."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def thin(
 
 
 def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Problem, str]:
-    """A scan as what is reconstructed and what judges it: electrons, or detector pixels where they are not counted.
+    """A scan as what is reconstructed and what validates it: electrons, or detector pixels where they are not counted.
 
     Args:
         problem: the scan made ready.

@@ -23,8 +23,8 @@ from jptycho.types import Array
 def keep_confirmed(context: Context, candidates: dict[str, Estimate]) -> Estimate:
     """The estimate that predicts best what is held out, each after its bands are as strong as that confirms.
 
-    An estimate whose bands were judged before and one whose were not cannot be compared: the gains are worth more than
-    what networks add. No candidate has seen what is held out; the first wins where nothing is.
+    An estimate whose bands were confirmed before and one whose were not cannot be compared: the gains are worth more
+    than what networks add. No candidate has seen what is held out; the first wins where nothing is.
     """
     if context.validation is None:
         return next(iter(candidates.values()))
@@ -60,7 +60,7 @@ def confirm_bands(context: Context, estimate: Estimate, validate: Problem) -> tu
 
 
 def band_losses(loss: Loss, estimate: Estimate, bands: Array, validate: Problem) -> Quadratic:
-    """How electrons that an estimate has not seen judge each of its bands: the loss as a function of their gains."""
+    """How electrons that an estimate has not seen validate each of its bands: the loss as a function of their gains."""
     mesh = make_mesh()
     shared = replicate(mesh, (estimate.object, fields_of(estimate), bands))
     losses = loss_by_band(mesh, loss, *shared, distribute(validate.counts, validate.setup, mesh))

@@ -89,7 +89,7 @@ class Fit:
         params: to start from.
         constants: of the representations.
         data: the scan on its devices.
-        validated: whether held-out electrons judge every epoch.
+        validated: whether held-out electrons validate every epoch.
         show: the object of a state as a callback sees it; None for that of the solver.
     """
 

@@ -116,11 +116,11 @@ def combine_halves(context: Context, found: Estimate, number: int) -> Estimate:
     sampling, (rows, columns) = context.problem.setup.grid.sampling, found.coverage.shape
     filtered = half_set_filter(objects[first], objects[second], found.coverage, sampling)
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), found.object.dtype)
-    judges = zip(filtered.half_sets, probes[first : second + 1], reversed(context.half_sets[number]), strict=True)
+    validators = zip(filtered.half_sets, probes[first : second + 1], reversed(context.half_sets[number]), strict=True)
     loss = loss_of(context.config, context.extension)
     losses = [
-        band_losses(loss, dataclasses.replace(found, object=half, probe=probe), bands, judge)
-        for half, probe, judge in judges
+        band_losses(loss, dataclasses.replace(found, object=half, probe=probe), bands, half_scan)
+        for half, probe, half_scan in validators
     ]
     gains = best_gains(jax.tree.map(jnp.add, *losses))
     context.log(_summarise(filtered, gains))

@@ -82,13 +82,13 @@ def reconstruct(
     whole = extended(prepare_from_config(config, dataset), extension)
     given, config = config, resolve_auto(config, whole)
     announce("dividing the electrons", 0, 0)
-    problem, held, half_sets, judged = _divided(config, whole, extension)
+    problem, held, half_sets, validated = _divided(config, whole, extension)
     stages = plan(config, problem, given)
     with interruptible() as stop:
         told = (log, callback or _unobserved, announce, stop, checkpoint, started)
         context = Context(config, problem, whole, *told, held, half_sets, extension)
         context = dataclasses.replace(context, identity=fingerprint(context))
-        context.log("\n".join(summarise_run(config, problem, judged, extension)))
+        context.log("\n".join(summarise_run(config, problem, validated, extension)))
         return make_result(*_run(context, stages))
 
 
@@ -117,9 +117,9 @@ def _divided(
     config: Config, problem: Problem, extension: Extension
 ) -> tuple[Problem, Problem | None, tuple[tuple[Problem, Problem], ...], str]:
     """What is reconstructed, what validates it, the half sets for each network, and in words what validates."""
-    held, judged, pairs = None, "", 0
+    held, validated, pairs = None, "", 0
     if config.validation.fraction:
-        problem, held, judged = hold_out(problem, float(config.validation.fraction), config.seed)
+        problem, held, validated = hold_out(problem, float(config.validation.fraction), config.seed)
     if config.method == NETWORKS:
         if int(config.dgp.ensemble_size) > 1 and not config.stages:
             members_at_once(config, problem, extension)  # refused before anything large is made
@@ -128,7 +128,7 @@ def _divided(
         pairs = 1
     if config.stages:
         pairs = _listed_pairs(config, problem, extension)
-    return problem, held, tuple(make_half_sets(problem, config.seed, number) for number in range(pairs)), judged
+    return problem, held, tuple(make_half_sets(problem, config.seed, number) for number in range(pairs)), validated
 
 
 def _listed_pairs(config: Config, problem: Problem, extension: Extension) -> int:

@@ -104,8 +104,8 @@ def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resu
 
     def enough() -> bool:
         # The start does not count: pre-training only approximates it, and what follows may still surpass it.
-        judged = [record.validation_loss for record in history if record.stage == stage.name]
-        return best is not None and len(judged) - int(np.argmin(judged or [0])) > stage.config.validation.patience
+        validated = [record.validation_loss for record in history if record.stage == stage.name]
+        return best is not None and len(validated) - int(np.argmin(validated or [0])) > stage.config.validation.patience
 
     validate = _validate(context, stage, fit, held, constants)
     what = (stage.name, solver, fit.mesh, constants, fit.data, stage.epochs or 0, context.started)

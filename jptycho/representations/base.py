@@ -40,10 +40,10 @@ class Assignable(Representation, Protocol):
 
 @runtime_checkable
 class Halved(Representation, Protocol):
-    """A representation whose input holds electrons, so that a half of them must not judge what it contributed to."""
+    """A representation whose input holds electrons, so that a half of them must not validate what it contributed to."""
 
     def select_half(self, constants: Constants, half: Array) -> Constants:
-        """Constants of what a half of the electrons, 0 or 1, may judge."""
+        """Constants of what a half of the electrons, 0 or 1, may validate."""
         ...
 
 

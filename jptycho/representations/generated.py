@@ -1,7 +1,7 @@
 """Deep generative priors: object and probe as the output of untrained CNNs that start from a guess.
 
-A network that sees an estimate and is judged by the electrons it was made from learns their noise. Here each half of
-the electrons judges what the network makes of the other half's estimate, so noise is all that it cannot predict.
+A network that sees an estimate and is validated by the electrons it was made from learns their noise. Here each half of
+the electrons validates what the network makes of the other half's estimate, so noise is all that it cannot predict.
 Where an estimate holds more than the network can reproduce, the network adds to it.
 
 Source: McCray, Ribet, Varnavides & Ophus, arXiv 2511.07795 (the priors); Hendriksen, Pelt & Batenburg, "Noise2Inverse",
@@ -133,7 +133,7 @@ class GeneratedObject:
         return image + inputs.residual_weight * jnp.mean(inputs.image, axis=0)
 
     def select_half(self, constants: Constants, half: Array) -> Constants:
-        """Constants of what one half of the electrons judges."""
+        """Constants of what one half of the electrons validates."""
         return (select_half(constants[0], half), *constants[1:])
 
     def _image(self, channels: Float[Array, "slices channels Y X"]) -> Float[Array, "n Y X c"]:

@@ -105,7 +105,7 @@ def loss_by_band(
     """How the loss of electrons changes with the gain of each band of the phase: Gauss-Newton about one.
 
     No pattern tells a ramp of the object from one of the probe. So two ramps are fitted with the gains and left out:
-    otherwise the slowest bands would be judged by the ramp that they contain.
+    otherwise the slowest bands would be strengthened by the ramp that they contain.
 
     Args:
         mesh: over scan positions (static).
@@ -179,7 +179,7 @@ def best_gains(losses: Quadratic, largest_slow: float = LARGEST) -> Float[Array,
     What a band asks for beyond its bound is an error of the model, and is not passed on to its neighbours.
 
     Args:
-        losses: of one judge, or the sum of several.
+        losses: of one scan, or the sum of several.
         largest_slow: gain of the ``SLOWEST`` bands.
 
     Returns:

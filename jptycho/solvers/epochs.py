@@ -136,15 +136,15 @@ def run_epochs(
         if number == first:
             loop.announce(f"{loop.name}: compiling", 0, 0)
         state, metrics = epoch(loop.solver, loop.mesh, state, loop.constants, loop.data)
-        judged = (jnp.nan, jnp.nan) if loop.validate is None else loop.validate(state)
-        metrics, judged = jax.device_get((metrics, judged))
+        validated = (jnp.nan, jnp.nan) if loop.validate is None else loop.validate(state)
+        metrics, validated = jax.device_get((metrics, validated))
         loss, error = float(metrics.loss), float(metrics.amplitude_error)
         if not metrics.finite:
             raise DivergenceError(f"loss: not finite in epoch {number} of {loop.name}. {loop.advice}")
-        if loop.has_validation and not math.isfinite(judged[0]):
+        if loop.has_validation and not math.isfinite(validated[0]):
             raise DivergenceError(f"held-out loss: not finite in epoch {number} of {loop.name}. {loop.advice}")
         seconds = time.perf_counter() - loop.started
-        callback(Record(loop.name, number, loop.epochs, loss, error, seconds, *map(float, judged)), state)
+        callback(Record(loop.name, number, loop.epochs, loss, error, seconds, *map(float, validated)), state)
         if stop() and number < loop.epochs:
             return state, INTERRUPTED
     return state, DONE

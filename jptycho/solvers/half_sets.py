@@ -43,8 +43,8 @@ class HalfSetSolver(EnsembleSolver):
     slow structure of the object is exaggerated in return, in both halves alike. So the probe moves in rounds of
     ``ROUND`` epochs: then it becomes what both halves confirm of its change, and where that is too little, or ``HELD``
     and ``LAST`` epochs remain, it is held. In the last epochs each half has its own probe again, so that the other
-    half's electrons can judge both together; the rates of a cosine begin again for them. In a run of fewer epochs than
-    these three it moves all the time.
+    half's electrons can validate both together; the rates of a cosine begin again for them. In a run of fewer epochs
+    than these three it moves all the time.
 
     Attributes:
         solver: of each member: descent by gradients, its probe of pixels.

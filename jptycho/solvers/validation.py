@@ -25,12 +25,12 @@ from jptycho.types import Array, Constants, Float, PyTree
 
 
 class ValidationSettings(Section):
-    """``[validation]``: judge every epoch by electrons that the reconstruction does not see, and keep the best."""
+    """``[validation]``: validate every epoch by electrons that the reconstruction does not see, and keep the best."""
 
     fraction: Share | Literal["auto"] = Field(
         AUTO,
-        description="share of the electrons, or of the detector's pixels where those are not counted, that judges; "
-        "auto: 0.1 for the DGP, and for pixels where electrons cannot be divided into half sets; else 0 (no judging)",
+        description="share of the electrons, or of the detector's pixels where those are not counted, that validates; "
+        "auto: 0.1 for the DGP, and for pixels where electrons cannot be divided into half sets; else 0 (none)",
     )
     patience: Count = Field(5, description="epochs without improvement after which a stage ends")
     all_electrons: bool = Field(
@@ -54,7 +54,7 @@ def validate_state(
         solver: the settings.
         mesh: over scan positions (static).
         loss: of one pattern (static).
-        state: to be judged, without noise of the representation; by its running mean where there is one.
+        state: to be validated, without noise of the representation; by its running mean where there is one.
         constants: of the representations.
         setup: of the electrons that are seen.
         held: the held-out electrons of the same positions; None where there are none.
@@ -66,8 +66,8 @@ def validate_state(
     if state.average is not None:
         estimate = dataclasses.replace(estimate, object=state.average)
     fields = fields_of(estimate)
-    judged = jnp.asarray(jnp.nan) if held is None else loss_of_fields(mesh, loss, fields, held)
-    return judged, noise_loss(loss, fields, setup, jax.random.key(0))
+    validated = jnp.asarray(jnp.nan) if held is None else loss_of_fields(mesh, loss, fields, held)
+    return validated, noise_loss(loss, fields, setup, jax.random.key(0))
 
 
 def noise_loss(loss: Loss, fields: Fields, setup: Setup, key: Array) -> Float[Array, ""]:

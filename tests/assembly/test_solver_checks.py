@@ -37,6 +37,13 @@ def test_sets_and_line_searches_see_all_patterns_at_once():
         (config("lsqml", refine={"tilt": "global"}, object=SLICES), r'refine\.tilt: solver "lsqml"'),
         (config(refine={"tilt": "local"}), r"refine\.tilt: has no effect on one slice\. .* raise object\.slices"),
         (config(object={"tilt": (0.0, 2.0)}), r"object\.tilt: has no effect on one slice"),
+        (
+            config("epie", pixels={"object_rate": 0.1}),
+            r'pixels\.object_rate: has no effect with pixels\.solver = "epie"\.',
+        ),
+        (config("raar", pixels={"schedule": "constant"}), r"pixels\.schedule: has no effect"),
+        (config("lsqml", pixels={"optimiser_options": {"b1": 0.8}}), r"pixels\.optimiser_options: has no effect"),
+        (config("dm", pixels={"preconditioner": {"gain": 3.0}}), r'pixels\.preconditioner\.gain: .* use "gradient"'),
         (config("rpie", loss="poisson"), r'loss: solver "rpie" corrects amplitudes, found "poisson"\. Use loss = "amp'),
         (config("dm", object=SLICES), r'pixels\.solver: "dm" knows one slice, found object\.slices = 3\. Use "gradi'),
         (config(pixels={"optimiser": "adamm"}), r"pixels\.optimiser: .* 'adamm'\. Did you mean 'adam"),

@@ -85,7 +85,7 @@ def corner(image: Array, multiple: int) -> Array:
 
 
 def select_half(constants: NetworkInput, half: Array) -> NetworkInput:
-    """What is judged by one half of the electrons: the estimate from the other half.
+    """What is validated by one half of the electrons: the estimate from the other half.
 
     Args:
         constants: with an estimate from each half; unchanged where there is only one.
