@@ -1,4 +1,4 @@
-"""Simulated 4D-STEM scans of five specimens, whose potentials and multislice are abTEM's, made once and kept.
+"""Simulated 4D-STEM scans of six specimens, whose potentials and multislice are abTEM's, made once and kept.
 
     python benchmarks/acquire.py [--cases gold mof ...] [--size small]
 

@@ -4,7 +4,8 @@
 
 Correlation / fine / SSIM with the truth of: all electrons, unfiltered; the mean of the halves; filtered with one weight
 a frequency; with weights that depend on the place too; and with the gains that the other half's electrons confirm. The
-last two again where each half has a probe of its own all the time.
+last two again where each half has a probe of its own all the time. Where atoms are missing: how much darker such sites
+are than whole ones, over the same of the truth.
 """
 
 from __future__ import annotations
@@ -65,7 +66,42 @@ def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
         "own probes, local weights": weighted_apart,
         "own probes, local weights and gains": gained_apart,
     }
-    return {label: numbers(score(plain, image, scan.truth)) for label, image in images.items()}
+    return {
+        label: numbers(score(plain, image, scan.truth)) | missing_contrast(name, plain, image)
+        for label, image in images.items()
+    }
+
+
+def missing_contrast(name: str, result: Any, phase: Any) -> dict[str, float]:
+    """How much darker sites are that lack atoms, over the same of the truth; empty where none does."""
+    import dataclasses
+
+    import numpy as np
+    import specimens
+    from acquire import cell_and_origin, positions_on_grid
+    from priors import aligned
+    from recordings import CASES, recording
+    from scipy import ndimage
+
+    if name != "vacancies":
+        return {}
+    case = CASES[name, "small"]
+    shape, origin = cell_and_origin(case, positions_on_grid(case))
+    atoms = specimens.vacancies((shape[1] * case.sampling, shape[0] * case.sampling))
+    shown = dataclasses.replace(result, phase=np.asarray(phase))
+    image, truth, sampling = aligned(shown, recording(name, "small", case.dose, 0))
+    top, _, left, _ = result.field_of_view
+    corner = np.asarray(result.attributes["origin"]) + np.multiply((top, left), sampling)
+
+    def at(places: np.ndarray, values: np.ndarray) -> float:
+        pixels = (places[:, ::-1] + origin * case.sampling - corner) / np.asarray(sampling)
+        inside = ((pixels > 2) & (pixels < np.asarray(values.shape) - 3)).all(axis=1)
+        return float(ndimage.map_coordinates(values, pixels[inside].T, order=3).mean())
+
+    dark = {
+        kind: [at(atoms.info["whole"], v) - at(atoms.info[kind], v) for v in (image, truth)] for kind in ("one", "both")
+    }
+    return {f"contrast of sites that lack {kind}": round(seen / true, 3) for kind, (seen, true) in dark.items()}
 
 
 def steps(run: Any, epochs: int) -> tuple[Any, Any, Any]:

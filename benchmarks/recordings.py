@@ -1,4 +1,4 @@
-"""What the benchmarks reconstruct: scans of five specimens that abTEM simulated, with counts at any dose.
+"""What the benchmarks reconstruct: scans of six specimens that abTEM simulated, with counts at any dose.
 
     python benchmarks/recordings.py gold:500 apoferritin:100 ... [--seeds 3] [--size small]
 
@@ -55,6 +55,7 @@ _WSE2 = Case("wse2", 80e3, 24.9, -8.0, 0.43, (48, 48), (64, 64), 0.25, 16, 1.0, 
 _APOFERRITIN = Case(
     "apoferritin", 300e3, 4.0, 15000.0, 5.5, (48, 48), (96, 96), 2.2, 1, 200.0, 3, 10.0, 1, 100.0, solvent=4.9
 )
+_VACANCIES = Case("vacancies", 80e3, 24.9, 100.0, 0.6, (40, 40), (64, 64), 0.25, 1, 8.0, 3, 4.0, 1, 1e4)
 _DUCK = Case("duck", 80e3, 20.0, 500.0, 3.3, (48, 48), (64, 64), 0.6, 1, 32.0, 3, 3.35, 2, 5e4)
 
 
@@ -64,7 +65,7 @@ def _full(case: Case, scan: int, step: float, detector: int, sampling: float) ->
     return dataclasses.replace(scanned, detector=(detector, detector), sampling=sampling, oversampling=2)
 
 
-CASES = {(case.name, "small"): case for case in (_GOLD, _MOF, _WSE2, _APOFERRITIN, _DUCK)} | {
+CASES = {(case.name, "small"): case for case in (_GOLD, _MOF, _WSE2, _APOFERRITIN, _DUCK, _VACANCIES)} | {
     ("gold", "full"): _full(_GOLD, 96, 1.2, 128, 0.3),
     ("mof", "full"): _full(_MOF, 256, 1.05, 128, 0.45),
     ("wse2", "full"): _full(_WSE2, 96, 0.43, 128, 0.2),

@@ -1,4 +1,4 @@
-"""Atomic models of five specimens: gold on carbon, a metal-organic framework, WSe2, protein shells in ice, a duck.
+"""Atomic models: gold on carbon, a metal-organic framework, WSe2 twisted or with vacancies, protein in ice, a duck.
 
 Every function returns atoms in an orthogonal cell (x, y, z) in Å; the beam travels along z and meets z = 0 first. x is
 the fast scan axis (columns of an image), y the slow one (rows, downwards).
@@ -125,6 +125,30 @@ def wse2(extent: tuple[float, float], twist: float = 7.0, depth: float = 16.0) -
             points.append(np.hstack([flat, column]))
             symbols += [element] * len(flat)
     return Atoms(symbols, np.concatenate(points), cell=[*extent, depth])
+
+
+def vacancies(extent: tuple[float, float], share: float = 0.05, depth: float = 8.0, seed: int = 1) -> Atoms:
+    """A layer of WSe2 with selenium missing: both atoms of a third of the sites that lack any, one of the others.
+
+    Args:
+        extent: of the cell along (x, y) in Å.
+        share: of the selenium sites that lack an atom.
+        depth: of the cell in Å.
+        seed: of the choice.
+
+    Returns:
+        atoms; ``info`` holds the places (n, 2) of sites that are ``whole``, lack ``one`` or ``both``.
+    """
+    rng = np.random.default_rng(seed)
+    basis = np.array([[1.0, 0.0], [0.5, np.sqrt(0.75)]]) * WSE2["lattice"]
+    metal, sites = (_lattice(basis, place, 11.0, extent) for place in (0.0, 1 / 3))
+    lacks = np.where(rng.random(len(sites)) < share, np.where(rng.random(len(sites)) < 1 / 3, 2, 1), 0)
+    parts = [("W", metal, 0.0), ("Se", sites[lacks < 2], -1.0), ("Se", sites[lacks < 1], 1.0)]
+    heights = [np.full((len(flat), 1), depth / 2 + z * WSE2["half_thickness"]) for _, flat, z in parts]
+    points = np.concatenate([np.hstack([flat, z]) for (_, flat, _), z in zip(parts, heights, strict=True)])
+    symbols = [element for element, flat, _ in parts for _ in flat]
+    info = {name: sites[lacks == number] for number, name in enumerate(("whole", "one", "both"))}
+    return Atoms(symbols, points, cell=[*extent, depth], info=info)
 
 
 def _lattice(basis: np.ndarray, place: float, angle: float, extent: tuple[float, float]) -> np.ndarray:
