@@ -141,7 +141,13 @@ def test_everything_that_is_on_is_said_and_reported(small_scan, tmp_path):
         small_scan,
         log=said.append,
         object=COMPLEX,
-        pixels={"epochs": 2, "optimiser": "adamw", "optimiser_options": {"weight_decay": 0.0}, "schedule": "plateau"},
+        pixels={
+            "epochs": 2,
+            "half_sets": False,
+            "optimiser": "adamw",
+            "optimiser_options": {"weight_decay": 0.0},
+            "schedule": "plateau",
+        },
         penalties={"tv_phase": 0.01, "pure_phase": 0.1},
         projections={"identical_slices": True, "probe_power": True},
         refine={"position_rate": 0.01, "tilt": "local"},
@@ -210,7 +216,10 @@ def test_penalties_reach_a_generated_object_and_projections_do_not(small_scan):
 def test_lbfgs_descends_and_holds_a_fixed_probe(small_scan):
     start = jptycho.prepare(small_scan).estimate.probe
     result = jptycho.reconstruct(
-        small_scan, pixels={"optimiser": "lbfgs", "epochs": 10}, probe={"fixed": True}, penalties={"tv_phase": 1e-3}
+        small_scan,
+        pixels={"optimiser": "lbfgs", "epochs": 10, "half_sets": False},
+        probe={"fixed": True},
+        penalties={"tv_phase": 1e-3},
     )
     assert score(result, result.phase, small_scan.truth).correlation > 0.9
     assert (np.diff(result.history["loss"]) < 0).all()
@@ -247,7 +256,7 @@ def test_positions_are_refined(small_scan):
     rng = np.random.default_rng(3)
     wrong = small_scan.positions + rng.normal(0, 0.4, small_scan.positions.shape)
     scan = from_arrays(small_scan.read().reshape(16, 16, 32, 32), small_scan.calibration, wrong)
-    result = jptycho.reconstruct(scan, pixels={"epochs": 15}, refine={"position_rate": 0.05})
+    result = jptycho.reconstruct(scan, pixels={"epochs": 15, "half_sets": False}, refine={"position_rate": 0.05})
 
     def error(positions):
         change = positions - small_scan.positions

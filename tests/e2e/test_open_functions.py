@@ -149,7 +149,8 @@ def test_an_own_penalty_lowers_what_it_penalises(small_scan):
 @pytest.mark.parametrize("solver", ["gradient", "epie"])
 def test_an_own_denoiser_shapes_the_result(small_scan, solver):
     TRACED.clear()
-    pixels = {"epochs": 4, "half_sets": False, "solver": solver, "coverage_weighting": False}
+    pixels = {"epochs": 4, "half_sets": False, "solver": solver}
+    pixels |= {"coverage_weighting": False} if solver == "gradient" else {}
     settings = {"pixels": pixels, "probe": {"fixed": True}}  # so that every pixel can be set, and no ramp is a gauge
     extension = jptycho.Extension(denoisers=(jptycho.objective.Denoising(Blocks(), 0.2),))
     result = jptycho.reconstruct(small_scan, **settings, extension=extension)
@@ -184,7 +185,12 @@ def test_an_own_network_makes_the_object(small_scan):
     assert contrast(result) > 1e-2
     assert "own network: CoarseNetwork(multiple=4, slices_are_images=False)" in result.attributes["objective"]
     assert "unet" not in result.attributes["objective"]
-    # Its own loss and penalty reach its weights.
+
+
+@pytest.mark.slow
+def test_an_own_loss_and_penalty_reach_the_weights_of_an_own_network(small_scan):
+    network = jptycho.Extension(network=CoarseNetwork())
+    result = jptycho.reconstruct(small_scan, **PRIOR, extension=network)
     heavy = jptycho.Extension(
         network=CoarseNetwork(), loss=Amplitudes(), penalties=(jptycho.objective.Penalty(phase_power, 100.0),)
     )
