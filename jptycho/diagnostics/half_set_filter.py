@@ -196,11 +196,8 @@ def align_halves(
     half_sets = half_sets.at[:, :, 0].add(sign * (mean + ramp)[None, None] / slices)
     spectra = _windowed_spectra(jnp.sum(half_sets[:, :, 0], axis=1), window)[0]
     cross = spectra[0] * jnp.conj(spectra[1])
-    k = (
-        2
-        * math.pi
-        * jnp.stack(jnp.meshgrid(*[jnp.fft.fftfreq(n) for n in shape], indexing="ij")).astype(half_sets.dtype)
-    )
+    frequencies = jnp.meshgrid(*[jnp.fft.fftfreq(n) for n in shape], indexing="ij")
+    k = 2 * math.pi * jnp.stack(frequencies).astype(half_sets.dtype)
 
     def improve(shift: Array, _: None) -> tuple[Array, None]:
         turned = cross * jnp.conj(shift_ramp(shape, shift))
