@@ -114,7 +114,7 @@ def test_gradients_of_the_parts():
     wave, stack = fields.probe[0], fields.object[:, :9, :14]
 
     def through(phase):
-        exit_wave = multislice(wave, to_complex(jnp.abs(stack)) * cis(phase), kernel)
+        exit_wave = multislice(wave, to_complex(jnp.abs(stack)) * cis(jnp.asarray(phase)), kernel)
         return jnp.sum(far_field(exit_wave[None]) ** 2)
 
     def moved(shift):
