@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
 
@@ -22,6 +23,22 @@ from jptycho.types import TRACED, Integer, Number
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+@contextmanager
+def numpy_promotion() -> Iterator[None]:
+    """Types and ranks are promoted as by NumPy, whatever JAX is set to: for code of others that relies on it.
+
+    Yields:
+        nothing.
+
+    Example:
+        >>> with numpy_promotion():
+        ...     (jax.numpy.arange(2) * jax.numpy.ones((3, 2))).shape
+        (3, 2)
+    """
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
 
 
 class Slot(Enum):

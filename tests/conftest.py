@@ -14,6 +14,9 @@ import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 2)
+# Nothing is broadcast or converted unless the code says so.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 with install_import_hook("jptycho", "beartype.beartype"):
     import jptycho

@@ -20,11 +20,12 @@ def random_fields(slices=3, modes=2, grid=GRID, canvas=(27, 33), positions=4, se
     probe = rng.normal(size=(modes, *grid.shape)) + 1j * rng.normal(size=(modes, *grid.shape))
     probe *= np.array([1.0, 0.3, 0.1])[:modes, None, None]
     probe /= np.sqrt((np.abs(probe) ** 2).sum())
+    waves = jnp.complex64 if jnp.dtype(dtype) == jnp.float32 else complex
     half = np.array([n // 2 + 1 for n in grid.shape])
     where = rng.uniform(half, np.array(canvas) - half - 1, (positions, 2))
     return Fields(
-        jnp.asarray(np.exp(1j * phase - absorption), jnp.result_type(dtype, 1j)),
-        jnp.asarray(probe, jnp.result_type(dtype, 1j)),
+        jnp.asarray(np.exp(1j * phase - absorption), waves),
+        jnp.asarray(probe, waves),
         ScanFields(jnp.asarray(where, dtype)),
         jnp.asarray(7.3, dtype),
         jnp.asarray([3.0, -5.0], dtype),

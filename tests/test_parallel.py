@@ -31,7 +31,7 @@ def test_devices_stay_what_they_were_once_jax_is_in_use():
 
 def residuals(shared: dict[str, Array], rows: Array, extra: dict[str, Array]) -> dict[str, Array]:
     """Sums that depend on every argument, and not in the same way on every shard."""
-    miss = jnp.tanh(rows @ shared["matrix"] + shared["offset"]) * extra["weight"][:, None]
+    miss = jnp.tanh(rows @ shared["matrix"] + shared["offset"][None]) * extra["weight"][:, None]
     return {"loss": jnp.sum(miss**2), "each": jnp.sum(miss, axis=0)}
 
 

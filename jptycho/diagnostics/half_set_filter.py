@@ -21,6 +21,7 @@ from scipy.fft import dct
 from jptycho.errors import ConfigError
 from jptycho.forward.patches import shift_ramp
 from jptycho.optics.frequencies import aspect_of, ring_numbers, ring_totals
+from jptycho.optics.waves import to_complex
 from jptycho.representations.object_kinds import weighted_plane
 from jptycho.types import Array, Float, Number, pytree
 
@@ -192,18 +193,15 @@ def align_halves(
     slices, shape = half_sets.shape[1], (half_sets.shape[-2], half_sets.shape[-1])
     mean, ramp = weighted_plane(jnp.sum(half_sets[0, :, 0] - half_sets[1, :, 0], axis=0), window)
     sign = jnp.array([-0.5, 0.5], half_sets.dtype)[:, None, None, None]
-    half_sets = half_sets.at[:, :, 0].add(sign * (mean + ramp) / slices)
+    half_sets = half_sets.at[:, :, 0].add(sign * (mean + ramp)[None, None] / slices)
     spectra = _windowed_spectra(jnp.sum(half_sets[:, :, 0], axis=1), window)[0]
     cross = spectra[0] * jnp.conj(spectra[1])
-    k = (
-        2
-        * math.pi
-        * jnp.stack(jnp.meshgrid(*[jnp.fft.fftfreq(n) for n in shape], indexing="ij")).astype(half_sets.dtype)
-    )
+    frequencies = jnp.meshgrid(*[jnp.fft.fftfreq(n) for n in shape], indexing="ij")
+    k = 2 * math.pi * jnp.stack(frequencies).astype(half_sets.dtype)
 
     def improve(shift: Array, _: None) -> tuple[Array, None]:
         turned = cross * jnp.conj(shift_ramp(shape, shift))
-        slope = jnp.sum(k * turned.imag, axis=(1, 2))
+        slope = jnp.sum(k * turned.imag[None], axis=(1, 2))
         curvature = jnp.einsum("iyx,jyx,yx->ij", k, k, jnp.maximum(turned.real, 0.0))
         scale = jnp.trace(curvature) + TINY
         step = jnp.linalg.solve(curvature / scale + 1e-6 * jnp.eye(2), -slope / scale)
@@ -217,7 +215,7 @@ def align_halves(
 def _windowed_spectra(images: Float[Array, "2 Y X"], window: Array) -> tuple[Array, Array]:
     """Spectra of both images under the window, and the constant that was removed before."""
     constant = jnp.sum(window * jnp.mean(images, axis=0)) / jnp.sum(window)
-    return jnp.fft.fft2((images - constant) * window, norm="ortho"), constant
+    return jnp.fft.fft2((images - constant) * window[None], norm="ortho"), constant
 
 
 def _filter_images(
@@ -228,9 +226,9 @@ def _filter_images(
     signal = jnp.maximum(_smooth(jnp.real(spectra[0] * jnp.conj(spectra[1])), RADIUS), 0.0)
     noise = _ring_mean(jnp.abs(spectra[0] - spectra[1]) ** 2 / 4, aspect)
     whole = jnp.fft.fft2(pair - constant)
-    weights = jnp.stack([signal / (signal + factor * noise + TINY) for factor in (1, 2)])
-    images = jnp.concatenate([jnp.mean(whole, axis=0)[None] * weights[0], whole * weights[1]])
-    gains = _local_gains(whole * weights[0], window) if local else None
+    weights = to_complex(jnp.stack([signal / (signal + factor * noise + TINY) for factor in (1, 2)]))
+    images = jnp.concatenate([jnp.mean(whole, axis=0, keepdims=True) * weights[:1], whole * weights[1:]])
+    gains = _local_gains(whole * weights[:1], window) if local else None
     filtered = constant + jax.vmap(lambda spectrum: _weighted_bands(spectrum, gains))(images)
     return filtered[0], filtered[1:]
 
@@ -239,14 +237,14 @@ def _weighted_bands(spectrum: Array, gains: Float[Array, "bands Y X"] | None) ->
     """The image of a spectrum, each band weighted from place to place."""
     if gains is None:
         return jnp.real(jnp.fft.ifft2(spectrum))
-    bands = jnp.real(jnp.fft.ifft2(spectrum * jnp.asarray(_bands(spectrum.shape), gains.dtype)))
+    bands = jnp.real(jnp.fft.ifft2(spectrum[None] * jnp.asarray(_bands(spectrum.shape), spectrum.dtype)))
     return bands[-1] + jnp.sum(bands[:-1] * gains, axis=0)
 
 
 def _local_gains(spectra: Array, window: Array) -> Float[Array, "bands Y X"]:
     """p / (p + n) of each band around each pixel, relative to that of the whole field."""
-    masks = jnp.asarray(_bands(spectra.shape[-2:])[:-1], window.dtype)
-    bands, found = jnp.real(jnp.fft.ifft2(spectra[:, None] * masks)) * window, []
+    masks = jnp.asarray(_bands(spectra.shape[-2:])[:-1], spectra.dtype)
+    bands, found = jnp.real(jnp.fft.ifft2(spectra[:, None] * masks[None])) * window[None, None], []
     for number in range(BANDS):
         first, second = bands[:, number]
         reach = PERIODS / _edges()[number]
@@ -276,7 +274,8 @@ def _smooth(image: Float[Array, "Y X"], deviation: float) -> Float[Array, "Y X"]
     """Convolution with a Gaussian, periodic."""
     rows, columns = (2 * (math.pi * deviation * np.fft.fftfreq(n)) ** 2 for n in image.shape)
     gauss = np.exp(-(rows[:, None] + columns[None]))
-    return jnp.real(jnp.fft.ifft2(jnp.fft.fft2(image) * jnp.asarray(gauss, image.dtype)))
+    spectrum = jnp.fft.fft2(image)
+    return jnp.real(jnp.fft.ifft2(spectrum * jnp.asarray(gauss, spectrum.dtype)))
 
 
 def _ring_mean(values: Float[Array, "Y X"], aspect: tuple[float, float]) -> Float[Array, "Y X"]:

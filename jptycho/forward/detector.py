@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from jptycho.forward.fields import ScanFields, Setup
-from jptycho.optics.waves import intensity
+from jptycho.optics.waves import intensity, to_complex
 from jptycho.types import Array, Complex, Float
 
 
@@ -85,4 +85,4 @@ def modulus_constraint(
     predicted = detect(exit_waves, setup, row)
     ratio = jnp.sqrt(jnp.maximum(measured, 0.0) / jnp.maximum(predicted, TINY))
     waves = _in_far_field(exit_waves)
-    return jnp.fft.ifft2(waves * (1 + setup.mask * (ratio - 1)), norm="ortho")
+    return jnp.fft.ifft2(waves * to_complex(1 + setup.mask * (ratio - 1))[None], norm="ortho")

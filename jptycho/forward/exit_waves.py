@@ -95,7 +95,7 @@ def window_of(
     wanted = jax.lax.stop_gradient(jnp.round(position)).astype(int) - half
     corner = jnp.clip(wanted, 0, jnp.array([canvas[-2] - shape[0], canvas[-1] - shape[1]]))
     # The window's centre, where the probe belongs, is at n // 2: one shift does both.
-    return corner, position - corner
+    return corner, position - corner.astype(position.dtype)
 
 
 def kernel_of(fields: Fields, setup: Setup, row: ScanFields) -> Complex[Array, "y x"]:

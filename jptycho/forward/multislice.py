@@ -23,7 +23,7 @@ def transmit(wave: Complex[Array, "*modes y x"], transmission: Complex[Array, "y
         >>> transmit(jnp.ones((2, 3, 3), complex), 1j * jnp.ones((3, 3)))[0, 0, 0].item()
         1j
     """
-    return wave * transmission
+    return wave * jnp.broadcast_to(transmission, wave.shape)
 
 
 def multislice(

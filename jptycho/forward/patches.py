@@ -7,6 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 
+from jptycho.optics.waves import cis
 from jptycho.types import Array, Complex, Float, Int, Shaped
 
 
@@ -48,8 +49,8 @@ def shift_ramp(shape: tuple[int, int], shift: Float[Array, "2"]) -> Complex[Arra
         >>> shift_ramp((2, 2), jnp.array([1.0, 0.0])).real.round().astype(int).tolist()
         [[1, 1], [-1, -1]]
     """
-    ramp_y = jnp.exp(-2j * math.pi * jnp.fft.fftfreq(shape[0]).astype(shift.dtype) * shift[0])
-    ramp_x = jnp.exp(-2j * math.pi * jnp.fft.fftfreq(shape[1]).astype(shift.dtype) * shift[1])
+    ramp_y = cis(-2 * math.pi * jnp.fft.fftfreq(shape[0]).astype(shift.dtype) * shift[0])
+    ramp_x = cis(-2 * math.pi * jnp.fft.fftfreq(shape[1]).astype(shift.dtype) * shift[1])
     return ramp_y[:, None] * ramp_x[None, :]
 
 
@@ -69,4 +70,4 @@ def fourier_shift(wave: Complex[Array, "*modes y x"], shift: Float[Array, "2"]) 
         True
     """
     ramp = shift_ramp((wave.shape[-2], wave.shape[-1]), shift)
-    return jnp.fft.ifft2(jnp.fft.fft2(wave, norm="ortho") * ramp, norm="ortho")
+    return jnp.fft.ifft2(jnp.fft.fft2(wave, norm="ortho") * jnp.broadcast_to(ramp, wave.shape), norm="ortho")

@@ -82,7 +82,7 @@ class TotalVariation:
 
         def improve(_: Array, dual: Array) -> Array:
             slope = _gradient(_divergence(dual) - channels / level)
-            return (dual + STEP * slope) / (1 + STEP * jnp.sqrt(jnp.sum(slope**2, axis=0) + LEAST))
+            return (dual + STEP * slope) / (1 + STEP * jnp.sqrt(jnp.sum(slope**2, axis=0, keepdims=True) + LEAST))
 
         dual = jax.lax.fori_loop(0, self.iterations, improve, jnp.zeros((2, *channels.shape), channels.dtype))
         return channels - level * _divergence(dual)

@@ -45,4 +45,4 @@ def illuminated_mean(image: Float[Array, "*slices Y X"], reference: Reference) -
         the means (...).
     """
     weight = visibility(reference.coverage)
-    return jnp.sum(weight * image, axis=(-2, -1)) / jnp.sum(weight)
+    return jnp.sum(jnp.broadcast_to(weight, image.shape) * image, axis=(-2, -1)) / jnp.sum(weight)

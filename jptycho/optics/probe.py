@@ -11,7 +11,7 @@ from jptycho.errors import ConfigError
 from jptycho.optics import electron
 from jptycho.optics.aberrations import aberration_phase
 from jptycho.optics.frequencies import scattering_angles, spatial_frequencies
-from jptycho.optics.waves import intensity
+from jptycho.optics.waves import cis, intensity, to_complex
 from jptycho.types import Array, Complex, Float, Grid, Number
 
 LEAST_REST = 1e-3  # of a mode's amplitude, that other modes leave of it: less is rounding
@@ -94,8 +94,8 @@ def form_probe(
     alpha, phi = scattering_angles(grid, wavelength, centre)
     chi = aberration_phase(alpha, phi, wavelength, aberrations)
     aperture = soft_aperture(grid, wavelength, semiangle_cutoff, centre)
-    probe = jnp.fft.ifft2(aperture * jnp.exp(-1j * chi), norm="ortho")
-    return probe / jnp.sqrt(jnp.sum(intensity(probe)))
+    probe = jnp.fft.ifft2(to_complex(aperture) * cis(-chi), norm="ortho")
+    return probe / to_complex(jnp.sqrt(jnp.sum(intensity(probe))))
 
 
 def beam_probe(grid: Grid, beam: Beam, centre: tuple[float, float] = (0.0, 0.0)) -> Complex[Array, "y x"]:
@@ -162,7 +162,7 @@ def incoherent_modes(
     """
     basis: list[Array] = []
     for mode in given:
-        basis += _rest_of(mode / jnp.linalg.norm(mode), basis)
+        basis += _rest_of(_normalised(mode), basis)
     start = len(basis)
     for derivative in _derivatives(given[0], modes + 1):
         if len(basis) - start == modes - len(given):
@@ -173,15 +173,18 @@ def incoherent_modes(
             f"probe.modes: {modes}, but the probe gives a start for {len(given) + len(basis) - start} only. "
             "Ask for fewer."
         )
-    strength = jnp.sqrt(share) * jnp.linalg.norm(given[0])
+    strength = to_complex(jnp.sqrt(share) * jnp.linalg.norm(given[0]))
     together = jnp.concatenate([given, *(strength * mode[None] for mode in basis[start:])])
-    return together * (jnp.linalg.norm(given) / jnp.linalg.norm(together))
+    return together * to_complex(jnp.linalg.norm(given) / jnp.linalg.norm(together))
+
+
+def _normalised(mode: Complex[Array, "y x"]) -> Complex[Array, "y x"]:
+    return mode / to_complex(jnp.linalg.norm(mode))
 
 
 def _derivatives(probe: Complex[Array, "y x"], orders: int) -> Iterator[Complex[Array, "y x"]]:
     """Derivatives of a probe by rising order: its spectrum, of unit intensity, times powers of k - ⟨k⟩ by its width."""
-    spectrum = jnp.fft.fft2(probe, norm="ortho")
-    spectrum = spectrum / jnp.linalg.norm(spectrum)
+    spectrum = _normalised(jnp.fft.fft2(probe, norm="ortho"))
     weight = intensity(spectrum)
     axes = spatial_frequencies(Grid((probe.shape[0], probe.shape[1]), (1.0, 1.0)))
     ky, kx = (axis - jnp.sum(axis * weight) for axis in axes)
@@ -189,7 +192,8 @@ def _derivatives(probe: Complex[Array, "y x"], orders: int) -> Iterator[Complex[
     ky, kx = ky / width, kx / width
     for order in range(1, orders):
         for power in range(order + 1):
-            yield jnp.fft.ifft2(spectrum * ky ** (order - power) * kx**power, norm="ortho")
+            factors = to_complex(ky ** (order - power)), to_complex(kx**power)
+            yield jnp.fft.ifft2(spectrum * factors[0] * factors[1], norm="ortho")
 
 
 def _rest_of(mode: Complex[Array, "y x"], basis: list[Array]) -> list[Array]:
@@ -200,4 +204,4 @@ def _rest_of(mode: Complex[Array, "y x"], basis: list[Array]) -> list[Array]:
     for _ in range(2):
         for other in basis:
             mode = mode - jnp.vdot(other, mode) * other
-    return [mode / jnp.linalg.norm(mode)] if jnp.linalg.norm(mode) > LEAST_REST else []
+    return [_normalised(mode)] if jnp.linalg.norm(mode) > LEAST_REST else []

@@ -7,6 +7,7 @@ import math
 import jax.numpy as jnp
 
 from jptycho.optics.frequencies import spatial_frequencies
+from jptycho.optics.waves import cis
 from jptycho.types import Array, Complex, Float, Grid, Number
 
 
@@ -44,7 +45,7 @@ def fresnel_kernel(
     walk_y = jnp.tan(tilt[0] * 1e-3)
     walk_x = jnp.tan(tilt[1] * 1e-3)
     phase = math.pi * wavelength * (ky**2 + kx**2) + 2 * math.pi * (ky * walk_y + kx * walk_x)
-    kernel = jnp.exp(-1j * distance * phase)
+    kernel = cis(-distance * phase)
     if band_limit is not None:
         cutoff = band_limit / (2 * jnp.maximum(*grid.sampling))
         kernel = jnp.where(ky**2 + kx**2 <= cutoff**2, kernel, 0.0)
@@ -69,4 +70,4 @@ def propagate(wave: Complex[Array, "... y x"], kernel: Complex[Array, "y x"]) ->
         >>> propagate(wave, fresnel_kernel(Grid((8, 8), (0.5, 0.5)), 0.02, 10.0)).shape
         (8, 8)
     """
-    return jnp.fft.ifft2(jnp.fft.fft2(wave, norm="ortho") * kernel, norm="ortho")
+    return jnp.fft.ifft2(jnp.fft.fft2(wave, norm="ortho") * jnp.broadcast_to(kernel, wave.shape), norm="ortho")

@@ -152,10 +152,9 @@ def nominal_probe(
         aberrations = {**dict(calibration.aberrations), "C10": -entrance}
         cutoff, wavelength = float(calibration.semiangle_cutoff or 0), wavelength_of(calibration)
         # The disk's centre is a ramp of the probe and not another aperture: between pixels their edges would differ.
-        first = (
-            _form_probe(grid, wavelength, cutoff, aberrations)
-            * shift_ramp(grid.shape, -jnp.asarray(centre, jnp.float32))
-        )[None]
+        ramp = shift_ramp(grid.shape, -jnp.asarray(centre, jnp.float32))
+        probe = _form_probe(grid, wavelength, cutoff, aberrations)
+        first = (probe * ramp.astype(probe.dtype))[None]
     else:
         given = _without_empty(np.fft.ifftshift(dataset.probe, axes=(-2, -1)))
         first = jnp.asarray(given / np.linalg.norm(given), jnp.result_type(1j))

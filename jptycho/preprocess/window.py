@@ -11,6 +11,7 @@ import numpy as np
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import Noise
 from jptycho.optics.probe import probe_power
+from jptycho.optics.waves import to_complex
 from jptycho.preprocess.prepare import Problem, illumination
 from jptycho.representations.estimate import Estimate
 from jptycho.scan import place_on_canvas
@@ -161,7 +162,7 @@ def _resized(probe: Complex[Array, "... modes y x"], window: tuple[int, int]) ->
     spectrum = jnp.fft.fft2(probe, norm="ortho")
     low = jnp.asarray(cut(np.asarray(spectrum), window), probe.dtype)
     before, after = (probe_power(modes.reshape(-1, *modes.shape[-2:])) for modes in (spectrum, low))
-    return jnp.fft.ifft2(low * jnp.sqrt(before / after), norm="ortho")
+    return jnp.fft.ifft2(low * to_complex(jnp.sqrt(before / after)), norm="ortho")
 
 
 def _series(pixels: int, count: int, first: float, step: float) -> Float[np.ndarray, "count pixels"]:

@@ -7,6 +7,7 @@ import dataclasses
 import jax.numpy as jnp
 
 from jptycho.forward.fields import Fields, ScanFields
+from jptycho.optics.waves import cis, to_complex
 from jptycho.types import Array, Complex, Float, Shaped, pytree
 
 
@@ -52,8 +53,8 @@ def transmission(channels: Float[Array, "slices channels Y X"]) -> Complex[Array
         >>> transmission(jnp.zeros((1, 1, 2, 2)))[0, 0, 0].item()
         (1+0j)
     """
-    wave = jnp.exp(1j * channels[:, 0])
-    return wave * jnp.exp(-channels[:, 1]) if channels.shape[1] == 2 else wave
+    wave = cis(channels[:, 0])
+    return wave * to_complex(jnp.exp(-channels[:, 1])) if channels.shape[1] == 2 else wave
 
 
 def fields_of(estimate: Estimate) -> Fields:

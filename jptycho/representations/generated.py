@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jptycho.optics.probe import probe_power
+from jptycho.optics.waves import to_complex
 from jptycho.randomness import named_key
 from jptycho.representations.estimate import Estimate
 from jptycho.representations.networks.augmentation import moved, moved_back, random_move
@@ -114,7 +115,8 @@ class GeneratedObject:
     def apply(self, params: Params, constants: Constants, key: Array | None) -> Float[Array, "slices channels Y X"]:
         """Phase in rad and absorption."""
         inputs, coverage, estimate = constants
-        image = self.raw(params, constants, key) * inputs.scale + inputs.mean
+        raw = self.raw(params, constants, key)
+        image = raw * jnp.broadcast_to(inputs.scale, raw.shape) + jnp.broadcast_to(inputs.mean, raw.shape)
         image = image[:, : estimate.shape[-2], : estimate.shape[-1]].transpose(0, 3, 1, 2)
         free = image.reshape(estimate.shape)
         if self.preconditioner is not None:
@@ -170,11 +172,11 @@ class GeneratedProbe:
     def apply(self, params: Params, constants: Constants, key: Array | None) -> Complex[Array, "modes y x"]:
         """Complex modes of the power that is learned."""
         inputs, estimate = constants
-        image = self.raw(params, constants, key)[0] * inputs.scale
+        image = self.raw(params, constants, key)[0] * inputs.scale[None, None]
         image = corner(image[: estimate.shape[-2], : estimate.shape[-1]], self.network.multiple).transpose(2, 0, 1)
         modes = estimate.shape[0]
-        wave = image[:modes] + 1j * image[modes:]
-        return wave * jnp.sqrt(jnp.exp(params["log_power"]) / probe_power(wave))
+        wave = jax.lax.complex(image[:modes], image[modes:])
+        return wave * to_complex(jnp.sqrt(jnp.exp(params["log_power"]) / probe_power(wave)))
 
     def raw(self, params: Params, constants: Constants, key: Array | None) -> Float[Array, "n y x channels"]:
         """The standardised output, which pre-training brings to the target."""

@@ -125,7 +125,7 @@ def constrain(
     if kind == POTENTIAL:
         return positive(free)
     mean, ramp = weighted_plane(jnp.sum(free[:, 0], axis=0), coverage)
-    gauge = mean + ramp if ramp_is_gauge else mean
+    gauge = mean + ramp[None] if ramp_is_gauge else mean
     phase = free[:, 0] - gauge / slices
     return phase[:, None] if kind == PHASE else jnp.stack([phase, positive(free[:, 1])], axis=1)
 

@@ -24,7 +24,7 @@ class FreePositions:
     def apply(self, params: Params, constants: Constants, key: Array | None) -> Float[Array, "scan 2"]:
         """Canvas pixels."""
         del key
-        return constants + params - jnp.mean(params, axis=0)
+        return constants + params - jnp.mean(params, axis=0, keepdims=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,9 +6,11 @@ import dataclasses
 import math
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 
 from jptycho.optics.frequencies import spatial_frequencies
+from jptycho.optics.waves import to_complex
 from jptycho.representations.estimate import Estimate
 from jptycho.representations.object_kinds import constrain, unconstrain
 from jptycho.settings import AUTO, Field, NotNegative, Positive, Section
@@ -75,8 +77,8 @@ def precondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Flo
     if is_zero(spec.gain):
         return phase
     weight = spectral_weight(spec, (phase.shape[1], phase.shape[2])).astype(phase.dtype)
-    spectrum = jnp.fft.rfft2(jnp.mean(phase, axis=0))
-    return phase + jnp.fft.irfft2(spectrum * (weight - 1), s=phase.shape[1:])
+    spectrum = jnp.fft.rfft2(jnp.mean(phase, axis=0, keepdims=True))
+    return phase + jnp.fft.irfft2(spectrum * to_complex(weight - 1)[None], s=phase.shape[1:])
 
 
 def uncondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Float[Array, "slices Y X"]:
@@ -97,8 +99,8 @@ def uncondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Floa
     if is_zero(spec.gain):
         return phase
     weight = spectral_weight(spec, (phase.shape[1], phase.shape[2])).astype(phase.dtype)
-    spectrum = jnp.fft.rfft2(jnp.mean(phase, axis=0))
-    return phase + jnp.fft.irfft2(spectrum * (1 / weight - 1), s=phase.shape[1:])
+    spectrum = jnp.fft.rfft2(jnp.mean(phase, axis=0, keepdims=True))
+    return phase + jnp.fft.irfft2(spectrum * to_complex(1 / weight - 1)[None], s=phase.shape[1:])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +154,7 @@ class PixelObject:
         """Phase in rad and absorption: guess + F⁻¹[w F[visibility · θ]]."""
         del key
         start, coverage = constants
-        steps = params * visibility(coverage) if self.coverage_weighting else params
+        steps = params * visibility(coverage)[None, None] if self.coverage_weighting else params
         phase = precondition(self.preconditioner, steps[:, 0])
         return constrain(self.kind, start + steps.at[:, 0].set(phase), coverage, self.ramp_is_gauge)
 
@@ -162,7 +164,7 @@ class PixelObject:
         start, coverage = constants
         steps = unconstrain(self.kind, value) - start
         steps = steps.at[:, 0].set(uncondition(self.preconditioner, steps[:, 0]))
-        seen = visibility(coverage) if self.coverage_weighting else jnp.ones_like(coverage)
+        seen = (visibility(coverage) if self.coverage_weighting else jnp.ones_like(coverage))[None, None]
         return jnp.where(seen > LEAST_SEEN, steps / jnp.maximum(seen, LEAST_SEEN), 0.0)
 
 
@@ -203,7 +205,7 @@ class PixelProbe:
     def apply(self, params: Params, constants: Constants, key: Array | None) -> Complex[Array, "modes y x"]:
         """Complex modes."""
         del constants, key
-        return (params[0] + 1j * params[1]) / probe_scale(params.shape)
+        return jax.lax.complex(params[0], params[1]) / probe_scale(params.shape)
 
     def assign(self, params: Params, constants: Constants, value: Complex[Array, "modes y x"]) -> Params:
         """Pixels that give this probe."""

@@ -17,6 +17,7 @@ from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.model import predict_batch
 from jptycho.optics import electron
 from jptycho.optics.probe import Beam, beam_probe
+from jptycho.optics.waves import cis
 from jptycho.scan import place_on_canvas, raster_positions
 from jptycho.simulate.scattering import projected_potential
 from jptycho.simulate.specimens import THERMAL_DISPLACEMENT, gold_on_carbon
@@ -164,7 +165,7 @@ def record_gold(
     atoms = gold_on_carbon(extent, diameter, carbon_thickness, specimen_seed)
     slices = phase_slices(atoms, cell, slice_thickness, acquisition.beam.energy)
     fields = Fields(
-        object=jnp.exp(1j * jnp.asarray(slices)),
+        object=cis(jnp.asarray(slices)),
         probe=beam_probe(window, acquisition.beam)[None],
         scan=ScanFields(jnp.asarray(pixels, jnp.float32)),
         thickness=jnp.asarray(slice_thickness, jnp.float32),

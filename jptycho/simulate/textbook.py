@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.model import predict_batch
+from jptycho.optics.waves import cis
 from jptycho.parallel import make_mesh
 from jptycho.representations.base import ModelSpec, initialise
 from jptycho.representations.estimate import Estimate, fields_of
@@ -117,7 +118,7 @@ def descent_problem(
         >>> fields.object.shape, patterns.shape
         ((1, 80, 80), (256, 16, 16))
     """
-    transmission = wrapped(jnp.exp(1j * phase * jnp.asarray(image, jnp.float32)))[None]
+    transmission = wrapped(cis(phase * jnp.asarray(image, jnp.float32)))[None]
     return _recorded(transmission, raster(len(image) - step, step, WINDOW // 2))
 
 

@@ -21,6 +21,7 @@ from jptycho.forward.model import predict
 from jptycho.objective.data_term import as_fractions, noise_of
 from jptycho.objective.losses import Loss
 from jptycho.optics.frequencies import host_frequencies
+from jptycho.optics.waves import to_complex
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.estimate import transmission
 from jptycho.solvers.base import ScanData, split_scan
@@ -90,7 +91,7 @@ def in_bands(image: Float[Array, "slices Y X"], bands: Float[Array, "bands Y X"]
     Returns:
         the parts.
     """
-    return jnp.real(jnp.fft.ifft2(jnp.fft.fft2(image) * bands[:, None])).astype(image.dtype)
+    return jnp.real(jnp.fft.ifft2(jnp.fft.fft2(image)[None] * to_complex(bands)[:, None])).astype(image.dtype)
 
 
 @partial(jax.jit, static_argnames=("mesh", "loss"))
@@ -217,5 +218,5 @@ def with_gains(
         1.0
     """
     multiplier = 1 + jnp.tensordot(gains - 1, bands, 1)
-    phase = jnp.real(jnp.fft.ifft2(jnp.fft.fft2(channels[:, 0]) * multiplier))
+    phase = jnp.real(jnp.fft.ifft2(jnp.fft.fft2(channels[:, 0]) * to_complex(multiplier)[None]))
     return channels.at[:, 0].set(phase.astype(channels.dtype))

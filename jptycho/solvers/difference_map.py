@@ -18,7 +18,7 @@ from jptycho.forward.patches import fourier_shift
 from jptycho.objective.data_term import as_fractions
 from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
-from jptycho.optics.waves import intensity
+from jptycho.optics.waves import intensity, to_complex
 from jptycho.representations.base import ModelSpec, render
 from jptycho.representations.estimate import Estimate
 from jptycho.settings import Count, Field, Section
@@ -157,7 +157,7 @@ def _overlap(solver: DifferenceMapSolver, fields: Fields, setup: Setup, waves: A
         wave, row = item
         window = window_at(fields, setup, row)
         top, bottom = jnp.conj(window.waves) * wave, intensity(window.waves)
-        return w * jnp.sum(top, axis=0)[None], w * jnp.sum(bottom, axis=0)[None], window.corner
+        return to_complex(w) * jnp.sum(top, axis=0)[None], w * jnp.sum(bottom, axis=0)[None], window.corner
 
     def add(total: PyTree, part: PyTree) -> PyTree:
         top, bottom, corners = jax.vmap(to_object)(*part)
@@ -166,7 +166,9 @@ def _overlap(solver: DifferenceMapSolver, fields: Fields, setup: Setup, waves: A
     zero = (fields.object * 0, jnp.zeros(fields.object.shape))
     top, bottom = in_parts(add, zero, (waves, fields.scan), weight, parts)
     floor = solver.damping * jnp.max(bottom)
-    transmission = of_kind(kind_of(solver.model), (top + floor * fields.object) / (bottom + floor))
+    transmission = of_kind(
+        kind_of(solver.model), (top + to_complex(floor) * fields.object) / to_complex(bottom + floor)
+    )
     fields = with_probe(fields, transmission, fields.probe)
     if solver.hold_probe:
         return fields
@@ -175,7 +177,8 @@ def _overlap(solver: DifferenceMapSolver, fields: Fields, setup: Setup, waves: A
         wave, row = item
         window = window_at(fields, setup, row)
         seen = jnp.roll(intensity(window.patches[0]), jnp.round(-window.shift).astype(int), axis=(0, 1))
-        return w * fourier_shift(jnp.conj(window.patches[0]) * wave, -window.shift), w * seen
+        back = fourier_shift(jnp.conj(window.patches[:1]) * wave, -window.shift)
+        return to_complex(w) * back, w * seen
 
     def add_probe(total: PyTree, part: PyTree) -> PyTree:
         return jax.tree.map(lambda a, b: a + jnp.sum(b, axis=0), total, jax.vmap(to_probe)(*part))
@@ -183,4 +186,5 @@ def _overlap(solver: DifferenceMapSolver, fields: Fields, setup: Setup, waves: A
     zero = (fields.probe * 0, jnp.zeros(fields.probe.shape[1:]))
     top, bottom = in_parts(add_probe, zero, (waves, fields.scan), weight, parts)
     floor = solver.damping * jnp.max(bottom)
-    return with_probe(fields, transmission, (top + floor * fields.probe) / (bottom + floor))
+    probe = (top + to_complex(floor) * fields.probe) / to_complex(bottom + floor)[None]
+    return with_probe(fields, transmission, probe)

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
 from jptycho.optics.probe import probe_power
+from jptycho.optics.waves import to_complex
 from jptycho.representations.base import ModelSpec
 from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import Metrics, ScanData, Solver, State
@@ -93,7 +94,7 @@ class EnsembleSolver:
         aligned = jax.vmap(align_modes, in_axes=(0, None))(every.probe, every.probe[0])
         probe = jnp.mean(aligned, axis=0)
         power = jnp.mean(jax.vmap(probe_power)(every.probe)) / jnp.maximum(probe_power(probe), LEAST_POWER)
-        return dataclasses.replace(mean, probe=probe * jnp.sqrt(power))
+        return dataclasses.replace(mean, probe=probe * to_complex(jnp.sqrt(power)))
 
     def every(self, params: Params, constants: Constants) -> Estimate:
         """That of each member, with a leading axis."""

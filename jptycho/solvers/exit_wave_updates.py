@@ -19,6 +19,7 @@ from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.multislice import incident_waves
 from jptycho.objective.data_term import noise_of
 from jptycho.objective.losses import amplitude_loss, squared_error
+from jptycho.optics.waves import cis, to_complex
 from jptycho.representations.base import COMPLEX, POTENTIAL, Assignable, ModelSpec
 from jptycho.representations.pixels import ChannelObject
 from jptycho.types import Array, Complex, Constants, Float, Int, Params, PyTree, Shaped, pytree
@@ -157,7 +158,9 @@ def of_kind(kind: str, transmission: Complex[Array, "slices Y X"]) -> Complex[Ar
         >>> of_kind("phase", jnp.array([[[2j]]])).tolist()
         [[[1j]]]
     """
-    return transmission if kind == COMPLEX else transmission / jnp.maximum(jnp.abs(transmission), LEAST_AMPLITUDE)
+    if kind == COMPLEX:
+        return transmission
+    return transmission / to_complex(jnp.maximum(jnp.abs(transmission), LEAST_AMPLITUDE))
 
 
 def lifted(
@@ -177,7 +180,7 @@ def lifted(
         >>> lifted("phase", jnp.full((1, 1, 1, 1), 3.0), jnp.exp(4j) * jnp.ones((1, 1, 1))).item()
         4.0
     """
-    phase = channels[:, 0] + jnp.angle(after * jnp.exp(-1j * channels[:, 0]))
+    phase = channels[:, 0] + jnp.angle(after * cis(-channels[:, 0]))
     if kind == POTENTIAL:
         phase = jnp.maximum(phase, 0.0)
     if kind != COMPLEX:

@@ -31,7 +31,7 @@ from jptycho.solvers.base import (
     summarise_metrics,
 )
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, build
-from jptycho.tracing import is_zero
+from jptycho.tracing import is_zero, numpy_promotion
 from jptycho.types import Array, Constants, Number, Params, PyTree
 
 ADAM = Optimiser()
@@ -132,7 +132,8 @@ def _epoch(
         extra = {"value": value}
         if solver.optimiser.name in LINE_SEARCH:
             extra |= {"grad": gradient, "value_fn": _value_of(objective, batch)}
-        updates, opt = transform.update(gradient, opt, params, **extra)
+        with numpy_promotion():  # Optax counts steps in whole numbers
+            updates, opt = transform.update(gradient, opt, params, **extra)
         updates = _where_probe_moves(updates, constants)
         params = optax.apply_updates(params, updates)
         if not is_zero(solver.ema_decay):
@@ -221,7 +222,7 @@ def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Cal
                 return jax.tree.map(jnp.add, carry, gradient(fields, *part, half)), None
 
             (sums, cotangent), _ = jax.lax.scan(add, zero, tuple(parts))
-        return sums, jax.tree.map(lambda g: g / total, cotangent)
+        return sums, jax.tree.map(lambda g: g / total.astype(g.dtype), cotangent)
 
     return whole_step
 

@@ -17,7 +17,7 @@ from jptycho.forward.patches import crop, fourier_shift
 from jptycho.objective.data_term import as_fractions
 from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
-from jptycho.optics.waves import intensity
+from jptycho.optics.waves import intensity, to_complex
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec, render
 from jptycho.representations.estimate import Estimate
@@ -115,15 +115,15 @@ def _epoch(
         fields = with_probe(start, transmission, probe)
         scan = (rows, data.counts, index, weight)
         to_object, seen, to_probe, through, count, metrics = directions((fields, data.setup), *scan)
-        damped = seen + solver.damping * jnp.max(seen, axis=(1, 2), keepdims=True) + 1e-30
+        damped = to_complex(seen + solver.damping * jnp.max(seen, axis=(1, 2), keepdims=True) + 1e-30)
         to_object = to_object / damped
-        to_probe = to_probe / (through + solver.damping * jnp.max(through))
+        to_probe = to_probe / to_complex(through + solver.damping * jnp.max(through))[None]
         # Mean |ΔO P|² and |ΔP O|² over the batch, without another pass (of thin slices, where there are several).
-        sizes = (jnp.sum(intensity(to_object) * seen) / count, jnp.sum(intensity(to_probe) * through) / count)
+        sizes = (jnp.sum(intensity(to_object) * seen) / count, jnp.sum(intensity(to_probe) * through[None]) / count)
         weighted, total = steps((fields, data.setup, to_object, to_probe, sizes), *scan)
-        transmission = of_kind(kind, transmission + solver.beta * to_object * weighted / damped)
+        transmission = of_kind(kind, transmission + solver.beta * to_object * to_complex(weighted) / damped)
         if not solver.hold_probe:
-            probe = probe + solver.beta * to_probe * total / count
+            probe = probe + solver.beta * to_probe * to_complex(total) / to_complex(count)
         return (transmission, probe), metrics
 
     (transmission, probe), (losses, errors) = jax.lax.scan(step, (start.object, start.probe), plan)
@@ -152,7 +152,7 @@ def _directions(solver: LSQMLSolver) -> Callable[..., PyTree]:
             through = jnp.roll(jnp.prod(intensity(window.patches), axis=0), back, axis=(0, 1))
             to_probe = fourier_shift(to_waves, -window.shift)
             sums = (to_patches, seen, to_probe, through, pattern_loss(waves.exit, measured, setup, row))
-            return jax.tree.map(lambda x: w * x, sums), window.corner
+            return jax.tree.map(lambda x: w.astype(x.dtype) * x, sums), window.corner
 
         def gather(total: PyTree, part: PyTree) -> PyTree:
             (to_patches, seen, *others), corners = jax.vmap(one)(*part)

@@ -15,7 +15,7 @@ from jptycho.forward.patches import fourier_shift
 from jptycho.objective.data_term import as_fractions
 from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
-from jptycho.optics.waves import intensity
+from jptycho.optics.waves import intensity, to_complex
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.base import ModelSpec, render
 from jptycho.representations.estimate import Estimate
@@ -129,7 +129,7 @@ def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Constants, da
 def _new_object(solver: PIESolver, old: Array, to_object: Array, seen: Array) -> Array:
     """O + β P* χ / ((1 - α) |P|² + α max |P|²), as the object's kind allows it."""
     most, alpha = jnp.max(seen, axis=(1, 2), keepdims=True), solver.object_alpha
-    step = solver.object_step * to_object / ((1 - alpha) * seen + alpha * most + 1e-30)
+    step = solver.object_step * to_object / to_complex((1 - alpha) * seen + alpha * most + 1e-30)
     return of_kind(kind_of(solver.model), old + step)
 
 
@@ -160,7 +160,7 @@ def _whole_batch(solver: PIESolver, mesh: Mesh, start: Fields, data: ScanData) -
         transmission, probe = unknowns
         fields = with_probe(start, transmission, probe)
         to_object, seen, to_probe, total, metrics = correct(fields, index, weight)
-        probe = probe + solver.probe_step * to_probe / jnp.maximum(total, 1.0)
+        probe = probe + solver.probe_step * to_probe / to_complex(jnp.maximum(total, 1.0))
         return (_new_object(solver, transmission, to_object, seen), probe), metrics
 
     return advance
@@ -187,7 +187,7 @@ def _correction(solver: PIESolver, fields: Fields, setup: Setup, item: tuple[Arr
     seen = jnp.sum(intensity(waves.before), axis=1)
     update = _probe_update(solver, waves, to_waves)
     sums = (to_patches, seen, update, pattern_loss(waves.exit, measured, setup, row))
-    return jax.tree.map(lambda x: w * x, sums), waves.window.corner
+    return jax.tree.map(lambda x: w.astype(x.dtype) * x, sums), waves.window.corner
 
 
 def _sharded_corrections(solver: PIESolver, mesh: Mesh, data: ScanData) -> Callable[..., PyTree]:
@@ -224,4 +224,5 @@ def _probe_update(solver: PIESolver, waves: ExitWaves, to_waves: Array) -> Array
     """O* χ / ((1 - α) |O|² + α max |O|²), with O the product of the slices, moved back to the probe's own frame."""
     through = jnp.prod(intensity(waves.window.patches), axis=0)
     alpha = solver.probe_alpha
-    return fourier_shift(to_waves / ((1 - alpha) * through + alpha * jnp.max(through)), -waves.window.shift)
+    damped = to_complex((1 - alpha) * through + alpha * jnp.max(through))
+    return fourier_shift(to_waves / damped[None], -waves.window.shift)

@@ -13,7 +13,7 @@ import numpy as np
 from jptycho.forward.patches import shift_ramp
 from jptycho.optics.frequencies import ring_numbers, ring_totals
 from jptycho.optics.probe import probe_power
-from jptycho.optics.waves import intensity
+from jptycho.optics.waves import intensity, to_complex
 from jptycho.types import Array, Complex, Float
 
 NEWTON_STEPS = 6
@@ -65,14 +65,14 @@ def filter_probes(
     both = jnp.einsum("mn,hnij->hmij", mixture, jnp.stack([one, other]))
     powers = jax.vmap(probe_power)(both)
     spectra, shifts = jax.vmap(_shifted_to, in_axes=(0, None))(both, aperture)
-    along = jax.vmap(lambda half: jnp.sum(jnp.conj(aperture) * half) / power)(spectra)
-    changes = (spectra - along[:, None, None, None] * aperture) * jnp.conj(phase)
+    along = jax.vmap(lambda half: jnp.sum(jnp.conj(aperture) * half) / to_complex(power))(spectra)
+    changes = (spectra - along[:, None, None, None] * aperture[None]) * jnp.conj(phase)[None, None]
     confirmed = _confirmed(changes, aspect)
     share = probe_power(confirmed) / (probe_power(jnp.mean(changes, axis=0)) + ROUNDING * power)
     shape = (reference.shape[-2], reference.shape[-1])
-    found = jnp.mean(along.real) * aperture + confirmed * phase
-    probe = jnp.fft.ifft2(found * shift_ramp(shape, -jnp.mean(shifts, axis=0)), norm="ortho")
-    probe = probe * jnp.sqrt(jnp.mean(powers) / jnp.maximum(probe_power(probe), TINY))
+    found = to_complex(jnp.mean(along.real)) * aperture + confirmed * phase[None]
+    probe = jnp.fft.ifft2(found * shift_ramp(shape, -jnp.mean(shifts, axis=0))[None], norm="ortho")
+    probe = probe * to_complex(jnp.sqrt(jnp.mean(powers) / jnp.maximum(probe_power(probe), TINY)))
     return probe.astype(reference.dtype), share
 
 
@@ -84,14 +84,15 @@ def _confirmed(changes: Complex[Array, "2 modes y x"], aspect: tuple[float, floa
     refocused = jnp.fft.ifft2(changes, norm="ortho")
     signal = jnp.maximum(_smooth_totals(_real_product(*refocused), near), 0.0)
     noise = _smooth_totals(intensity(refocused[0] - refocused[1]), near) / 4
-    slow = jnp.fft.fft2(refocused * (signal / (signal + noise + TINY))[:, near], norm="ortho")
+    kept = to_complex(signal / (signal + noise + TINY))[:, near]
+    slow = jnp.fft.fft2(refocused * kept[None], norm="ortho")
     left = changes - slow
     mean, rest = jnp.mean(slow, axis=0), jnp.mean(left, axis=0)
     # The least-squares weight of the rest; each half's noise meets only the other's.
     true = (_real_product(changes[0], left[1]) + _real_product(changes[1], left[0])) / 2
     missing = _smooth_totals(true - _real_product(mean, rest), edge)
     weight = jnp.clip(missing / (_smooth_totals(intensity(rest), edge) + TINY), 0.0, 1.0)
-    return mean + rest * weight[:, edge]
+    return mean + rest * to_complex(weight)[:, edge]
 
 
 def _real_product(a: Complex[Array, "modes y x"], b: Complex[Array, "modes y x"]) -> Float[Array, "modes y x"]:
@@ -141,7 +142,7 @@ def _phase(wave: Complex[Array, "y x"]) -> Complex[Array, "y x"]:
     """exp(i arg) of a wave, one where it is dark."""
     size = jnp.abs(wave)
     bright = size > DARK * jnp.max(size)
-    return jnp.where(bright, wave / jnp.where(bright, size, 1.0), 1.0)
+    return jnp.where(bright, wave / to_complex(jnp.where(bright, size, 1.0)), 1.0)
 
 
 def _shifted_to(modes: Complex[Array, "modes y x"], target: Complex[Array, "modes y x"]) -> tuple[Array, Array]:
@@ -155,7 +156,7 @@ def _shifted_to(modes: Complex[Array, "modes y x"], target: Complex[Array, "mode
         spectra, shift = carry
         slope = jnp.einsum("iyx,myx->i", k, jnp.imag(spectra * jnp.conj(target)))
         step = jnp.linalg.solve(curvature + TINY * jnp.eye(2), slope)
-        spectra = spectra * shift_ramp(shape, step)
+        spectra = spectra * shift_ramp(shape, step)[None]
         overlap = jnp.sum(spectra * jnp.conj(target))
         return (spectra * jnp.conj(_phase(overlap[None, None]))[0, 0], shift + step), None
 

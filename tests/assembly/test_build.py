@@ -47,7 +47,7 @@ def problem(solver, slices=1, modes=2, shards=1, kind="complex"):
     rng = np.random.default_rng(4)
     channels = jnp.asarray(rng.normal(size=(slices, 2 if kind == "complex" else 1, *truth.object.shape[1:])) * 0.1)
     # A start whose probe is off, so that both corrections matter.
-    probe = truth.probe * (1 + 0.2 * jnp.asarray(rng.normal(size=truth.probe.shape)))
+    probe = truth.probe * (1 + 0.2 * rng.normal(size=truth.probe.shape) + 0j)
     estimate = Estimate(
         channels, probe, truth.scan.position, truth.thickness, truth.tilt, jnp.ones(truth.object.shape[1:])
     )

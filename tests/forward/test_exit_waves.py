@@ -38,7 +38,7 @@ def test_a_window_stays_on_the_canvas_and_the_probe_on_its_position():
         corner, shift = window_of(setup, jnp.array(position), canvas)
         assert (np.asarray(corner) >= 0).all()
         assert (np.asarray(corner) + GRID.shape <= canvas[1:]).all()
-        np.testing.assert_allclose(corner + shift, position, atol=DOUBLE)
+        np.testing.assert_allclose(np.add(corner, shift), position, atol=DOUBLE)
 
 
 @GRIDS

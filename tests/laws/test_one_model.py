@@ -80,7 +80,7 @@ def test_at_the_truth_no_solver_finds_an_error(name):
     if name != "gradient":  # Adam's first step has the length of its rate, however small the gradient
         found = fields_of(solver.estimate(after.params, constants))
         np.testing.assert_allclose(
-            predict_batch(found, setup, found.scan) * setup.mask, patterns * np.asarray(setup.mask), atol=EXACT
+            predict_batch(found, setup, found.scan) * setup.mask[None], patterns * np.asarray(setup.mask), atol=EXACT
         )
 
 
@@ -118,7 +118,7 @@ def test_exit_waves_of_the_classical_solvers_are_those_of_the_model(slices):
 def test_the_modulus_constraint_moves_a_blurred_pattern_towards_the_measured_one():
     fields, setup, _, patterns = scene(2)
     row = fields.scan[0]
-    start = exit_waves(fields, setup, row) * (1 + 0.2 * jnp.sin(jnp.arange(14.0)))
+    start = exit_waves(fields, setup, row) * (1 + 0.2 * np.sin(np.arange(14.0)) + 0j)[None, None]
     waves, errors = start, []
     for _ in range(12):
         errors.append(float(jnp.sum(setup.mask * (jnp.sqrt(detect(waves, setup, row)) - np.sqrt(patterns[0])) ** 2)))

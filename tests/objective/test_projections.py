@@ -149,7 +149,7 @@ def test_gauges_leave_the_patterns_alone(name):
     )
     y, x = (np.minimum(abs(np.arange(n) - c), n - abs(np.arange(n) - c)) for n, c in ((30, 2), (36, 35)))
     spot = np.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / 4)
-    fields = dataclasses.replace(fields, probe=jnp.asarray(spot)[None] * jnp.array([1.0, 0.5j])[:, None, None])
+    fields = dataclasses.replace(fields, probe=jnp.asarray(spot * np.array([1.0, 0.5j])[:, None, None]))
     channels = jnp.stack([jnp.angle(fields.object), -jnp.log(jnp.abs(fields.object))], axis=1)
     k = dataclasses.replace(reference(), coverage=jnp.ones(canvas))
     moved, probe = project((made(name),), channels, fields.probe, k)

@@ -283,7 +283,7 @@ def noisy_probes(true, noise, seed=0):
     inside = np.abs(np.fft.fft2(form_probe(GRID, 0.02, 20.0, DEFOCUSED))) > 1e-3
     draw = np.random.default_rng(seed).normal(size=(2, 2, *GRID.shape)) * noise * inside / np.sqrt(2 * inside.sum())
     estimates = [true + jnp.asarray(np.fft.ifft2(a + 1j * b, norm="ortho"), true.dtype) for a, b in draw]
-    return [one / jnp.linalg.norm(one) for one in estimates]
+    return [one / float(jnp.linalg.norm(one)) for one in estimates]
 
 
 def probe_and_estimates(change, noise, seed=0):
@@ -384,7 +384,7 @@ def test_gauges_are_no_change_and_the_result_has_those_of_the_halves():
     turned = jnp.exp(0.4j) * jnp.stack([0.8 * modes[0] + 0.6 * modes[1], 0.8 * modes[1] - 0.6 * modes[0]])
     k = 2 * np.pi * np.fft.fftfreq(48)
     shift = np.exp(-1j * (0.3 * k[:, None] - 0.2 * k[None]))
-    moved = 1.1 * jnp.fft.ifft2(jnp.fft.fft2(turned) * shift).astype(modes.dtype)
+    moved = 1.1 * jnp.fft.ifft2(jnp.fft.fft2(turned) * shift[None]).astype(modes.dtype)
     found, _ = filter_probes(moved, moved, modes, (0.4, 0.4))
     np.testing.assert_allclose(align_modes(found, moved), moved, atol=2e-3)
 

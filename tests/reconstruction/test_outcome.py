@@ -160,7 +160,7 @@ def test_a_refined_tilt_is_written_and_a_later_run_starts_from_it(tmp_path, smal
     found = estimate_from_result(prepare(small_scan, spec), back).tilt
     if tilt == "local":
         assert found.shape == (len(result.positions), 2)
-        assert float(jnp.abs(found - found.mean(axis=0)).max()) > 0.05
+        assert float(jnp.abs(found - found.mean(axis=0, keepdims=True)).max()) > 0.05
         np.testing.assert_allclose(found, result.tilts)
         np.testing.assert_allclose(back.attributes["tilt"], result.tilts.mean(axis=0), rtol=1e-5)
     else:

@@ -249,7 +249,7 @@ def test_gauge_is_the_weighted_least_squares_plane():
 def test_phase_kind_does_not_see_constant_or_ramp():
     estimate = guess_of()
     y, x = np.meshgrid(np.arange(19.0), np.arange(26.0), indexing="ij")
-    tilted = estimate.object + jnp.asarray(0.05 * y - 0.02 * x + 0.7, jnp.float32)
+    tilted = estimate.object + jnp.asarray(0.05 * y - 0.02 * x + 0.7, jnp.float32)[None, None]
     plain, moved = (constrain("phase", free, estimate.coverage) for free in (estimate.object, tilted))
     np.testing.assert_allclose(plain, moved, atol=1e-4)
     plain, moved = (constrain("phase", free, estimate.coverage, False) for free in (estimate.object, tilted))

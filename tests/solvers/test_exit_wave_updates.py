@@ -69,7 +69,7 @@ def test_the_waves_before_the_first_slice_are_the_probe():
     fields = random_fields(2)
     found = propagate_exit_waves(fields, setup_for(), fields.scan[0])
     np.testing.assert_allclose(found.before[0], found.window.waves, atol=DOUBLE)
-    np.testing.assert_allclose(found.before[1] * found.window.patches[1], found.exit, atol=DOUBLE)
+    np.testing.assert_allclose(found.before[1] * found.window.patches[1][None], found.exit, atol=DOUBLE)
 
 
 def test_the_loss_of_a_pattern_is_that_of_a_slow_loop_over_live_pixels():

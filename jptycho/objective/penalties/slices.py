@@ -33,7 +33,7 @@ def similar_slices(estimate: Estimate, reference: Reference) -> Float[Array, ""]
     Returns:
         the penalty.
     """
-    departure = estimate.object - jnp.mean(estimate.object, axis=0)
+    departure = estimate.object - jnp.mean(estimate.object, axis=0, keepdims=True)
     return len(estimate.object) * jnp.sum(illuminated_mean(departure**2, reference))
 
 

@@ -36,11 +36,11 @@ class Amorphous:
         phase = estimate.object[:, 0]
         phase = phase - illuminated_mean(phase, reference)[:, None, None]
         weight = visibility(reference.coverage)
-        seen = phase * jnp.sqrt(weight)
+        seen = phase * jnp.sqrt(weight)[None]
         ky, kx = spatial_frequencies(Grid((phase.shape[1], phase.shape[2]), reference.sampling))
         rise = ((1 + (ky**2 + kx**2) / self.corner**2) ** 2).astype(phase.dtype)
         power = intensity(jnp.fft.fft2(seen, norm="ortho"))
-        return len(estimate.object) * jnp.sum(power * rise) / jnp.sum(weight)
+        return len(estimate.object) * jnp.sum(power * rise[None]) / jnp.sum(weight)
 
 
 def charge_density(estimate: Estimate, reference: Reference) -> Float[Array, ""]:

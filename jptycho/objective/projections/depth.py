@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jptycho.objective.projections.base import OBJECT
 from jptycho.objective.reference import Channels, Modes, Reference
 from jptycho.optics.frequencies import spatial_frequencies
+from jptycho.optics.waves import to_complex
 from jptycho.types import Array, Float, Grid, Number
 
 SLOPE_ALONG_DEPTH = "penalties.tikhonov_depth_phase"
@@ -44,7 +45,7 @@ def _wedge(stack: Array, voxel: tuple[Number, ...], beta: Number, softness: floa
     square = jnp.broadcast_to(ky**2 + kx**2, (1, 1, stack.shape[2], stack.shape[3] // 2 + 1))
     weight = (wedge_weight(kz, square, beta, softness) * jnp.exp(-alpha * square)).astype(stack.dtype)
     spectrum = jnp.fft.fft(jnp.fft.rfft2(stack), axis=0)
-    return jnp.fft.irfft2(jnp.fft.ifft(spectrum * weight, axis=0), s=stack.shape[2:])
+    return jnp.fft.irfft2(jnp.fft.ifft(spectrum * to_complex(weight), axis=0), s=stack.shape[2:])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +123,8 @@ class DepthBlur:
 
     def __call__(self, channels: Channels, probe: Modes, reference: Reference) -> tuple[Channels, Modes]:
         """Phase and absorption, blurred; the probe is left alone."""
-        z = reference.thickness * jnp.arange(len(channels))
+        z = reference.thickness * jnp.arange(float(len(channels)))
         weight = jnp.exp(-0.5 * ((z[:, None] - z[None, :]) / self.width) ** 2)
         # Columns add up to one: each slice hands out what it has.
-        weight = (weight / jnp.sum(weight, axis=0)).astype(channels.dtype)
+        weight = (weight / jnp.sum(weight, axis=0, keepdims=True)).astype(channels.dtype)
         return jnp.einsum("st,tcyx->scyx", weight, channels), probe

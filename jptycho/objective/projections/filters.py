@@ -11,14 +11,15 @@ import jax.numpy as jnp
 from jptycho.objective.projections.base import OBJECT
 from jptycho.objective.reference import Channels, Modes, Reference
 from jptycho.optics.frequencies import spatial_frequencies
+from jptycho.optics.waves import to_complex
 from jptycho.types import Array, Grid, Number
 
 
 def _filter(channels: Array, reference: Reference, response: Callable[[Array], Array]) -> Array:
     """Multiply the spectrum of each channel by a function of |k|² in Å⁻²."""
     ky, kx = spatial_frequencies(Grid((channels.shape[-2], channels.shape[-1]), reference.sampling), half=True)
-    weight = response(ky**2 + kx**2).astype(channels.dtype)
-    return jnp.fft.irfft2(jnp.fft.rfft2(channels) * weight, s=channels.shape[-2:])
+    weight = to_complex(response(ky**2 + kx**2).astype(channels.dtype))
+    return jnp.fft.irfft2(jnp.fft.rfft2(channels) * weight[None, None], s=channels.shape[-2:])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jptycho.objective.projections.base import BOTH, PROBE
 from jptycho.objective.reference import Channels, Modes, Reference
-from jptycho.optics.waves import intensity
+from jptycho.optics.waves import intensity, to_complex
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ProbeCentring:
         # The centre of mass on a torus: the phase of the first Fourier coefficient.
         total = jnp.fft.fft2(power)
         turns = jnp.stack([-jnp.angle(total[1, 0]), -jnp.angle(total[0, 1])]) / (2 * math.pi)
-        shift = -jnp.round(turns * jnp.array(probe.shape[1:])).astype(int)
+        shift = -jnp.round(turns * jnp.array(probe.shape[1:], turns.dtype)).astype(int)
         return jnp.roll(channels, shift, axis=(2, 3)), jnp.roll(probe, shift, axis=(1, 2))
 
 
@@ -47,4 +47,4 @@ class ProbePower:
     def __call__(self, channels: Channels, probe: Modes, reference: Reference) -> tuple[Channels, Modes]:
         """The object as it is, and the probe scaled."""
         del reference
-        return channels, probe / jnp.sqrt(jnp.sum(intensity(probe)))
+        return channels, probe / to_complex(jnp.sqrt(jnp.sum(intensity(probe))))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jptycho.objective.projections.base import BOTH, OBJECT
 from jptycho.objective.reference import Channels, Modes, Reference
+from jptycho.optics.waves import to_complex
 from jptycho.types import Number
 
 
@@ -54,7 +55,7 @@ class VacuumAmplitude:
             return channels, probe
         total = jnp.where(reference.coverage > 0.5, jnp.sum(channels[:, 1], axis=0), jnp.nan)
         least = jnp.nanquantile(total, 0.01)
-        return channels.at[:, 1].add(-least / len(channels)), probe * jnp.exp(-least)
+        return channels.at[:, 1].add(-least / len(channels)), probe * to_complex(jnp.exp(-least))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,4 +72,5 @@ class FieldOfView:
 
     def __call__(self, channels: Channels, probe: Modes, reference: Reference) -> tuple[Channels, Modes]:
         """Zeros there; the probe is left alone."""
-        return channels * (reference.coverage >= self.share), probe
+        seen = (reference.coverage >= self.share).astype(channels.dtype)
+        return channels * seen[None, None], probe

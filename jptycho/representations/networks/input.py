@@ -55,7 +55,8 @@ def standardise(
     """
     mean = jnp.mean(estimates, axis=(0, 1, 2, 3))
     scale = jnp.maximum(jnp.std(estimates, axis=(0, 1, 2, 3)), smallest)
-    image = _pad((estimates - mean) / scale, multiple, "wrap")
+    shape = estimates.shape
+    image = _pad((estimates - jnp.broadcast_to(mean, shape)) / jnp.broadcast_to(scale, shape), multiple, "wrap")
     return NetworkInput(image, image[::-1], mean, scale, jnp.zeros(()))
 
 
@@ -138,5 +139,5 @@ def standardise_modes(parts: Float[Array, "1 1 y x c"], multiple: int) -> Networ
     half = parts.shape[-1] // 2
     scale = jnp.tile(jnp.sqrt((power[:half] + power[half:]) / 2), 2)
     scale = jnp.where(scale > 0, scale, 1.0)  # an empty mode stays empty
-    image = _pad(_centred(parts / scale, multiple), multiple, "constant")
+    image = _pad(_centred(parts / jnp.broadcast_to(scale, parts.shape), multiple), multiple, "constant")
     return NetworkInput(image, image, jnp.zeros_like(scale), scale, jnp.zeros(()))

@@ -14,7 +14,7 @@ import optax
 
 from jptycho.randomness import named_key
 from jptycho.representations.networks.input import LEAST_POWER, NetworkInput, noise_floor
-from jptycho.tracing import jit_settings
+from jptycho.tracing import jit_settings, numpy_promotion
 from jptycho.types import Array, Constants, Float, Number, Params, PyTree, pytree
 
 
@@ -118,7 +118,8 @@ def continue_pretraining(
 
     def improve(now: PretrainingState) -> PretrainingState:
         loss, gradient = jax.value_and_grad(loss_of)(now.params, jax.random.fold_in(now.key, now.step))
-        updates, memory = transform.update(gradient, now.optimiser, now.params)
+        with numpy_promotion():  # Optax counts steps in whole numbers
+            updates, memory = transform.update(gradient, now.optimiser, now.params)
         # Input noise makes one step's error uncertain: stop on a running mean.
         relative = jnp.sqrt(jnp.maximum(loss / power - floor, 0.0))
         error = jnp.where(now.step == 0, relative, 0.7 * now.error + 0.3 * relative).astype(now.error.dtype)

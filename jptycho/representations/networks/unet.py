@@ -119,7 +119,7 @@ class Convolution(nn.Module):
             out = _upsample_transposed(x, weight)
         else:
             out = x @ weight[0, 0] if self.size == 1 else circular_convolution(x, weight)
-        return out + jnp.concatenate(bias)
+        return out + jnp.concatenate(bias)[None, None, None]
 
 
 def _upsample_transposed(x: Array, kernel: Array) -> Array:
@@ -136,8 +136,9 @@ class InstanceNorm(nn.Module):
     def __call__(self, x: Float[Array, "n y x c"]) -> Float[Array, "n y x c"]:
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
-        mean = jnp.mean(x, axis=(0, 1, 2))
-        variance = jnp.mean((x - mean) ** 2, axis=(0, 1, 2))
+        mean = jnp.mean(x, axis=(0, 1, 2), keepdims=True)
+        variance = jnp.mean((x - mean) ** 2, axis=(0, 1, 2), keepdims=True)
+        scale, bias = scale[None, None, None], bias[None, None, None]
         return (x - mean) * (scale * lax.rsqrt(variance + NORM_EPSILON)) + bias
 
 
