@@ -282,7 +282,7 @@ def noisy_probes(true, noise, seed=0):
     """Two estimates of a probe, white noise of their own inside the aperture, of unit power as electrons make them."""
     inside = np.abs(np.fft.fft2(form_probe(GRID, 0.02, 20.0, DEFOCUSED))) > 1e-3
     draw = np.random.default_rng(seed).normal(size=(2, 2, *GRID.shape)) * noise * inside / np.sqrt(2 * inside.sum())
-    estimates = [true + jnp.asarray(np.fft.ifft2(a + 1j * b, norm="ortho"), true.dtype) for a, b in draw]
+    estimates = [true + jnp.asarray(np.fft.ifft2(a + 1j * b, norm="ortho"), true.dtype)[None] for a, b in draw]
     return [one / float(jnp.linalg.norm(one)) for one in estimates]
 
 
