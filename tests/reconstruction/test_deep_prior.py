@@ -64,14 +64,14 @@ def halved_estimate(canvas=(24, 32), noise=0.5, seed=0):
 
 
 @pytest.mark.parametrize("half", [0, 1])
-def test_a_half_judges_what_is_made_of_the_other(half):
+def test_a_half_validates_what_is_made_of_the_other(half):
     estimate, _ = halved_estimate(canvas=(19, 26))
     model = ModelSpec(GeneratedObject("phase", SMALL, 0.0), PixelProbe())
     params, constants = initialise(model, jax.random.key(0), estimate)
     inputs = select_half(model, constants, jnp.asarray(half))["object"][0]
-    whole = constants["object"][0]
-    seen = inputs.image[0, 0, :19, :26, 0] * whole.scale + whole.mean
-    wanted = inputs.target[0, 0, :19, :26, 0] * whole.scale + whole.mean
+    scale, mean = (np.asarray(part) for part in (constants["object"][0].scale, constants["object"][0].mean))
+    seen = np.asarray(inputs.image)[0, 0, :19, :26, 0] * scale + mean
+    wanted = np.asarray(inputs.target)[0, 0, :19, :26, 0] * scale + mean
     np.testing.assert_allclose(seen, estimate.half_sets[1 - half, 0, 0], atol=SINGLE)
     np.testing.assert_allclose(wanted, estimate.half_sets[half, 0, 0], atol=SINGLE)
     both = [
