@@ -31,7 +31,7 @@ def test_slices_modes_and_window_grow_from_stage_to_stage(small_scan):
     assert loss[stage == "pixels 3"][0] < loss[stage == "pixels 2"][0]
     cold = jptycho.reconstruct(small_scan, object=THICK, stages=[{**LISTED[2], "epochs": 1, "modes": 2}])
     assert loss[stage == "pixels 3"][0] < 0.95 * cold.history["loss"][0]  # what a blank object begins with
-    nominal = jptycho.prepare(small_scan).estimate.positions * 1.0
+    nominal = np.asarray(jptycho.prepare(small_scan).estimate.positions)
     assert not np.allclose(result.positions - result.positions[0], nominal - nominal[0])
 
 
