@@ -26,11 +26,13 @@ from jptycho.reconstruction import deep_prior, half_sets
 from jptycho.representations import generated
 
 SIDE, SEED = 32, 5
+BASE = {"ensemble_size": 1, "polish_epochs": 5}  # of every row that says nothing else; the default is 2 and 0 here
 EVERY = 3  # epochs, of which one is scored
 SCANS = {"gold": ("gold", 250.0), "framework": ("mof", 60.0), "protein": ("apoferritin", 200.0), "duck": ("duck", 1e3)}
 """Case and dose in e/Å²."""
 ROWS: dict[str, dict[str, Any]] = {
-    "default": {},
+    "1 network with a polish": {},
+    "default": {"ensemble_size": 2, "polish_epochs": 0},
     "probe held": {"probe": "pixels"},
     **{label: {} for label in ("filtered input, unfiltered target", "unfiltered input, filtered target")},
     "unfiltered input and target": {},
@@ -191,7 +193,7 @@ def main() -> None:
 
 def ablation(rows: list[str]) -> dict[str, dict[str, Any]]:
     """Settings of the ablation's rows."""
-    return {row: {"method": "dgp", "dgp": ROWS[row]} for row in rows}
+    return {row: {"method": "dgp", "dgp": BASE | ROWS[row]} for row in rows}
 
 
 def rates() -> dict[str, dict[str, Any]]:

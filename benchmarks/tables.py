@@ -25,8 +25,9 @@ METHODS = {
     "pixels": "pixels",
     "unfiltered": "unfiltered",
     "dgp": "DGP",
-    "dgp, 2 networks": "DGP, 2 networks",
-    "dgp, no polish": "DGP, no polish",
+    "dgp, 1 network": "1 network, polish",
+    "dgp, 2 networks": "2 networks, polish",
+    "dgp, no polish": "1 network, no polish",
     "tv": "total variation",
     "plain": "plain Adam",
 }

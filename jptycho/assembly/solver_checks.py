@@ -5,7 +5,7 @@ from __future__ import annotations
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
-from jptycho.settings import AUTO
+from jptycho.settings import AUTO, Section
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, check_optimiser
 
 WHOLE_SCAN = frozenset({"dm", "raar"})
@@ -66,20 +66,15 @@ GRADIENTS_OWN = ("object_rate", "probe_rate", "schedule", "optimiser", "optimise
 
 
 def _check_classical(config: Config) -> None:
+    """Refuse what the gradient alone reads."""
     pixels = config.pixels
-    given = {f"pixels.{key}": getattr(pixels, key) for key in GRADIENTS_OWN}
-    usual = {
-        f"pixels.{key}": type(pixels).model_fields[key].get_default(call_default_factory=True) for key in GRADIENTS_OWN
-    }
-    constants = type(pixels.preconditioner)
-    given |= {f"pixels.preconditioner.{key}": getattr(pixels.preconditioner, key) for key in constants.model_fields}
-    usual |= {f"pixels.preconditioner.{key}": field.default for key, field in constants.model_fields.items()}
-    for name, value in given.items():
-        if value != usual[name]:
-            raise ConfigError(
-                f'{name}: has no effect with pixels.solver = "{pixels.solver}". '
-                f'Remove it, or use "{GRADIENT}". The steps of this solver are in a table of its own.'
-            )
+    given = [key for key in _changed(pixels) if key in GRADIENTS_OWN]
+    given += [f"preconditioner.{key}" for key in _changed(pixels.preconditioner)]
+    if given:
+        raise ConfigError(
+            f'pixels.{given[0]}: has no effect with pixels.solver = "{pixels.solver}". '
+            f'Remove it, or use "{GRADIENT}". The steps of this solver are in a table of its own.'
+        )
 
 
 def _check_gradient(config: Config, refine: list[str]) -> None:
@@ -113,9 +108,14 @@ def _check_tables(config: Config) -> None:
     """Refuse settings of a solver that is not the one."""
     used = USED.get(config.pixels.solver, {})
     for table in ("pie", "lsqml", "difference_map"):
-        section = getattr(config, table)
-        for key, field in type(section).model_fields.items():
-            if getattr(section, key) != field.default and key not in used.get(table, ()):
+        for key in _changed(getattr(config, table)):
+            if key not in used.get(table, ()):
                 raise ConfigError(
                     f'{table}.{key}: has no effect with pixels.solver = "{config.pixels.solver}". Remove it.'
                 )
+
+
+def _changed(section: Section) -> list[str]:
+    """Keys of a table that differ from their defaults."""
+    fields = type(section).model_fields
+    return [key for key, f in fields.items() if getattr(section, key) != f.get_default(call_default_factory=True)]
