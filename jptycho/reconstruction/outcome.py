@@ -85,7 +85,7 @@ def _spread(
         return None, {}
     phases = np.asarray(estimate.members)[:, :, 0]
     _, detail = ensemble_resolution(phases.sum(axis=1)[:, view[0], view[1]], sampling)
-    return phases.std(axis=0), {"members": len(phases), "agreement": detail}
+    return phases.std(axis=0), {"members": len(phases), "ensemble_resolution": detail}
 
 
 def _mean_patterns(problem: Problem, estimate: Estimate) -> tuple[np.ndarray, np.ndarray]:

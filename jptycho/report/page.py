@@ -98,10 +98,9 @@ def figures_of(results: dict[str, Result]) -> dict[str, tuple[str, str, Figure]]
         if len(result.phase) > 1 or result.absorption is not None or result.deviation is not None:
             caption = "In the order the beam meets them."
             if result.deviation is not None:
-                caption += (
-                    f" Deviation: over {result.attributes['members']} members, which agree on detail down to "
-                    f"{float(result.attributes['ensemble_resolution']):.3g} {result.attributes['length_unit']}."
-                )
+                detail, unit = result.attributes.get("ensemble_resolution"), result.attributes["length_unit"]
+                down_to = "" if detail is None else f", which agree on detail down to {float(detail):.3g} {unit}"
+                caption += f" Deviation: over {result.attributes['members']} members{down_to}."
             found[f"slices_{name}"] = (f"Slices: {name}", caption, slices_figure(result))
         found[f"patterns_{name}"] = (
             f"Mean patterns: {name}",

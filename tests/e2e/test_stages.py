@@ -9,6 +9,7 @@ from jptycho.assembly.listed import check_stages
 from jptycho.reconstruction.context import Context, Progress
 from jptycho.reconstruction.pixels import begin_repeat, conclude_polish
 from jptycho.reconstruction.plan import plan
+from jptycho.report.page import write_report
 
 THICK = {"slices": 4, "slice_thickness": 6.0}
 LISTED = (
@@ -93,10 +94,15 @@ def test_each_stage_chooses_what_is_left_to_it(small_scan):
     assert plan(short, problem)[1].conclude is conclude_polish
 
 
-def test_every_network_of_a_listed_ensemble_has_half_sets_of_its_own(small_scan):
+def test_every_network_of_a_listed_ensemble_has_half_sets_of_its_own(small_scan, tmp_path):
     nets = {"base_channels": 4, "levels": 1, "pretrain_steps": 1, "steps": 1, "probe": "pixels", "ensemble_size": 2}
     stages = [{"method": "half_sets", "epochs": 1}, {"method": "dgp", "epochs": 1, "dgp": nets}]
-    assert jptycho.reconstruct(small_scan, stages=stages, validation={"fraction": 0}).attributes["members"] == 2
+    result = jptycho.reconstruct(small_scan, stages=stages, validation={"fraction": 0})
+    assert result.attributes["members"] == 2
+    jptycho.write_result(tmp_path / "result.h5", result)
+    write_report(tmp_path / "report.html", {"dgp": jptycho.read_result(tmp_path / "result.h5")}, "test")
+    detail = f"over 2 members, which agree on detail down to {result.attributes['ensemble_resolution']:.3g} Å"
+    assert detail in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(("changes", "words"), [
