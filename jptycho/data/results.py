@@ -60,8 +60,8 @@ class Result:
         modelled: mean modelled pattern, likewise.
         field_of_view: first and last row, first and last column that the scan spans (last excluded).
         attributes: method, status, seed, kind, sampling, origin, slice_thickness, dose, wavelength, energy,
-            tilt, centre (of the beam, Å⁻¹), objective, configuration; of an ensemble: members, ensemble_resolution (Å on which
-            they agree).
+            tilt, centre (of the beam, Å⁻¹), objective, configuration; of an ensemble: members,
+            ensemble_resolution (Å on which they agree).
     """
 
     phase: Float[np.ndarray, "slices Y X"]
