@@ -158,7 +158,7 @@ def parameters(changes: dict[str, Any], slices: int) -> int:
     import jax
     import jax.numpy as jnp
 
-    from jptycho.assembly.auto import with_changes
+    from jptycho.config.run import with_changes
     from jptycho.representations.networks.unet import UNet, UNetSpec, parameter_count
 
     dgp = with_changes(None, {"dgp": changes}).dgp
@@ -198,7 +198,7 @@ def ablation(rows: list[str]) -> dict[str, dict[str, Any]]:
 
 def rates() -> dict[str, dict[str, Any]]:
     """Settings with both learning rates times a factor."""
-    from jptycho.assembly.auto import with_changes
+    from jptycho.config.run import with_changes
 
     dgp = with_changes(None, {}).dgp
     found: dict[str, dict[str, Any]] = {}

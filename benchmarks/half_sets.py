@@ -134,7 +134,8 @@ def run_of(scan: Any, thick: dict[str, Any], seed: int) -> Any:
     """A run by half sets that nothing has been done in."""
     import time
 
-    from jptycho.assembly.auto import prepare_from_config, resolve_auto, with_changes
+    from jptycho.assembly.auto import prepare_from_config, resolve_auto
+    from jptycho.config.run import with_changes
     from jptycho.preprocess.thinning import make_half_sets
     from jptycho.reconstruction.context import Context
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jptycho.assembly.auto import with_changes
 from jptycho.assembly.checks import check_config
-from jptycho.config.run import Config, load_config, parse_config
+from jptycho.config.run import Config, load_config, parse_config, with_changes
 from jptycho.errors import ConfigError, FormatError
 from jptycho.settings import load_toml, parse, to_toml
 from jptycho.simulate.scan import GoldSettings

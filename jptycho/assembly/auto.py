@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from jptycho.assembly.listed import listed
 from jptycho.assembly.solver_checks import takes_whole_scan
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
-from jptycho.config.run import Config, parse_config
+from jptycho.config.run import Config, merged
+from jptycho.config.stages import StageConfig
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.readers.open import open_dataset
 from jptycho.errors import ConfigError
@@ -26,37 +26,8 @@ from jptycho.preprocess.automatic import (
     choose_probe_rate,
 )
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
-from jptycho.settings import AUTO, Table
-
-
-def with_changes(config: Config | None, changes: Table) -> Config:
-    """A configuration with some settings replaced.
-
-    Args:
-        config: to start from; the defaults where None.
-        changes: keys, tables as dictionaries.
-
-    Returns:
-        the new configuration.
-
-    Raises:
-        ConfigError: an unknown key or a wrong value.
-
-    Example:
-        >>> with_changes(None, {"dgp": {"levels": 2}}).dgp.levels
-        2
-    """
-    values = {"data": {"file": ""}} if config is None else config.model_dump(exclude_none=True)
-    for name, change in changes.items():
-        values[name] = _merged(values.get(name), change)
-    return parse_config(values)
-
-
-def _merged(before: Any, change: Any) -> Any:
-    """A value replaced, of tables only what is named."""
-    if not (isinstance(before, dict) and isinstance(change, dict)):
-        return change
-    return before | {name: _merged(before.get(name), value) for name, value in change.items()}
+from jptycho.settings import AUTO, Section, Table
+from jptycho.solvers.optimisers import LINE_SEARCH
 
 
 def open_from_config(config: Config) -> Dataset4D:
@@ -98,31 +69,52 @@ def resolve_auto(config: Config, problem: Problem) -> Config:
         problem: the scan.
 
     Returns:
-        a configuration without ``auto``.
+        a configuration without ``auto``, but for settings that its solver does not read; where stages are listed, each
+        has its own choices in its entry, and the run's tables stay as given.
 
     Raises:
         ConfigError: a batch larger than the scan, a filter beyond what the detector holds, a loss that needs electrons.
     """
+    if not config.stages:
+        return _resolve(config, problem)
     config = _with_method(config, problem)
+    share = _resolve(config.model_copy(update={"stages": ()}), problem).validation
+    config = config.model_copy(update={"validation": share})
+    return config.model_copy(update={"stages": tuple(_entry(*stage, problem) for stage in listed(config))})
+
+
+def _entry(name: str, entry: StageConfig, own: Config, problem: Problem) -> StageConfig:
+    """A stage of a list with what it chooses for itself."""
+    del name
+    chosen, found = _resolve(own, problem), {}
+    for table in ("pixels", "dgp") if own.method == "dgp" else ("pixels",):
+        found[table] = merged(getattr(entry, table), _differs(getattr(own, table), getattr(chosen, table)))
+    return entry.model_copy(update=found | {"loss": chosen.loss})
+
+
+def _differs(before: Section, after: Section) -> Table:
+    """Keys of a table whose values differ, with the new ones; of a table in it likewise."""
+    found: Table = {}
+    for key in type(before).model_fields:
+        old, new = getattr(before, key), getattr(after, key)
+        if old != new:
+            found[key] = _differs(old, new) if isinstance(old, Section) else new
+    return found
+
+
+def _resolve(config: Config, problem: Problem) -> Config:
+    """Replace every ``auto`` of one stage, or of a run that lists none."""
     patterns = len(problem.counts)
-    pixels, chosen = config.pixels, choose_preconditioner(problem)
+    pixels = config.pixels
     _check_batch(config, patterns)
     _check_frequencies(config, problem)
     automatic = patterns if takes_whole_scan(config) else choose_batch(patterns)
     update = {
         "batch": automatic if pixels.batch == AUTO else pixels.batch,
-        "object_rate": choose_object_rate(problem) if pixels.object_rate == AUTO else pixels.object_rate,
-        "probe_rate": choose_probe_rate(problem) if pixels.probe_rate == AUTO else pixels.probe_rate,
-        "preconditioner": pixels.preconditioner.model_copy(
-            update={
-                name: getattr(chosen, name)
-                for name in ("gain", "cutoff")
-                if getattr(pixels.preconditioner, name) == AUTO
-            }
-        ),
+        "half_sets": _half_sets(config, problem),
+        **_steps(config, problem),
     }
     loss = _loss(config, problem)
-    update["half_sets"] = _half_sets(config, problem)
     instead = problem.undivided and pixels.half_sets == AUTO and pixels.solver == GRADIENT
     validated = config.method == "dgp" or instead
     share = (HELD_OUT if validated else 0.0) if config.validation.fraction == AUTO else config.validation.fraction
@@ -136,19 +128,31 @@ def resolve_auto(config: Config, problem: Problem) -> Config:
     )
 
 
+def _steps(config: Config, problem: Problem) -> Table:
+    """Rates and preconditioner of the gradient's steps; what the pixels' solver does not read stays as it is."""
+    pixels, by_pixels, wanted = config.pixels, config.method == "pixels", config.pixels.preconditioner
+    if by_pixels and pixels.solver != GRADIENT:
+        return {}
+    found: Table = {}
+    if pixels.object_rate == AUTO and not (by_pixels and pixels.optimiser in LINE_SEARCH):
+        found["object_rate"] = choose_object_rate(problem)
+    if pixels.probe_rate == AUTO:
+        found["probe_rate"] = choose_probe_rate(problem)
+    chosen = choose_preconditioner(problem)
+    automatic = {name: getattr(chosen, name) for name in ("gain", "cutoff") if getattr(wanted, name) == AUTO}
+    return found | {"preconditioner": wanted.model_copy(update=automatic)}
+
+
 def _with_method(config: Config, problem: Problem) -> Config:
     """Where stages are listed, the method that they come to, and half sets only where a stage asks for them."""
     methods = [entry.method for entry in config.stages]
-    if not methods:
-        return config
     if "half_sets" in methods and problem.undivided:
         raise ConfigError(
             f'stages.{methods.index("half_sets") + 1}.method: "half_sets", but electrons cannot be divided: '
             f'{problem.undivided}. Use "pixels".'
         )
-    split = "half_sets" in methods
-    pixels = config.pixels.model_copy(update={"half_sets": split})
-    dgp = config.dgp.model_copy(update={"half_sets": split})
+    pixels = config.pixels.model_copy(update={"half_sets": False})
+    dgp = config.dgp.model_copy(update={"half_sets": "half_sets" in methods})
     method = "dgp" if "dgp" in methods else "pixels"
     return config.model_copy(update={"method": method, "pixels": pixels, "dgp": dgp})
 

@@ -30,7 +30,7 @@ from jptycho.solvers.base import Solver
 from jptycho.solvers.difference_map import difference_map, raar
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.lsqml import LSQMLSolver
-from jptycho.solvers.optimisers import Optimiser
+from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser
 from jptycho.solvers.pie import PIESolver
 
 PATIENCE = 3  # epochs without progress before a plateau halves the rates
@@ -283,7 +283,7 @@ def _gradient(
     return GradientSolver(
         model,
         loss_of(config, extension),
-        object_rate=float(pixels.object_rate),
+        object_rate=1.0 if pixels.optimiser in LINE_SEARCH else float(pixels.object_rate),
         probe_rate=0.0 if config.probe.fixed else float(pixels.probe_rate),
         optimiser=optimiser,
         **refined_rates(config, problem),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jptycho.assembly.auto import with_changes
 from jptycho.assembly.checks import check_config
-from jptycho.config.run import Config
+from jptycho.assembly.solver_checks import unread, without
+from jptycho.config.run import Config, with_changes
 from jptycho.config.stages import HALF_SETS, NETWORKS, PIXELS, StageConfig
 from jptycho.errors import ConfigError
 from jptycho.settings import Table
@@ -33,12 +33,19 @@ def listed(config: Config) -> Iterator[tuple[str, StageConfig, Config]]:
         changes["probe"] = changes["probe"] | {"modes": modes}
         changes["pixels"] = {"half_sets": False} | changes["pixels"]
         changes["dgp"] = {"half_sets": before == "half_sets"} | changes["dgp"]
-        changes["method"] = "dgp" if entry.method == "dgp" else "pixels"
         changes |= {"loss": entry.loss} if entry.loss else {}
         name = NAMES[entry.method]
         met[name] += 1
-        yield f"{name} {met[name]}" if met[name] > 1 else name, entry, with_changes(config, changes | {"stages": []})
+        own = _of_run(config, entry)
+        yield f"{name} {met[name]}" if met[name] > 1 else name, entry, with_changes(without(own, unread(own)), changes)
         before = entry.method
+
+
+def _of_run(config: Config, entry: StageConfig) -> Config:
+    """The run's settings under the method and the solver of a stage, which may not read all of them."""
+    solver = {key: entry.pixels[key] for key in ("solver", "optimiser") if key in entry.pixels}
+    method = "dgp" if entry.method == "dgp" else "pixels"
+    return with_changes(config, {"method": method, "pixels": solver, "stages": []})
 
 
 def check_stages(config: Config) -> None:
@@ -78,6 +85,9 @@ def check_stages(config: Config) -> None:
             )
         slices, modes, before = wanted, entry.modes or modes, entry.method
     _check_each(config)
+    unused = set.intersection(*(set(unread(_of_run(config, entry))) for entry in config.stages))
+    if unused:
+        raise ConfigError(f"{min(unused)}: has no effect, for the solver of no stage reads it. Remove it.")
 
 
 def _check_start(config: Config) -> None:

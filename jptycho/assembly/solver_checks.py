@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from jptycho.config.pixels import GRADIENT
-from jptycho.config.run import Config
+from collections.abc import Iterable
+
+from jptycho.config.pixels import GRADIENT, PixelsConfig
+from jptycho.config.run import Config, parse_config
 from jptycho.errors import ConfigError
 from jptycho.settings import AUTO, Section
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, check_optimiser
@@ -54,43 +56,20 @@ def check_engine(config: Config) -> None:
             f'pixels.solver: "{pixels.solver}" knows one slice, found object.slices = {config.object.slices}. '
             'Use "gradient", "lsqml" or "epie".'
         )
-    if classical:
-        _check_classical(config)
     if pixels.solver == GRADIENT:
         _check_gradient(config, wanted)
-    _check_tables(config)
-
-
-GRADIENTS_OWN = ("object_rate", "probe_rate", "schedule", "optimiser", "optimiser_options", "coverage_weighting")
-"""Keys of ``[pixels]``, and the table ``preconditioner``, that the gradient alone reads."""
-
-
-def _check_classical(config: Config) -> None:
-    """Refuse what the gradient alone reads."""
-    pixels = config.pixels
-    given = [key for key in _changed(pixels) if key in GRADIENTS_OWN]
-    given += [f"preconditioner.{key}" for key in _changed(pixels.preconditioner)]
+    given = [] if config.stages else unread(config)  # of stages, each reads its own
     if given:
-        raise ConfigError(
-            f'pixels.{given[0]}: has no effect with pixels.solver = "{pixels.solver}". '
-            f'Remove it, or use "{GRADIENT}". The steps of this solver are in a table of its own.'
-        )
+        raise ConfigError(f"{given[0]}: {_why(given[0], pixels)}")
 
 
 def _check_gradient(config: Config, refine: list[str]) -> None:
     pixels = config.pixels
     check_optimiser(Optimiser(pixels.optimiser, tuple(pixels.optimiser_options.items())))
-    if pixels.optimiser not in LINE_SEARCH:
-        return
-    for name, given in (
-        ("pixels.object_rate", pixels.object_rate != AUTO),
-        ("pixels.schedule", pixels.schedule == "plateau"),
-        (f"refine.{refine[0]}" if refine else "", bool(refine)),
-    ):
-        if given:
-            raise ConfigError(
-                f"{name}: {pixels.optimiser} finds one step for all unknowns by itself. Remove it, or use adam."
-            )
+    if refine and pixels.optimiser in LINE_SEARCH:
+        raise ConfigError(
+            f"refine.{refine[0]}: {pixels.optimiser} finds one step for all unknowns by itself. Remove it, or use adam."
+        )
 
 
 USED = {
@@ -102,17 +81,61 @@ USED = {
     "raar": {"difference_map": {"beta", "passes"}},
 }
 """Keys of the solvers' own tables that each reads."""
+GRADIENTS_OWN = ("object_rate", "probe_rate", "schedule", "optimiser", "optimiser_options", "coverage_weighting")
+"""Keys of ``[pixels]``, and the table ``preconditioner``, that the gradient alone reads."""
 
 
-def _check_tables(config: Config) -> None:
-    """Refuse settings of a solver that is not the one."""
-    used = USED.get(config.pixels.solver, {})
+def unread(config: Config) -> list[str]:
+    """Settings that differ from their defaults and that the pixels' solver does not read.
+
+    Args:
+        config: of a run, or of a stage.
+
+    Returns:
+        their keys with those of their tables, such as ``"lsqml.beta"``.
+    """
+    pixels, used, found = config.pixels, USED.get(config.pixels.solver, {}), []
+    if config.method == "pixels" and pixels.solver != GRADIENT:
+        found += [f"pixels.{key}" for key in _changed(pixels) if key in GRADIENTS_OWN]
+        found += [f"pixels.preconditioner.{key}" for key in _changed(pixels.preconditioner)]
+    if config.method == "pixels" and pixels.solver == GRADIENT and pixels.optimiser in LINE_SEARCH:
+        found += ["pixels.object_rate"] if pixels.object_rate != AUTO else []
+        found += ["pixels.schedule"] if pixels.schedule == "plateau" else []
     for table in ("pie", "lsqml", "difference_map"):
-        for key in _changed(getattr(config, table)):
-            if key not in used.get(table, ()):
-                raise ConfigError(
-                    f'{table}.{key}: has no effect with pixels.solver = "{config.pixels.solver}". Remove it.'
-                )
+        found += [f"{table}.{key}" for key in _changed(getattr(config, table)) if key not in used.get(table, ())]
+    return found
+
+
+def without(config: Config, keys: Iterable[str]) -> Config:
+    """A configuration with some settings at their defaults.
+
+    Args:
+        config: of the run.
+        keys: as :func:`unread` gives them.
+
+    Returns:
+        the new configuration.
+    """
+    values = config.model_dump(exclude_none=True)
+    for key in keys:
+        *tables, name = key.split(".")
+        table = values
+        for inner in tables:
+            table = table[inner]
+        del table[name]
+    return parse_config(values)
+
+
+def _why(key: str, pixels: PixelsConfig) -> str:
+    """Why a setting is not read, and what to do."""
+    if not key.startswith("pixels."):
+        return f'has no effect with pixels.solver = "{pixels.solver}". Remove it.'
+    if pixels.solver == GRADIENT:
+        return f"{pixels.optimiser} finds one step for all unknowns by itself. Remove it, or use adam."
+    return (
+        f'has no effect with pixels.solver = "{pixels.solver}". Remove it, or use "{GRADIENT}". '
+        "The steps of this solver are in a table of its own."
+    )
 
 
 def _changed(section: Section) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jax
 
 from jptycho.assembly.build import pixel_mesh
@@ -14,6 +16,7 @@ from jptycho.config.run import Config
 from jptycho.config.stages import StageConfig
 from jptycho.preprocess.detector_gain import UNCERTAIN
 from jptycho.preprocess.prepare import Problem
+from jptycho.settings import Table
 from jptycho.solvers.optimisers import LINE_SEARCH
 
 
@@ -39,9 +42,16 @@ def summarise_run(config: Config, problem: Problem, validated: str, extension: E
         *summarise_counts(problem),
         *summarise_objective(config, extension),
         *([f"each epoch is validated by {validated}"] if validated else []),
-        f"batch {config.pixels.batch}; pixels on {pixel_mesh(config).size} of {jax.device_count()} devices "
-        f"({jax.devices()[0].device_kind})",
+        _summarise_devices(config),
     ]
+
+
+def _summarise_devices(config: Config) -> str:
+    """Where a run computes, and with how many patterns a step; the stages of a list have batches of their own."""
+    devices = f"{jax.device_count()} devices ({jax.devices()[0].device_kind})"
+    if config.stages:
+        return devices
+    return f"batch {config.pixels.batch}; pixels on {pixel_mesh(config).size} of {devices}"
 
 
 def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[str]:
@@ -63,7 +73,7 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     again = ", then the last stage with all electrons" if validation.all_electrons and pixels_last else ""
     validated = f"{validation.fraction:g}, patience {validation.patience}{again}" if validation.fraction else "none"
     lines = [
-        *([f"loss: {config.loss}"] if extension.loss is None else []),
+        *([f"loss: {config.loss}"] if extension.loss is None and not config.stages else []),
         *summarise(penalties_of(config.penalties), projections_of(config.projections)),
         *summarise_extension(extension),
         f"optimised: {', '.join(free)}",
@@ -82,10 +92,18 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
 
 
 def _summarise_stage(number: int, entry: StageConfig) -> str:
-    """An entry of a list of stages: what it sets."""
+    """An entry of a list of stages: what it sets, and what was chosen for it."""
     given = entry.model_dump(exclude_defaults=True, exclude={"method", "epochs"})
-    changes = "".join(f", {name} {value}" for name, value in given.items())
-    return f"stage {number}: {entry.method}, {entry.epochs} epochs{changes}"
+    return f"stage {number}: {entry.method}, {entry.epochs} epochs{''.join(_words(given))}"
+
+
+def _words(table: Table, within: str = "") -> Iterator[str]:
+    """Keys and values of a table, one after another."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _words(value, f"{within}{name}.")
+        else:
+            yield f", {within}{name} {f'{value:.3g}' if isinstance(value, float) else value}"
 
 
 def summarise_counts(problem: Problem) -> list[str]:

@@ -65,10 +65,11 @@ def reconstruct(
     settings = parse(
         Config, {**settings.model_dump(exclude_none=True), **{k: v for k, v in changes.items() if v is not None}}
     )
-    from jptycho.assembly import auto, checks  # noqa: PLC0415
+    from jptycho.assembly import auto, checks, listed  # noqa: PLC0415
     from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
 
     checks.check_config(settings)
+    listed.check_stages(settings)
     if print_config:
         console.out(to_toml(auto.resolve_auto_of_file(settings)), end="")
         return

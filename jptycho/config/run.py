@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jptycho.config.constraints import PenaltiesConfig, ProjectionsConfig
 from jptycho.config.deep_prior import DGPConfig
@@ -179,6 +179,36 @@ def parse_config(values: Table) -> Config:
         jptycho.errors.ConfigError: dgp.members: renamed to dgp.ensemble_size. Use that name.
     """
     return parse(Config, values, RENAMED)
+
+
+def with_changes(config: Config | None, changes: Table) -> Config:
+    """A configuration with some settings replaced.
+
+    Args:
+        config: to start from; the defaults where None.
+        changes: keys, tables as dictionaries.
+
+    Returns:
+        the new configuration.
+
+    Raises:
+        ConfigError: an unknown key or a wrong value.
+
+    Example:
+        >>> with_changes(None, {"dgp": {"levels": 2}}).dgp.levels
+        2
+    """
+    values = {"data": {"file": ""}} if config is None else config.model_dump(exclude_none=True)
+    for name, change in changes.items():
+        values[name] = merged(values.get(name), change)
+    return parse_config(values)
+
+
+def merged(before: Any, change: Any) -> Any:
+    """A value replaced, of tables only what is named."""
+    if not (isinstance(before, dict) and isinstance(change, dict)):
+        return change
+    return before | {name: merged(before.get(name), value) for name, value in change.items()}
 
 
 def load_config(path: Path) -> Config:

@@ -9,9 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jptycho.assembly.build import (
-    loss_of,
-)
+from jptycho.assembly.build import loss_of
 from jptycho.assembly.extension import PLAIN, Extension
 from jptycho.assembly.prior_model import generators_of, prior_model, prior_solver
 from jptycho.config.run import Config
@@ -72,7 +70,7 @@ def begin_networks(context: Context, stage: Stage, progress: Progress, resumed: 
     if size > 1:
         solver = EnsembleSolver(member, size, members_at_once(config, context.problem, context.extension))
         params, constants = (stack([start[n] for start in starts]) for n in (0, 1))
-    return Fit(solver, mesh, params, constants, _scan_data(context, stage, mesh))
+    return Fit(solver, mesh, params, constants, scan_data(context, stage, mesh))
 
 
 def networks_mesh() -> Mesh:
@@ -94,13 +92,13 @@ def _with_halves(context: Context, config: Config, progress: Progress, number: i
     return dataclasses.replace(estimate, half_sets=jnp.stack(half_sets))
 
 
-def _scan_data(context: Context, stage: Stage, mesh: Mesh) -> ScanData:
+def scan_data(context: Context, stage: Stage, mesh: Mesh) -> ScanData:
     """The scan on its devices: by half sets where there are, and for each member where there are several."""
-    counts, setup = context.problem.counts, context.problem.setup
+    counts, setup, size = context.problem.counts, context.problem.setup, int(stage.config.dgp.ensemble_size)
     if stage.config.dgp.half_sets:
-        pairs = [np.stack([half.counts for half in pair], axis=1) for pair in context.half_sets]
+        pairs = [np.stack([half.counts for half in pair], axis=1) for pair in context.half_sets[:size]]
         counts, setup = pairs[0] if len(pairs) == 1 else np.stack(pairs, axis=1), context.half_sets[0][0].setup
-    elif int(stage.config.dgp.ensemble_size) > 1:
+    elif size > 1:
         counts = counts[:, None]
     return distribute(counts, setup, mesh, reference_of(context, stage.config, context.problem))
 
@@ -123,12 +121,8 @@ def _candidates(context: Context, stage: Stage, start: Estimate, reached: Reache
     better. A network reproduces no probe exactly, so its objects get the probe of the start where that predicts more.
     An earlier result may have seen the electrons that are held out now: it is no candidate.
     """
-    dgp, held, loss, mesh = (
-        stage.config.dgp,
-        context.validation,
-        loss_of(stage.config, context.extension),
-        networks_mesh(),
-    )
+    dgp, held, mesh = stage.config.dgp, context.validation, networks_mesh()
+    loss = loss_of(stage.config, context.extension)
     candidates = {NETWORKS: reached.best} | ({} if reached.last is reached.best else {LAST: reached.last})
     if held is None or dgp.start_file is not None:
         return candidates
@@ -142,11 +136,8 @@ def _candidates(context: Context, stage: Stage, start: Estimate, reached: Reache
 
 def _compare_with_pixels(context: Context, stage: Stage, start: Estimate, found: Estimate) -> None:
     """Say so where networks that began without an estimate predict less than a few epochs of pixels."""
-    held, loss, epochs = (
-        context.validation,
-        loss_of(stage.config, context.extension),
-        max(1, stage.config.dgp.start_epochs),
-    )
+    held, loss = context.validation, loss_of(stage.config, context.extension)
+    epochs = max(1, stage.config.dgp.start_epochs)
     if held is None:
         context.log(
             "nothing is held out (validation.fraction = 0), so nothing tells whether the random start found the object"

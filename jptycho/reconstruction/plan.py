@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.listed import NAMES, listed
 from jptycho.config.run import Config
 from jptycho.config.stages import ALL, HALF_SETS, NETWORKS, PIXELS, POLISH, StageConfig
@@ -29,23 +28,19 @@ DO = {
 }
 
 
-def plan(config: Config, problem: Problem, given: Config | None = None) -> tuple[Stage, ...]:
+def plan(config: Config, problem: Problem) -> tuple[Stage, ...]:
     """The stages of a run.
 
     Args:
         config: without ``auto``.
         problem: the scan made ready.
-        given: the configuration with ``auto``, which each listed stage resolves for itself; the same by default.
 
     Returns:
         of pixels: by half sets, or plain ones, repeated with all electrons where some were held out; of the deep
         generative priors: pixels, networks, a polish of pixels, repeated likewise; or those that it lists itself.
     """
     if config.stages:
-        share = {"validation": config.validation}
-        entries = listed((given or config).model_copy(update=share))
-        found = [(name, entry, resolve_auto(own, problem)) for name, entry, own in entries]
-        return _repeated([_listed(number, *entry) for number, entry in enumerate(found)])
+        return _repeated([_listed(number, *stage) for number, stage in enumerate(listed(config))])
     if config.method == "pixels":
         first = HALF_SETS if config.pixels.half_sets else PIXELS
         return _repeated([_stage(first, config, config.pixels.epochs)])
@@ -81,3 +76,17 @@ def _repeated(stages: list[Stage]) -> tuple[Stage, ...]:
         last, name=ALL, epochs=None, scheduled=last.epochs, begin=begin_repeat, conclude=conclude_repeat
     )
     return (*stages, again) if wanted and pixels else tuple(stages)
+
+
+def pairs_of_half_sets(stages: tuple[Stage, ...]) -> int:
+    """How many pairs of half sets the stages of a run read: one, or as many as the largest ensemble has networks.
+
+    Args:
+        stages: of the run.
+
+    Returns:
+        pairs; 0 where no stage divides the electrons.
+    """
+    networks = [own.config.dgp for own in stages if own.begin is begin_networks and own.config.dgp.half_sets]
+    split = [1 for stage in stages if stage.begin is begin_half_sets]
+    return max([0, *split, *(int(dgp.ensemble_size) for dgp in networks)])

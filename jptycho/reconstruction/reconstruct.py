@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jptycho.assembly.auto import prepare_from_config, resolve_auto, with_changes
+from jptycho.assembly.auto import prepare_from_config, resolve_auto
 from jptycho.assembly.checks import check_config
 from jptycho.assembly.extension import PLAIN, Extension, check_extension, extended
 from jptycho.assembly.listed import check_stages, listed
 from jptycho.assembly.start import start_estimate
 from jptycho.assembly.summary import summarise_run
-from jptycho.config.run import Config
-from jptycho.config.stages import NETWORKS
+from jptycho.config.run import Config, with_changes
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result
 from jptycho.errors import ConfigError
@@ -24,9 +23,9 @@ from jptycho.preprocess.thinning import hold_out, make_half_sets
 from jptycho.reconstruction.carry import as_seen_by, handed_on
 from jptycho.reconstruction.checkpoint import blank_progress, fingerprint, stage_of_checkpoint
 from jptycho.reconstruction.context import Callback, Context, Log, Progress, Stage
-from jptycho.reconstruction.deep_prior import members_at_once
+from jptycho.reconstruction.deep_prior import begin_networks, members_at_once
 from jptycho.reconstruction.outcome import make_result
-from jptycho.reconstruction.plan import plan
+from jptycho.reconstruction.plan import pairs_of_half_sets, plan
 from jptycho.reconstruction.stages import run_stage
 from jptycho.solvers.epochs import DONE, Announce, Record, interruptible
 from jptycho.types import Array
@@ -80,10 +79,10 @@ def reconstruct(
     log, announce = log or _silent, announce or _unannounced
     announce("reading the scan", 0, 0)
     whole = extended(prepare_from_config(config, dataset), extension)
-    given, config = config, resolve_auto(config, whole)
+    config = resolve_auto(config, whole)
+    stages = plan(config, whole)
     announce("dividing the electrons", 0, 0)
-    problem, held, half_sets, validated = _divided(config, whole, extension)
-    stages = plan(config, problem, given)
+    problem, held, half_sets, validated = _divided(config, whole, stages, extension)
     with interruptible() as stop:
         told = (log, callback or _unobserved, announce, stop, checkpoint, started)
         context = Context(config, problem, whole, *told, held, half_sets, extension)
@@ -114,33 +113,17 @@ def _run(context: Context, stages: tuple[Stage, ...]) -> tuple[Context, Progress
 
 
 def _divided(
-    config: Config, problem: Problem, extension: Extension
+    config: Config, problem: Problem, stages: tuple[Stage, ...], extension: Extension
 ) -> tuple[Problem, Problem | None, tuple[tuple[Problem, Problem], ...], str]:
     """What is reconstructed, what validates it, the half sets for each network, and in words what validates."""
-    held, validated, pairs = None, "", 0
+    held, validated = None, ""
+    for own in (stage.config for stage in stages if stage.begin is begin_networks):
+        if int(own.dgp.ensemble_size) > 1:
+            members_at_once(own, problem, extension)  # refused before anything large is made
     if config.validation.fraction:
         problem, held, validated = hold_out(problem, float(config.validation.fraction), config.seed)
-    if config.method == NETWORKS:
-        if int(config.dgp.ensemble_size) > 1 and not config.stages:
-            members_at_once(config, problem, extension)  # refused before anything large is made
-        pairs = int(config.dgp.ensemble_size) if config.dgp.half_sets else 0
-    elif config.pixels.half_sets:
-        pairs = 1
-    if config.stages:
-        pairs = _listed_pairs(config, problem, extension)
-    return problem, held, tuple(make_half_sets(problem, config.seed, number) for number in range(pairs)), validated
-
-
-def _listed_pairs(config: Config, problem: Problem, extension: Extension) -> int:
-    """How many pairs of half sets the listed stages want: one for each network of an ensemble."""
-    entries = list(listed(config))
-    networks = [own for _, entry, own in entries if entry.method == "dgp"]
-    for own in networks:
-        if int(own.dgp.ensemble_size) > 1:
-            members_at_once(own, problem, extension)
-    if all(entry.method != "half_sets" for _, entry, _ in entries):
-        return 0
-    return max([1, *(int(own.dgp.ensemble_size) for own in networks if own.dgp.half_sets)])
+    pairs = tuple(make_half_sets(problem, config.seed, number) for number in range(pairs_of_half_sets(stages)))
+    return problem, held, pairs, validated
 
 
 def _silent(message: str) -> None:

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jptycho.assembly.auto import with_changes
 from jptycho.assembly.build import denoisers_of, preconditioner_of
 from jptycho.assembly.extension import Extension
+from jptycho.config.run import with_changes
 from jptycho.data.dataset import Calibration, from_arrays
 from jptycho.errors import ConfigError
 from jptycho.forward.model import predict_batch

@@ -2,9 +2,8 @@
 
 import pytest
 
-from jptycho.assembly.auto import with_changes
 from jptycho.assembly.solver_checks import check_engine, takes_whole_scan
-from jptycho.config.run import Config
+from jptycho.config.run import Config, with_changes
 from jptycho.errors import ConfigError
 from jptycho.settings import Table
 

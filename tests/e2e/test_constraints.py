@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.assembly.auto import resolve_auto, with_changes
+from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.checks import check_config
 from jptycho.assembly.summary import summarise_objective
 from jptycho.cli.demo import score
+from jptycho.config.run import with_changes
 from jptycho.data.dataset import from_arrays
 from jptycho.preprocess.prepare import prepare
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.assembly.auto import with_changes
+from jptycho.config.run import with_changes
 from jptycho.objective.projections import ProbePower
 from jptycho.preprocess.prepare import prepare
 from jptycho.reconstruction.checkpoint import fingerprint

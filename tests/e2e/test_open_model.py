@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.assembly.auto import with_changes
 from jptycho.assembly.extension import extended
 from jptycho.assembly.start import estimate_from_result
+from jptycho.config.run import with_changes
 from jptycho.objective.losses import poisson_loss
 from jptycho.preprocess.prepare import prepare
 from jptycho.reconstruction.checkpoint import fingerprint

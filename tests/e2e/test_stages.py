@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.assembly.auto import resolve_auto, with_changes
+from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.listed import check_stages
+from jptycho.config.run import with_changes
 from jptycho.reconstruction.context import Context, Progress
 from jptycho.reconstruction.pixels import begin_repeat, conclude_polish
 from jptycho.reconstruction.plan import plan
@@ -26,7 +27,10 @@ def test_slices_modes_and_window_grow_from_stage_to_stage(small_scan):
     assert result.phase.shape[0] == 4
     assert result.probe.shape == (2, 32, 32)
     assert result.attributes["slice_thickness"] == pytest.approx(6.0)
-    assert "stage 2: pixels, 2 epochs, slices 2, modes 2, refine {'position_rate': 0.01}" in said[0]
+    second = next(line for line in said[0].splitlines() if line.startswith("stage 2:"))
+    assert "stage 2: pixels, 2 epochs, slices 2, modes 2" in second
+    assert "refine.position_rate 0.01" in second
+    assert "loss poisson, pixels.batch 16, pixels.object_rate 0.0" in second  # what it chose
     # What one stage found, the next goes on from: its first epoch is no worse than the first of the one before.
     loss, stage = result.history["loss"], result.history["stage"]
     assert loss[stage == "pixels 3"][0] < loss[stage == "pixels 2"][0]
@@ -81,7 +85,7 @@ def test_each_stage_chooses_what_is_left_to_it(small_scan):
     nets = {"method": "dgp", "epochs": 1}
     stages = [{"pixels": {"optimiser": "lbfgs"}}, {"pixels": {"solver": "epie"}}, {}, nets, {"epochs": 9}]
     given = with_changes(None, {"stages": stages, "validation": {"fraction": 0.1}})
-    found = plan(resolve_auto(given, problem), problem, given)
+    found = plan(resolve_auto(given, problem), problem)
     assert [stage.name for stage in found] == ["pixels", "pixels 2", "pixels 3", "dgp", "pixels 4", "all electrons"]
     assert found[0].config.pixels.batch == 256 > found[2].config.pixels.batch
     assert [stage.config.loss for stage in found[:3]] == ["poisson", "amplitude", "poisson"]
@@ -103,6 +107,34 @@ def test_every_network_of_a_listed_ensemble_has_half_sets_of_its_own(small_scan,
     write_report(tmp_path / "report.html", {"dgp": jptycho.read_result(tmp_path / "result.h5")}, "test")
     detail = f"over 2 members, which agree on detail down to {result.attributes['ensemble_resolution']:.3g} Å"
     assert detail in (tmp_path / "report.html").read_text()
+
+
+SMALL = {"base_channels": 4, "levels": 1, "pretrain_steps": 1, "steps": 1, "probe": "pixels"}
+
+
+def few_electrons(per_pixel):
+    """A small particle at so many electrons a detector pixel."""
+    seen = {"scan_shape": (8, 8), "step": 1.6, "detector": (32, 32), "defocus": 100.0}
+    dose = per_pixel * 32**2 / seen["step"] ** 2
+    return jptycho.simulate_gold(dose=dose, diameter=10.0, carbon_thickness=4.0, **seen)
+
+
+@pytest.mark.parametrize(
+    ("per_pixel", "second", "networks"),
+    [
+        (3.15, {}, 1),  # 2.8 are left where a tenth is held out: the scan's own number says how many networks
+        (0.5, {}, 2),
+        (0.5, {"ema_decay": 0}, 1),
+        (0.5, {"ensemble_size": 1}, 1),
+    ],
+)
+def test_networks_of_a_list_have_half_sets_where_electrons_are_few(per_pixel, second, networks):
+    scan = few_electrons(per_pixel)
+    electrons = jptycho.prepare(scan).electrons / 32**2
+    assert electrons == pytest.approx(per_pixel, rel=0.03)
+    nets = {"method": "dgp", "epochs": 1, "dgp": SMALL | second}
+    result = jptycho.reconstruct(scan, stages=[{"method": "half_sets", "epochs": 1}, nets])
+    assert result.attributes.get("members", 1) == networks
 
 
 @pytest.mark.parametrize(("changes", "words"), [

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jptycho.assembly.auto import resolve_auto, with_changes
+from jptycho.assembly.auto import resolve_auto
+from jptycho.config.run import with_changes
 from jptycho.data.dataset import Calibration, from_arrays
 from jptycho.preprocess import automatic
 from jptycho.preprocess.automatic import (

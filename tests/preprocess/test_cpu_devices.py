@@ -6,8 +6,8 @@ import math
 import jax
 import pytest
 
-from jptycho.assembly.auto import with_changes
 from jptycho.assembly.build import pixel_mesh
+from jptycho.config.run import with_changes
 from jptycho.preprocess import cpu_devices
 
 

@@ -7,8 +7,9 @@ import pytest
 from scipy import ndimage
 
 import jptycho
-from jptycho.assembly.auto import resolve_auto, with_changes
+from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.summary import summarise_counts
+from jptycho.config.run import with_changes
 from jptycho.data.dataset import from_arrays
 from jptycho.errors import ConfigError
 from jptycho.preprocess.detector_gain import (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jptycho.assembly.auto import with_changes
+from jptycho.config.run import with_changes
 from jptycho.data.checkpoints import save_checkpoint
 from jptycho.data.dataset import Calibration, from_arrays
 from jptycho.errors import ConfigError

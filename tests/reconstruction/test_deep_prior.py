@@ -9,16 +9,19 @@ import pytest
 from scipy import ndimage
 
 import jptycho
-from jptycho.assembly.auto import resolve_auto, with_changes
+from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.checks import check_config
+from jptycho.config.run import with_changes
 from jptycho.diagnostics.gauge import remove_plane
 from jptycho.objective.data_term import batch_loss
 from jptycho.objective.losses import poisson_loss
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thinning import make_half_sets
-from jptycho.reconstruction.deep_prior import generators_of, prior_model
+from jptycho.reconstruction.context import Context
+from jptycho.reconstruction.deep_prior import generators_of, prior_model, scan_data
 from jptycho.reconstruction.ensembles import members_together, stack
+from jptycho.reconstruction.plan import plan
 from jptycho.representations.base import ModelSpec, initialise, render, select_half
 from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.representations.generated import GeneratedObject, added_to_estimate
@@ -348,3 +351,19 @@ def test_a_network_that_treats_all_places_alike_is_not_changed_by_moves(monkeypa
     for n in range(6):
         there_and_back = augmented.raw(params, free, jax.random.key(n))
         np.testing.assert_allclose(there_and_back, plain.raw(params, free, None), atol=1e-6)
+
+
+def test_a_network_reads_its_own_half_sets_and_not_those_of_a_larger_ensemble(small_scan):
+    """Where a later stage of the run has more networks, there are more half sets than this one reads."""
+    problem = prepare(small_scan)
+    config = resolve_auto(with_changes(None, {"method": "dgp", "dgp": {"ensemble_size": 1}}), problem)
+    pairs = tuple(make_half_sets(problem, 0, number) for number in range(2))
+    quiet = (print, lambda record, channels: None, lambda what, done, total: None)
+    run = Context(config, problem, problem, *quiet, lambda: False, None, 0.0, half_sets=pairs)
+    mesh = make_mesh(jax.devices()[:1])
+    for size, shape in ((1, (2,)), (2, (2, 2))):
+        own = config.model_copy(update={"dgp": config.dgp.model_copy(update={"ensemble_size": size})})
+        data = scan_data(run, plan(own, problem)[1], mesh)
+        assert data.counts.shape == (len(problem.counts), *shape, *problem.counts.shape[1:])
+    one = scan_data(run, plan(config, problem)[1], mesh)
+    np.testing.assert_array_equal(one.counts[:, 0], pairs[0][0].counts)

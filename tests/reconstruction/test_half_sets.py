@@ -11,9 +11,10 @@ import pytest
 from scipy import ndimage
 
 import jptycho
-from jptycho.assembly.auto import prepare_from_config, resolve_auto, with_changes
+from jptycho.assembly.auto import prepare_from_config, resolve_auto
 from jptycho.assembly.build import build_solver, pixel_mesh
 from jptycho.cli.demo import score
+from jptycho.config.run import with_changes
 from jptycho.config.stages import HALF_SETS
 from jptycho.diagnostics.half_set_filter import RADIUS, align_halves, coverage_window, half_set_filter
 from jptycho.errors import ConfigError

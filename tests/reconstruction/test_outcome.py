@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.assembly.auto import resolve_auto, with_changes
+from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.start import estimate_from_result, held_out_alike
 from jptycho.cli.demo import score
+from jptycho.config.run import with_changes
 from jptycho.data.dataset import from_arrays
 from jptycho.preprocess.prepare import prepare
 from jptycho.representations.networks.input import standardise_modes

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.assembly.auto import resolve_auto, with_changes
+from jptycho.assembly.auto import resolve_auto
 from jptycho.cli.demo import score
+from jptycho.config.run import with_changes
 from jptycho.config.stages import POLISH
 from jptycho.preprocess.automatic import choose_object_rate, choose_probe_rate, pattern_contrast
 from jptycho.preprocess.prepare import prepare

@@ -1,0 +1,90 @@
+"""What a run chooses, written down, is a configuration that gives the same run."""
+
+import tomllib
+
+import pytest
+
+import jptycho
+from jptycho.assembly.auto import resolve_auto
+from jptycho.assembly.checks import check_config
+from jptycho.assembly.listed import check_stages
+from jptycho.config.run import parse_config, with_changes
+from jptycho.reconstruction.plan import pairs_of_half_sets, plan
+from jptycho.settings import AUTO, to_toml
+
+SOLVERS = ("gradient", "epie", "rpie", "mpie", "lsqml", "dm", "raar")
+NETS = {"method": "dgp", "epochs": 1}
+LISTS = (
+    [{}, {"pixels": {"solver": "lsqml"}}],
+    [{"pixels": {"solver": "epie"}}, {"pixels": {"optimiser": "lbfgs"}}],
+    [{"method": "half_sets"}, NETS, {"pixels": {"preconditioner": {"gain": 0.0}}}],
+)
+
+
+@pytest.fixture(scope="module")
+def problem(small_scan):
+    return jptycho.prepare(small_scan)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"pixels": {"solver": name}} for name in SOLVERS),
+        {"pixels": {"optimiser": "lbfgs"}},
+        {"method": "dgp"},
+        {"method": "dgp", "pixels": {"optimiser": "lbfgs"}},
+        {"method": "dgp", "pixels": {"solver": "lsqml"}},
+        *({"stages": stages, "validation": {"fraction": 0.1}} for stages in LISTS),
+        {"stages": LISTS[0], "pixels": {"object_rate": 0.01}, "lsqml": {"beta": 0.5}},
+    ],
+)
+def test_what_was_chosen_gives_the_same_run(problem, changes):
+    chosen = resolve_auto(with_changes(None, changes), problem)
+    again = parse_config(tomllib.loads(to_toml(chosen)))
+    check_config(again)
+    check_stages(again)
+    assert again == chosen
+    assert resolve_auto(again, problem) == chosen
+    for stage in plan(chosen, problem):
+        assert isinstance(stage.config.pixels.batch, int)
+        assert AUTO not in (stage.config.loss, stage.config.validation.fraction)
+        assert stage.config.method == "pixels" or stage.config.dgp.ensemble_size in (1, 2)
+
+
+def test_a_solver_that_reads_no_rate_chooses_none(problem):
+    def rates(**pixels):
+        chosen = resolve_auto(with_changes(None, {"pixels": pixels}), problem).pixels
+        return chosen.object_rate == AUTO, chosen.probe_rate == AUTO, chosen.preconditioner.gain == AUTO
+
+    assert rates(solver="lsqml") == (True, True, True)
+    assert rates(optimiser="lbfgs") == (True, False, False)
+    assert rates() == (False, False, False)
+
+
+def test_each_stage_of_a_list_reads_what_its_solver_does(problem):
+    """The run's rate in the stage of the gradient, the run's damping in that of LSQ-ML, the stage's own before both."""
+    given = with_changes(None, {
+        "pixels": {"object_rate": 0.01}, "lsqml": {"beta": 0.5},
+        "stages": [{}, {"pixels": {"solver": "lsqml"}}, {"pixels": {"object_rate": 0.02}}],
+    })  # fmt: skip
+    check_config(given)
+    check_stages(given)
+    first, second, third = (stage.config for stage in plan(resolve_auto(given, problem), problem))
+    assert (first.pixels.object_rate, second.pixels.object_rate, third.pixels.object_rate) == (0.01, AUTO, 0.02)
+    assert (first.lsqml.beta, second.lsqml.beta) == (0.9, 0.5)
+    with pytest.raises(jptycho.ConfigError, match=r"lsqml\.beta: has no effect, for the solver of no stage reads it"):
+        check_stages(with_changes(None, {"lsqml": {"beta": 0.5}, "stages": [{}]}))
+
+
+@pytest.mark.parametrize(
+    ("stages", "pairs"),
+    [
+        ([{}], 0),
+        ([{"method": "half_sets"}, {}], 1),
+        ([{"method": "half_sets"}, NETS], 1),
+        ([{"method": "half_sets"}, {**NETS, "dgp": {"ensemble_size": 3}}], 3),
+        ([{}, {**NETS, "dgp": {"ensemble_size": 3}}], 0),
+    ],
+)
+def test_half_sets_are_as_many_as_the_networks_that_read_them(problem, stages, pairs):
+    assert pairs_of_half_sets(plan(resolve_auto(with_changes(None, {"stages": stages}), problem), problem)) == pairs
