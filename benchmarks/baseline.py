@@ -40,10 +40,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(ROWS), help="names of rows; others keep their results")
     options = parser.parse_args()
     use_cpu_cores(choose_cpu_devices(print))
-    from cases import recordings, scored
+    from cases import SLICES, recordings, scored
     from record import load, save
-
-    from jptycho.cli.demo import SLICES
 
     found: dict[str, Any] = load("baseline")
     for (dose, _), scan in recordings(tuple(options.doses), (0,)).items():

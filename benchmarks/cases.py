@@ -8,6 +8,9 @@ import math
 import os
 from typing import Any
 
+SLICES = {"slices": 2, "slice_thickness": 26.0}
+"""Of the package's own gold particle, 52 Å thick."""
+
 
 def recordings(doses: tuple[float, ...], seeds: tuple[int, ...], **settings: Any) -> dict[tuple[float, int], Any]:
     """One specimen and one set of positions, recorded at every dose with every seed."""

@@ -24,10 +24,8 @@ def main() -> None:
     parser.add_argument("--doses", nargs="*", type=float, default=DOSES, help="e/Å²; others keep their results")
     doses = parser.parse_args().doses
     use_cpu_cores(choose_cpu_devices(print))
-    from cases import recordings, scored
+    from cases import SLICES, recordings, scored
     from record import load, save
-
-    from jptycho.cli.demo import SLICES
 
     scans = recordings(tuple(doses), SEEDS)
     found: dict[str, Any] = load("losses")

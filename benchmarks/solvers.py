@@ -58,10 +58,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of solvers; the others keep their results")
     only = parser.parse_args().only
     use_cpu_cores(choose_cpu_devices(print))
-    from cases import recordings, scored
+    from cases import SLICES, recordings, scored
     from record import load, save
-
-    from jptycho.cli.demo import SLICES
 
     scan = recordings((1e4,), (0,))[1e4, 0]
     found: dict[str, Any] = load("solvers") if only else {}

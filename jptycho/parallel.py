@@ -12,7 +12,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
 from jax.sharding import PartitionSpec as P
 
 from jptycho.types import Array, PyTree
@@ -74,7 +74,33 @@ def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
         fresh copies: donating them does not delete the caller's arrays.
     """
     # Leaves that share a buffer must part here: a buffer cannot be donated twice.
-    return jax.tree.map(lambda x: jax.device_put(jnp.copy(x), NamedSharding(mesh, P()), may_alias=False), tree)
+    return jax.device_put(copied(tree), NamedSharding(mesh, P()), may_alias=False)
+
+
+@jax.jit
+def copied(tree: PyTree) -> PyTree:
+    """Copy a pytree where it is, all leaves in one program.
+
+    Args:
+        tree: arrays.
+
+    Returns:
+        the same in buffers of their own: donating one does not delete another.
+    """
+    return jax.tree.map(jnp.copy, tree)
+
+
+def on_one_device(tree: PyTree) -> PyTree:
+    """Take a pytree from the devices of a mesh to the first device of the default platform.
+
+    Args:
+        tree: arrays.
+
+    Returns:
+        the same on that device alone. Of a device instead of its sharding JAX would keep the mesh in the arrays' types,
+        and compile every program a second time for what comes out of it.
+    """
+    return jax.device_put(tree, SingleDeviceSharding(jax.devices()[0]))
 
 
 def sum_over_shards(mesh: Mesh, function: Callable[..., PyTree]) -> Callable[..., PyTree]:

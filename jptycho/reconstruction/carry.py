@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 
+from jptycho.parallel import on_one_device
 from jptycho.preprocess.reshape import carried, reshaped
 from jptycho.reconstruction.context import Context, Progress, Stage
 from jptycho.representations.estimate import Estimate
@@ -37,7 +37,7 @@ def handed_on(progress: Progress, before: Context, now: Context) -> Progress:
     kind = now.config.object.kind
 
     def change(estimate: Estimate) -> Estimate:
-        found = carried(jax.device_put(estimate, jax.devices()[0]), before.problem, now.problem)
+        found = carried(on_one_device(estimate), before.problem, now.problem)
         halves = None if found.half_sets is None else jnp.stack([admit(kind, half) for half in found.half_sets])
         return dataclasses.replace(found, object=admit(kind, found.object), half_sets=halves)
 

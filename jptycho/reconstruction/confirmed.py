@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jptycho.assembly.build import loss_of
 from jptycho.objective.losses import Loss
-from jptycho.parallel import make_mesh, replicate
+from jptycho.parallel import make_mesh, on_one_device, replicate
 from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.context import Context
 from jptycho.reconstruction.stages import validation_loss
@@ -45,7 +45,7 @@ def confirm_bands(context: Context, estimate: Estimate, validate: Problem) -> tu
 
     Slow structure weighs little in the likelihood of a step, and much in the image. Members get the same gains.
     """
-    estimate = jax.device_put(estimate, jax.devices()[0])
+    estimate = on_one_device(estimate)
     (rows, columns), sampling = estimate.coverage.shape, context.problem.setup.grid.sampling
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), estimate.object.dtype)
     gains = best_gains(
@@ -64,7 +64,7 @@ def band_losses(loss: Loss, estimate: Estimate, bands: Array, validate: Problem)
     mesh = make_mesh()
     shared = replicate(mesh, (estimate.object, fields_of(estimate), bands))
     losses = loss_by_band(mesh, loss, *shared, distribute(validate.counts, validate.setup, mesh))
-    return jax.device_put(losses, jax.devices()[0])
+    return on_one_device(losses)
 
 
 def summarise_gains(gains: Array) -> str:
@@ -80,4 +80,4 @@ def summarise_gains(gains: Array) -> str:
         >>> summarise_gains(jnp.array([0.5, 1.0]))
         'of 2 bands, from coarse to fine: 0.50 1.00'
     """
-    return f"of {len(gains)} bands, from coarse to fine: " + " ".join(f"{gain:.2f}" for gain in gains)
+    return f"of {len(gains)} bands, from coarse to fine: " + " ".join(f"{gain:.2f}" for gain in np.asarray(gains))

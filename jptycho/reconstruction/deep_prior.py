@@ -14,7 +14,7 @@ from jptycho.assembly.extension import PLAIN, Extension
 from jptycho.assembly.prior_model import generators_of, prior_model, prior_solver
 from jptycho.config.run import Config
 from jptycho.errors import DivergenceError
-from jptycho.parallel import make_mesh
+from jptycho.parallel import make_mesh, on_one_device
 from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.confirmed import keep_confirmed
@@ -80,7 +80,7 @@ def networks_mesh() -> Mesh:
 
 def _with_halves(context: Context, config: Config, progress: Progress, number: int, resumed: bool) -> Estimate:
     """The estimate so far with those by a pair of half sets, which pixels or a direct method made."""
-    estimate = jax.device_put(progress.estimate, networks_mesh().devices.flat[0])
+    estimate = on_one_device(progress.estimate)
     if not config.dgp.half_sets:
         return dataclasses.replace(estimate, half_sets=None)
     if resumed:
@@ -183,7 +183,7 @@ def _start(
     }
     for name, generator in generators_of(model).items():
         key = stream(context, stage.name, "pre-training", name, member)
-        state = begin_pretraining(params[name], key, schedules[name])
+        state = on_one_device(begin_pretraining(params[name], key, schedules[name]))
         state = _pretrained(context, name, generator, state, constants[name], schedules[name])
         if state is None:
             return None

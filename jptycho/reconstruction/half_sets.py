@@ -15,6 +15,7 @@ from jptycho.config.run import Config
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, resolution_at
 from jptycho.optics.frequencies import aspect_of
+from jptycho.parallel import on_one_device
 from jptycho.reconstruction.confirmed import band_losses, summarise_gains
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.ensembles import stack
@@ -48,7 +49,7 @@ def begin_half_sets(context: Context, stage: Stage, progress: Progress, resumed:
     started = [initialise(member.model, stream(context, stage.name, "weights", n), estimate) for n in range(count)]
 
     def filtered(state: State) -> Array:
-        objects = jax.device_put(member_channels(state), jax.devices()[0])
+        objects = on_one_device(member_channels(state))
         pairs = range(0, count, 2)
         means = [half_set_filter(objects[n], objects[n + 1], estimate.coverage, sampling).mean for n in pairs]
         return jnp.mean(jnp.stack(means), axis=0)
@@ -86,7 +87,7 @@ def conclude_half_sets(context: Context, stage: Stage, progress: Progress, reach
 
 def _change(found: Estimate, start: Estimate) -> float:
     """How far a stage moved the probe, mixtures of modes aside, relative to where it was."""
-    after, before = jax.device_put((found.probe, start.probe), jax.devices()[0])
+    after, before = on_one_device((found.probe, start.probe))
     return float(jnp.linalg.norm(align_modes(after, before) - before) / jnp.linalg.norm(before))
 
 
@@ -108,7 +109,7 @@ def _solver(config: Config, member: Solver, members: int, epochs: int, aspect: t
 
 def combine_halves(context: Context, found: Estimate, number: int) -> Estimate:
     """One estimate from a pair of halves: the Wiener-filtered mean, each band as strong as the other half confirms."""
-    found = jax.device_put(found, jax.devices()[0])
+    found = on_one_device(found)
     objects, probes = found.members, found.member_probes
     assert objects is not None
     assert probes is not None

@@ -14,6 +14,7 @@ from jptycho.diagnostics.uncertainty import ensemble_resolution
 from jptycho.errors import DivergenceError
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.model import predict
+from jptycho.parallel import on_one_device
 from jptycho.preprocess.prepare import Problem, field_of_view, per_electron
 from jptycho.reconstruction.context import Context, Progress
 from jptycho.representations.estimate import Estimate, fields_of
@@ -89,7 +90,7 @@ def _spread(
 
 
 def _mean_patterns(problem: Problem, estimate: Estimate) -> tuple[np.ndarray, np.ndarray]:
-    fields = fields_of(jax.device_put(estimate, jax.devices()[0]))
+    fields = fields_of(on_one_device(estimate))
     chosen = np.linspace(0, len(problem.counts) - 1, min(REPORT_PATTERNS, len(problem.counts))).astype(int)
 
     unit = stored_per_count(problem)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax
-
 from jptycho.assembly.build import build_solver, loss_of, pixel_mesh
 from jptycho.assembly.solver_checks import takes_whole_scan
 from jptycho.assembly.summary import advice
 from jptycho.config.pixels import PixelsConfig
 from jptycho.config.run import Config
-from jptycho.parallel import replicate
+from jptycho.parallel import on_one_device, replicate
 from jptycho.preprocess.automatic import choose_batch
 from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
@@ -90,7 +88,7 @@ def estimate_by_pixels(
         lambda record, now: context.announce(name, record.epoch, record.epochs),
         context.stop,
     )
-    return jax.device_put(estimate_of(problem.estimate, fit.solver, state, constants), jax.devices()[0]), status
+    return on_one_device(estimate_of(problem.estimate, fit.solver, state, constants)), status
 
 
 def polish_config(config: Config, patterns: int) -> Config:

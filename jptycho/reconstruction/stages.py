@@ -6,7 +6,6 @@ import dataclasses
 import math
 import time
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
@@ -17,7 +16,7 @@ from jptycho.config.run import Config
 from jptycho.forward.fields import Setup
 from jptycho.objective.losses import Loss
 from jptycho.objective.reference import Reference
-from jptycho.parallel import replicate
+from jptycho.parallel import copied, replicate
 from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.reference import check_reference, make_reference
 from jptycho.reconstruction.checkpoint import began, restore, save
@@ -79,7 +78,7 @@ def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resu
     constants = replicate(fit.mesh, fit.constants)
     state = init_state(solver, fit.mesh, fit.params, constants, stream(context, stage.name, "epochs"))
     # A copy: the first epoch takes the state's arrays.
-    best = None if held is None else BestEpoch(jax.tree.map(jnp.copy, state))
+    best = None if held is None else BestEpoch(copied(state))
     if resumed:
         saved, facts = restore(context, _tree(state, constants, best))
         progress, state, constants = began(context, saved, facts), saved["state"], saved["constants"]
@@ -94,7 +93,7 @@ def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resu
         context.callback(record, lambda: jnp.copy(show(now)))
         if best is not None and record.validation_loss < best.value:
             # The next epoch takes the state's arrays.
-            best.state, best.value, best.epoch = jax.tree.map(jnp.copy, now), record.validation_loss, record.epoch
+            best.state, best.value, best.epoch = copied(now), record.validation_loss, record.epoch
         due = time.perf_counter() - saved_at >= 60 * stage.config.output.checkpoint_minutes
         if context.checkpoint is not None and (due or context.stop()):
             facts = {} if best is None else {"best": [best.value, best.epoch]}

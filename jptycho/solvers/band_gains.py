@@ -174,6 +174,7 @@ def _ramps(phase: Float[Array, "slices Y X"]) -> Float[Array, "2 slices Y X"]:
     return jnp.stack([y, x]).astype(phase.dtype) / slices
 
 
+@jax.jit
 def best_gains(losses: Quadratic, largest_slow: float = LARGEST) -> Float[Array, "bands"]:
     """The gains that electrons prefer, expected to be one within ``SPREAD``.
 
@@ -199,6 +200,7 @@ def best_gains(losses: Quadratic, largest_slow: float = LARGEST) -> Float[Array,
     return jnp.clip(1 - jnp.linalg.solve(losses.curvature + prior, losses.slope), 0.0, largest)
 
 
+@jax.jit
 def with_gains(
     channels: Float[Array, "slices channels Y X"], bands: Float[Array, "bands Y X"], gains: Float[Array, "bands"]
 ) -> Float[Array, "slices channels Y X"]:

@@ -77,7 +77,7 @@ def begin_pretraining(params: Params, key: Array, settings: Pretraining) -> Pret
     Returns:
         the state.
     """
-    return PretrainingState(params, _adam(settings).init(params), key, jnp.asarray(jnp.inf), jnp.zeros((), int))
+    return PretrainingState(params, _adam(settings).init(params), key, jnp.array(jnp.inf, float), jnp.zeros((), int))
 
 
 def _adam(settings: Pretraining) -> optax.GradientTransformation:
