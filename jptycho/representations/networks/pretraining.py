@@ -66,6 +66,7 @@ class PretrainingState:
     step: Array
 
 
+@jit_settings("settings")
 def begin_pretraining(params: Params, key: Array, settings: Pretraining) -> PretrainingState:
     """The state before the first step.
 
