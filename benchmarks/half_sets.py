@@ -4,8 +4,9 @@
 
 Correlation / fine / SSIM with the truth of: all electrons, unfiltered; the mean of the halves; filtered with one weight
 a frequency; with weights that depend on the place too; and with the gains that the other half's electrons confirm. The
-last two again where each half has a probe of its own all the time. Where atoms are missing: how much darker such sites
-are than whole ones, over the same of the truth.
+last two again where each half has a probe of its own all the time. Where atoms are missing: the contrast of whole
+columns over that of the truth, and how much darker sites are that lack atoms, as a part of whole columns, over the same
+of the truth.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def main() -> None:
         name, dose = case.split(":")
         for epochs in options.epochs:
             row = parts(name, float(dose), epochs, options.seed)
-            save("half_sets", {**load("half_sets"), f"{name}, {dose} e/A^2, {epochs} epochs": row})
+            seed = f", seed {options.seed}" if options.seed else ""
+            save("half_sets", {**load("half_sets"), f"{name}, {dose} e/A^2{seed}, {epochs} epochs": row})
             print(name, dose, epochs, row, flush=True)
 
 
@@ -73,7 +75,7 @@ def parts(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
 
 
 def missing_contrast(name: str, result: Any, phase: Any) -> dict[str, float]:
-    """How much darker sites are that lack atoms, over the same of the truth; empty where none does."""
+    """Contrast of whole columns and of sites that lack atoms, with the number of each; empty where none does."""
     import dataclasses
 
     import numpy as np
@@ -93,15 +95,19 @@ def missing_contrast(name: str, result: Any, phase: Any) -> dict[str, float]:
     top, _, left, _ = result.field_of_view
     corner = np.asarray(result.attributes["origin"]) + np.multiply((top, left), sampling)
 
-    def at(places: np.ndarray, values: np.ndarray) -> float:
-        pixels = (places[:, ::-1] + origin * case.sampling - corner) / np.asarray(sampling)
-        inside = ((pixels > 2) & (pixels < np.asarray(values.shape) - 3)).all(axis=1)
-        return float(ndimage.map_coordinates(values, pixels[inside].T, order=3).mean())
+    def inside(kind: str) -> np.ndarray:
+        pixels = (atoms.info[kind][:, ::-1] + origin * case.sampling - corner) / np.asarray(sampling)
+        return pixels[((pixels > 2) & (pixels < np.asarray(image.shape) - 3)).all(axis=1)]
 
-    dark = {
-        kind: [at(atoms.info["whole"], v) - at(atoms.info[kind], v) for v in (image, truth)] for kind in ("one", "both")
-    }
-    return {f"contrast of sites that lack {kind}": round(seen / true, 3) for kind, (seen, true) in dark.items()}
+    def at(kind: str, values: np.ndarray) -> float:
+        return float(ndimage.map_coordinates(values, inside(kind).T, order=3).mean())
+
+    found, height = {}, [at("whole", values) - float(values.mean()) for values in (image, truth)]
+    found["contrast of whole columns"] = round(height[0] / height[1], 3)
+    for kind in ("one", "both"):
+        dark = [at("whole", values) - at(kind, values) for values in (image, truth)]
+        found[f"{len(inside(kind))} sites that lack {kind}"] = round(dark[0] / height[0] / (dark[1] / height[1]), 3)
+    return found
 
 
 def steps(run: Any, epochs: int) -> tuple[Any, Any, Any]:

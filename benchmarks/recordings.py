@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -86,10 +87,15 @@ class Expected:
     seconds: float  # that it took
 
 
+def simulated_by(case: Case) -> str:
+    """The settings on which a case's patterns depend, as JSON."""
+    return json.dumps({k: v for k, v in dataclasses.asdict(case).items() if k not in NOT_SIMULATED})
+
+
 def expected(name: str, size: str) -> Expected:
     """A case, from the cache where its settings are still the same."""
     case, path = CASES[name, size], CACHE / f"{name}_{size}.h5"
-    settings = json.dumps({k: v for k, v in dataclasses.asdict(case).items() if k not in NOT_SIMULATED})
+    settings = simulated_by(case)
     if path.exists():
         with h5py.File(path) as file:
             if file.attrs["case"] == settings:
@@ -149,8 +155,9 @@ def surroundings(name: str, size: str) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def packed_file(name: str, size: str, *of: float) -> Path:
-    """Where counts of a dose and seed are packed, or what surrounds them, if they are."""
-    return CACHE / "recordings" / ("_".join([name, size, *(f"{value:g}" for value in of)]) + ".npz")
+    """Where counts of a dose and seed are packed, or what surrounds them, if they are: of the case as it is now."""
+    digest = hashlib.sha256(simulated_by(CASES[name, size]).encode()).hexdigest()[:8]
+    return CACHE / "recordings" / ("_".join([name, size, digest, *(f"{value:g}" for value in of)]) + ".npz")
 
 
 def pack(path: Path, **arrays: np.ndarray) -> None:

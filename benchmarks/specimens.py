@@ -127,7 +127,7 @@ def wse2(extent: tuple[float, float], twist: float = 7.0, depth: float = 16.0) -
     return Atoms(symbols, np.concatenate(points), cell=[*extent, depth])
 
 
-def vacancies(extent: tuple[float, float], share: float = 0.05, depth: float = 8.0, seed: int = 1) -> Atoms:
+def vacancies(extent: tuple[float, float], share: float = 0.15, depth: float = 8.0, seed: int = 1) -> Atoms:
     """A layer of WSe2 with selenium missing: both atoms of a third of the sites that lack any, one of the others.
 
     Args:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import importlib.util
 import json
 import math
 import os
@@ -74,11 +75,12 @@ def accelerator(nodes: Path = Path("/dev")) -> bool:
         nodes: folder of the devices' nodes.
 
     Returns:
-        whether there is a device, a plugin of JAX for one, and no ``JAX_PLATFORMS=cpu``.
+        whether there is a device and a plugin of JAX for one, and no setting of JAX prefers the CPU.
     """
-    wanted = os.environ.get("JAX_PLATFORMS", "") != "cpu"
-    plugins = importlib.metadata.entry_points(group="jax_plugins")
-    return wanted and bool(plugins) and any((nodes / name).exists() for name in ACCELERATORS)
+    first = os.environ.get("JAX_PLATFORMS", "").split(",")[0].strip()
+    preferred = first or os.environ.get("JAX_PLATFORM_NAME", "")
+    plugins = importlib.metadata.entry_points(group="jax_plugins") or importlib.util.find_spec("libtpu")
+    return preferred.lower() != "cpu" and bool(plugins) and any((nodes / name).exists() for name in ACCELERATORS)
 
 
 def choose_cpu_devices(log: Callable[[str], None], cache: Path | None = None) -> int:

@@ -48,6 +48,8 @@ def test_the_measurement_is_remembered_for_the_machine(machine, tmp_path):
     [
         (["cuda"], "nvidiactl", "", True),
         (["cuda"], "nvidiactl", "cpu", False),
+        (["cuda"], "nvidiactl", "cpu,cuda", False),
+        (["cuda"], "nvidiactl", "cuda,cpu", True),
         (["cuda"], "null", "", False),
         ([], "nvidiactl", "", False),
     ],
@@ -63,6 +65,17 @@ def test_nothing_is_measured_where_the_cpu_does_not_compute(
     asked = machine(0.1, 0.05)
     assert cpu_devices.choose_cpu_devices(print, tmp_path / "cpu_devices.json") == (1 if found else 2)
     assert asked == ([] if found else [1, 2])
+
+
+def test_a_platform_that_is_asked_for_by_name_is_the_one(tmp_path, monkeypatch):
+    """The older of JAX's two variables, and a TPU whose plugin comes with its library."""
+    (tmp_path / "accel0").touch()
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setattr(cpu_devices.importlib.metadata, "entry_points", lambda group: [])
+    monkeypatch.setattr(cpu_devices.importlib.util, "find_spec", lambda name: name == "libtpu" or None)
+    assert cpu_devices.accelerator(tmp_path)
+    monkeypatch.setenv("JAX_PLATFORM_NAME", "cpu")
+    assert not cpu_devices.accelerator(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": 3}', '{"a": [1, "x"]}'])
