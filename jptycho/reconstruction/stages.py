@@ -28,7 +28,7 @@ from jptycho.solvers.base import Solver, State, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.epochs import INTERRUPTED, EpochLoop, Record, Validate, run_epochs
 from jptycho.solvers.half_sets import HalfSetSolver
-from jptycho.solvers.validation import loss_of_fields, validate_state
+from jptycho.solvers.validation import loss_of_fields, render_estimate, validate_state
 from jptycho.tracing import jit_settings
 from jptycho.types import Array, Constants, Params, PyTree
 
@@ -155,7 +155,7 @@ def validation_loss(problem: Problem, loss: Loss, mesh: Mesh, estimate: Estimate
 
 def estimate_of(estimate: Estimate, solver: Solver, state: State, constants: Constants) -> Estimate:
     """An estimate with the unknowns that a state stands for."""
-    now = _estimate(solver, state.params, constants)
+    now = render_estimate(solver, state.params, constants)
     found = dataclasses.replace(
         estimate,
         object=object_channels(solver, state, constants),
@@ -173,12 +173,6 @@ def object_channels(solver: Solver, state: State, constants: Constants) -> Array
     if state.average is not None:
         return state.average
     return _applied(solver.model.object, state.params["object"], constants["object"])
-
-
-@jit_settings("solver")
-def _estimate(solver: Solver, params: Params, constants: Constants) -> Estimate:
-    """The unknowns, compiled once for all runs of equal settings."""
-    return solver.estimate(params, constants)
 
 
 @jit_settings("solver")

@@ -9,7 +9,7 @@ from jptycho.solvers.half_sets import HalfSetSolver
 from jptycho.solvers.lsqml import LSQMLSolver
 from jptycho.solvers.optimisers import Optimiser
 from jptycho.solvers.pie import PIESolver
-from jptycho.solvers.validation import validate_state
+from jptycho.solvers.validation import render_estimate, validate_state
 
 __all__ = [
     "DifferenceMapSolver",
@@ -29,6 +29,7 @@ __all__ = [
     "epoch",
     "init_state",
     "raar",
+    "render_estimate",
     "run_epochs",
     "validate_state",
 ]

@@ -16,12 +16,12 @@ from jptycho.forward.model import predict
 from jptycho.objective.data_term import batch_loss, noise_of
 from jptycho.objective.losses import Loss
 from jptycho.parallel import sum_over_shards
-from jptycho.representations.estimate import fields_of
+from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.settings import AUTO, Count, Field, Section, Share
 from jptycho.solvers.base import ScanData, Solver, State, split_scan
 from jptycho.solvers.exit_wave_updates import in_parts
 from jptycho.tracing import jit_settings
-from jptycho.types import Array, Constants, Float, PyTree
+from jptycho.types import Array, Constants, Float, Params, PyTree
 
 
 class ValidationSettings(Section):
@@ -44,16 +44,32 @@ PARTS = 16  # patterns that are worked on together
 NOISY = 24  # patterns, whose noise is drawn to know the loss that it gives alone
 
 
-@jit_settings("solver", static=("mesh", "loss"))
+@jit_settings("solver")
+def render_estimate(solver: Solver, params: Params, constants: Constants) -> Estimate:
+    """The unknowns that parameters stand for, without noise, compiled once for all runs of equal settings.
+
+    Args:
+        solver: the settings.
+        params: of the representations.
+        constants: likewise.
+
+    Returns:
+        the estimate.
+    """
+    return solver.estimate(params, constants)
+
+
 def validate_state(
     solver: Solver, mesh: Mesh, loss: Loss, state: State, constants: Constants, setup: Setup, held: ScanData | None
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean loss over the held-out electrons of every position, and what noise alone gives of the electrons seen.
 
+    Only the first of its programs depends on the solver: stages of one run share the others.
+
     Args:
         solver: the settings.
-        mesh: over scan positions (static).
-        loss: of one pattern (static).
+        mesh: over scan positions.
+        loss: of one pattern.
         state: to be validated, without noise of the representation; by its running mean where there is one.
         constants: of the representations.
         setup: of the electrons that are seen.
@@ -62,14 +78,18 @@ def validate_state(
     Returns:
         both means over patterns; the first not a number where nothing is held out.
     """
-    estimate = solver.estimate(state.params, constants)
+    estimate = render_estimate(solver, state.params, constants)
     if state.average is not None:
         estimate = dataclasses.replace(estimate, object=state.average)
-    fields = fields_of(estimate)
+    fields = _fields(estimate)
     validated = jnp.asarray(jnp.nan) if held is None else loss_of_fields(mesh, loss, fields, held)
     return validated, noise_loss(loss, fields, setup, jax.random.key(0))
 
 
+_fields = jax.jit(fields_of)
+
+
+@partial(jax.jit, static_argnames="loss")
 def noise_loss(loss: Loss, fields: Fields, setup: Setup, key: Array) -> Float[Array, ""]:
     """The loss that remains where the model is true: its mean over electrons drawn at the predicted rates.
 

@@ -41,8 +41,7 @@ def test_noise_alone_gives_what_quadrature_gives(name, read_out):
     fields = random_fields(positions=12, dtype=np.float32)
     noise = Noise(jnp.asarray(ELECTRONS, jnp.float32), jnp.asarray(read_out, jnp.float32))
     setup = setup_for(dose=ELECTRONS, dtype=np.float32, noise=noise)
-    compiled = jax.jit(noise_loss, static_argnums=0)
-    found = [float(compiled(LOSSES[name], fields, setup, jax.random.key(seed))) for seed in range(6)]
+    found = [float(noise_loss(LOSSES[name], fields, setup, jax.random.key(seed))) for seed in range(6)]
     patterns = np.asarray(predict_batch(fields, setup, fields.scan)) * ELECTRONS
     wanted = np.mean([expected(name, pattern, read_out) for pattern in patterns])
     assert np.mean(found) == pytest.approx(wanted, rel=0.02)
@@ -54,10 +53,10 @@ def test_a_masked_pixel_adds_no_noise():
     noise = Noise(jnp.asarray(ELECTRONS, jnp.float32), jnp.zeros((), jnp.float32))
     half = np.ones((9, 14))
     half[:, ::2] = 0
-    masks, compiled = [half, 1 - half, np.ones((9, 14))], jax.jit(noise_loss, static_argnums=0)
+    masks = [half, 1 - half, np.ones((9, 14))]
     parts = [
         float(
-            compiled(LOSSES["poisson"], fields, setup_for(dose=ELECTRONS, dtype=np.float32, noise=noise, mask=m), key)
+            noise_loss(LOSSES["poisson"], fields, setup_for(dose=ELECTRONS, dtype=np.float32, noise=noise, mask=m), key)
         )
         for m, key in zip(masks, [jax.random.key(0)] * 3, strict=True)
     ]
