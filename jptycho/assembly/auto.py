@@ -80,12 +80,12 @@ def resolve_auto(config: Config, problem: Problem) -> Config:
     config = _with_method(config, problem)
     share = _resolve(config.model_copy(update={"stages": ()}), problem).validation
     config = config.model_copy(update={"validation": share})
-    return config.model_copy(update={"stages": tuple(_entry(*stage, problem) for stage in listed(config))})
+    stages = tuple(_entry(entry, own, problem) for _, entry, own in listed(config))
+    return config.model_copy(update={"stages": stages})
 
 
-def _entry(name: str, entry: StageConfig, own: Config, problem: Problem) -> StageConfig:
+def _entry(entry: StageConfig, own: Config, problem: Problem) -> StageConfig:
     """A stage of a list with what it chooses for itself."""
-    del name
     chosen, found = _resolve(own, problem), {}
     for table in ("pixels", "dgp") if own.method == "dgp" else ("pixels",):
         found[table] = merged(getattr(entry, table), _differs(getattr(own, table), getattr(chosen, table)))
