@@ -26,13 +26,12 @@ from jptycho.reconstruction import deep_prior, half_sets
 from jptycho.representations import generated
 
 SIDE, SEED = 32, 5
-BASE = {"ensemble_size": 1, "polish_epochs": 5}  # of every row that says nothing else; the default is 2 and 0 here
+BASE = {"ensemble_size": 1}  # of every row that says nothing else; the default is 2 here
 EVERY = 3  # epochs, of which one is scored
 SCANS = {"gold": ("gold", 250.0), "framework": ("mof", 60.0), "protein": ("apoferritin", 200.0), "duck": ("duck", 1e3)}
 """Case and dose in e/Å²."""
 ROWS: dict[str, dict[str, Any]] = {
     "1 network with a polish": {},
-    "default": {"ensemble_size": 2, "polish_epochs": 0},
     "probe held": {"probe": "pixels"},
     **{label: {} for label in ("filtered input, unfiltered target", "unfiltered input, filtered target")},
     "unfiltered input and target": {},
@@ -40,7 +39,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "20 start epochs": {"start_epochs": 20},
     "12 epochs": {"epochs": 12},
     "48 epochs": {"epochs": 48},
-    "2 networks": {"ensemble_size": 2},
+    "2 networks (default)": {"ensemble_size": 2},
     "3 networks": {"ensemble_size": 3},
     "no polish": {"polish_epochs": 0},
     "replaces the estimate": {"residual": False},

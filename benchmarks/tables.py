@@ -25,9 +25,9 @@ METHODS = {
     "pixels": "pixels",
     "unfiltered": "unfiltered",
     "dgp": "DGP",
-    "dgp, 1 network": "1 network, polish",
-    "dgp, 2 networks": "2 networks, polish",
+    "dgp, 1 network": "1 network",
     "dgp, no polish": "1 network, no polish",
+    "dgp, 2 networks, no polish": "2 networks, no polish",
     "tv": "total variation",
     "plain": "plain Adam",
 }

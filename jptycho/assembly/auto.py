@@ -13,14 +13,12 @@ from jptycho.data.readers.open import open_dataset
 from jptycho.errors import ConfigError
 from jptycho.preprocess.automatic import (
     HELD_OUT,
-    POLISH,
     SPLIT_NOISE,
     choose_batch,
     choose_ensemble_size,
     choose_input_noise,
     choose_loss,
     choose_object_rate,
-    choose_polish_epochs,
     choose_preconditioner,
     choose_probe,
     choose_probe_rate,
@@ -163,14 +161,12 @@ def _priors(config: Config, problem: Problem) -> DGPConfig:
     split = _splits(config, problem) if used else dgp.half_sets
     noise = SPLIT_NOISE if split else choose_input_noise(problem)
     probe = choose_probe(problem, config.probe.fixed, dgp.object) if dgp.probe == AUTO else dgp.probe
-    polish = choose_polish_epochs(problem) if split else POLISH
     few = choose_ensemble_size(problem) if split and dgp.ema_decay else 1
     update = {
         "half_sets": split,
         "probe": probe,
         "input_noise": noise if dgp.input_noise == AUTO else dgp.input_noise,
         "ensemble_size": few if dgp.ensemble_size == AUTO else dgp.ensemble_size,
-        "polish_epochs": polish if dgp.polish_epochs == AUTO else dgp.polish_epochs,
     }
     dgp = dgp.model_copy(update=update)
     if used:

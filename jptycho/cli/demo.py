@@ -28,7 +28,7 @@ from jptycho.types import Array
 SCAN = {"diameter": 40.0, "scan_shape": (32, 32)}
 SLICES = {"slices": 2, "slice_thickness": 20.0}
 """The demo's particle is too thick for one slice at this semiangle."""
-ONE_NETWORK = {"ensemble_size": 1, "polish_epochs": 5}
+ONE_NETWORK = {"ensemble_size": 1}
 """Where electrons are as few as here the priors are two networks by default; one takes two thirds of their time."""
 
 

@@ -37,9 +37,7 @@ class DGPConfig(Section):
     micro_batch: int = Field(128, ge=1, description="patterns whose gradients are computed at once")
     object_rate: Positive = Field(2e-3, description="learning rate of the object's network")
     probe_rate: Positive = Field(3e-4, description="learning rate of the probe's network; of pixels ten times that")
-    polish_epochs: CountOrNone | Literal["auto"] = Field(
-        AUTO, description="of plain pixels that follow, for what no network found; 0: none; auto: none at low dose"
-    )
+    polish_epochs: CountOrNone = Field(5, description="of plain pixels that follow, for what no network found; 0: none")
     polish_rate: Positive = Field(0.1, description="their learning rates, in those of the pixels")
     warm_up: int = Field(10, ge=0, description="steps over which the rates rise from zero")
     ema_decay: float = Field(0.9, ge=0, lt=1, description="weight of the past in the running mean of the object")

@@ -15,8 +15,7 @@ STEPS = 26  # an epoch, where the batch is free
 HELD_OUT = 0.1  # of the electrons, that validate a DGP
 SPLIT_NOISE = 0.1  # of a generator's input, where halves of the electrons validate each other: any up to 0.3 serves
 PROBE_ELECTRONS = 5e3  # a pattern, above which a network does not reproduce the probe as well as pixels know it
-NOISY = 3.0  # electrons a detector pixel, below which more networks serve, and above which a polish does
-POLISH = 5  # epochs
+NOISY = 3.0  # electrons a detector pixel, below which a second network serves
 COPIES = 0.1  # of memory, that the half sets of a second network may take
 PROBE_RATE = 3e-2  # of the mean amplitude a step, at one electron a detector pixel and above
 OBJECT_RATE = 0.1  # rad a step at one electron a detector pixel and above, of the contrast
@@ -185,21 +184,6 @@ def choose_ensemble_size(problem: Problem) -> int:
     """
     fits = 4 * problem.counts.nbytes < COPIES * memory_of_device()
     return 2 if fits and _all_per_pixel(problem) < NOISY else 1
-
-
-def choose_polish_epochs(problem: Problem) -> int:
-    """Epochs of pixels after the networks of half sets: none where electrons are few.
-
-    From 3.5 electrons a detector pixel on (1e4 e/Å²) they changed SSIM by 0.003 to -0.002 on five specimens, 0.001 on
-    average; below (60 to 1,000 e/Å², four specimens) they brought nothing for a fifth of the time.
-
-    Args:
-        problem: the scan.
-
-    Returns:
-        epochs.
-    """
-    return 0 if _all_per_pixel(problem) < NOISY else POLISH
 
 
 def _all_per_pixel(problem: Problem) -> float:

@@ -22,8 +22,9 @@ SUB_PACKAGES = [
 WITHIN = {
     "assembly": [
         {"extension", "solver_checks"},
-        {"auto", "build", "checks", "start"},
+        {"build", "checks", "start"},
         {"listed", "prior_model", "summary"},
+        {"auto"},
     ],
     "reconstruction": [
         {"context", "ensembles"},

@@ -14,7 +14,6 @@ from jptycho.preprocess import automatic
 from jptycho.preprocess.automatic import (
     choose_ensemble_size,
     choose_input_noise,
-    choose_polish_epochs,
     choose_preconditioner,
 )
 from jptycho.preprocess.prepare import Problem, prepare
@@ -70,12 +69,10 @@ def test_the_input_s_noise_falls_with_the_dose_between_its_bounds(scanned: Probl
     assert noise[-1] == 0.1
 
 
-@pytest.mark.parametrize(("per_pixel", "networks", "polish"), [(0.01, 2, 0), (2.9, 2, 0), (3.1, 1, 5), (50.0, 1, 5)])
-def test_few_electrons_are_worth_a_second_network_and_many_a_polish(
-    scanned: Problem, per_pixel: float, networks: int, polish: int
-):
+@pytest.mark.parametrize(("per_pixel", "networks"), [(0.01, 2), (2.9, 2), (3.1, 1), (50.0, 1)])
+def test_few_electrons_are_worth_a_second_network(scanned: Problem, per_pixel: float, networks: int):
     problem = dataclasses.replace(scanned, electrons=per_pixel * 25 * 16)
-    assert (choose_ensemble_size(problem), choose_polish_epochs(problem)) == (networks, polish)
+    assert choose_ensemble_size(problem) == networks
 
 
 def test_a_second_network_whose_half_sets_would_fill_the_memory_is_none(
@@ -89,18 +86,10 @@ def test_a_second_network_whose_half_sets_would_fill_the_memory_is_none(
 
 
 @pytest.mark.parametrize(
-    ("dgp", "networks", "polish"),
-    [
-        ({}, 2, 0),
-        ({"ensemble_size": 1, "polish_epochs": 3}, 1, 3),
-        ({"half_sets": False}, 1, 5),
-        ({"ema_decay": 0.0}, 1, 0),
-    ],
+    ("dgp", "networks"),
+    [({}, 2), ({"ensemble_size": 1}, 1), ({"half_sets": False}, 1), ({"ema_decay": 0.0}, 1)],
 )
-def test_what_is_automatic_at_low_dose_gives_way_to_what_is_set(
-    scanned: Problem, dgp: dict[str, float], networks: int, polish: int
-):
+def test_what_is_automatic_at_low_dose_gives_way_to_what_is_set(scanned: Problem, dgp: dict[str, float], networks: int):
     problem = dataclasses.replace(scanned, electrons=100.0, undivided="")
     config = with_changes(None, {"method": "dgp", "dgp": {"levels": 1, "probe_levels": 1, **dgp}})
-    chosen = resolve_auto(config, problem).dgp
-    assert (chosen.ensemble_size, chosen.polish_epochs) == (networks, polish)
+    assert resolve_auto(config, problem).dgp.ensemble_size == networks

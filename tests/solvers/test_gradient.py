@@ -22,6 +22,7 @@ from jptycho.solvers import gradient as module
 from jptycho.solvers.base import distribute, epoch, init_state
 from jptycho.solvers.epochs import EpochLoop, run_epochs
 from jptycho.solvers.gradient import GradientSolver
+from jptycho.solvers.validation import loss_of_fields, noise_loss, render_estimate, validate_state
 
 from ..problems import GRID, random_fields, setup_for
 from ..tolerances import EQUAL_RUNS
@@ -164,3 +165,19 @@ def test_divergence_is_an_exception_with_advice():
     stage = EpochLoop("pixels", solver, mesh, constants, data, 2, 0.0, "Lower pixels.object_rate.")
     with pytest.raises(DivergenceError, match=r"Lower pixels\.object_rate"):
         run_epochs(stage, state, lambda record, now: None, lambda: False)
+
+
+def test_a_state_is_validated_by_what_it_renders_to_in_programs_that_solvers_share():
+    solver, mesh, state, constants, data = problem()
+    fields, loss = fields_of(render_estimate(solver, state.params, constants)), LOSSES["poisson"]
+    wanted = fields_of(render(solver.model, state.params, constants))
+    np.testing.assert_allclose(fields.object, wanted.object, atol=EQUAL_RUNS)
+    counts = jnp.asarray(np.asarray(data.counts).reshape(-1, *GRID.shape)[:PATTERNS])
+    total, _ = batch_loss(loss, wanted, data.setup, counts, wanted.scan, jnp.ones(PATTERNS))
+    found, noise = validate_state(solver, mesh, loss, state, constants, data.setup, data)
+    assert float(found) == pytest.approx(float(total) / PATTERNS, rel=1e-4)
+    compiled = noise_loss._cache_size(), loss_of_fields._cache_size()
+    again = validate_state(dataclasses.replace(solver, micro_batches=2), mesh, loss, state, constants, data.setup, data)
+    assert (noise_loss._cache_size(), loss_of_fields._cache_size()) == compiled
+    assert again == (found, noise)
+    assert np.isnan(validate_state(solver, mesh, loss, state, constants, data.setup, None)[0])
