@@ -39,7 +39,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "20 start epochs": {"start_epochs": 20},
     "12 epochs": {"epochs": 12},
     "48 epochs": {"epochs": 48},
-    "2 networks (default)": {"ensemble_size": 2},
+    "2 networks": {"ensemble_size": 2},
     "3 networks": {"ensemble_size": 3},
     "no polish": {"polish_epochs": 0},
     "replaces the estimate": {"residual": False},

@@ -73,8 +73,8 @@ def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
     Returns:
         fresh copies: donating them does not delete the caller's arrays.
     """
-    # Leaves that share a buffer must part here: a buffer cannot be donated twice.
-    return jax.device_put(copied(tree), NamedSharding(mesh, P()), may_alias=False)
+    # Leaves that share a buffer must part here: a buffer cannot be donated twice. First all go to the same devices.
+    return copied(jax.device_put(tree, NamedSharding(mesh, P())))
 
 
 @jax.jit

@@ -10,7 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jptycho.parallel import make_mesh, memory_of_device, replicate, shard, sum_over_shards, use_cpu_cores
+from jptycho.parallel import (
+    copied,
+    make_mesh,
+    memory_of_device,
+    on_one_device,
+    replicate,
+    shard,
+    sum_over_shards,
+    use_cpu_cores,
+)
 from jptycho.types import Array
 
 from .tolerances import DOUBLE
@@ -63,6 +72,21 @@ def test_copies_on_the_devices_do_not_share_the_caller_s_memory():
     copies = replicate(mesh, {"a": original, "b": original})
     jax.jit(lambda tree: {k: v + 1 for k, v in tree.items()}, donate_argnums=0)(copies)
     np.testing.assert_array_equal(original, np.arange(6.0))
+
+
+def test_arrays_of_several_devices_come_together_and_are_copied():
+    """What one stage left on a device and another on all goes to the devices of the next, and back to one."""
+    both, one = make_mesh(jax.devices()[:2]), make_mesh(jax.devices()[:1])
+    mixed = {"a": replicate(both, jnp.arange(3.0)), "b": on_one_device(jnp.arange(4.0)), "c": np.arange(5.0)}
+    for mesh in (one, both, one):
+        mixed = replicate(mesh, mixed)
+        assert {array.sharding.mesh for array in mixed.values()} == {mesh}
+    alone = on_one_device(mixed)
+    assert all(array.aval.sharding.mesh.empty for array in alone.values())  # else programs would be compiled twice
+    again = copied(alone)
+    jax.jit(lambda tree: jax.tree.map(jnp.negative, tree), donate_argnums=0)(again)
+    for name, count in (("a", 3), ("b", 4), ("c", 5)):
+        np.testing.assert_array_equal(alone[name], np.arange(count))
 
 
 class Device:

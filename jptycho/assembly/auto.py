@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jptycho.assembly.listed import listed
-from jptycho.assembly.solver_checks import takes_whole_scan
+from jptycho.assembly.solver_checks import reads_rate, takes_whole_scan
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config, merged
@@ -25,7 +25,6 @@ from jptycho.preprocess.automatic import (
 )
 from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
 from jptycho.settings import AUTO, Section, Table
-from jptycho.solvers.optimisers import LINE_SEARCH
 
 
 def open_from_config(config: Config) -> Dataset4D:
@@ -132,7 +131,7 @@ def _steps(config: Config, problem: Problem) -> Table:
     if by_pixels and pixels.solver != GRADIENT:
         return {}
     found: Table = {}
-    if pixels.object_rate == AUTO and not (by_pixels and pixels.optimiser in LINE_SEARCH):
+    if pixels.object_rate == AUTO and reads_rate(config):
         found["object_rate"] = choose_object_rate(problem)
     if pixels.probe_rate == AUTO:
         found["probe_rate"] = choose_probe_rate(problem)

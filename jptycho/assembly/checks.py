@@ -12,7 +12,7 @@ from jptycho.settings import AUTO
 
 
 def check_config(config: Config) -> None:
-    """Refuse settings that contradict each other, before a file is read.
+    """Refuse settings that contradict each other, before a file is read; of listed stages see ``check_stages``.
 
     Args:
         config: as given.
@@ -20,6 +20,12 @@ def check_config(config: Config) -> None:
     Raises:
         ConfigError: what contradicts what.
     """
+    dgp = config.dgp
+    sources = {config.data.file, dgp.start_file or config.data.file}
+    if config.data.file and Path(config.output.file).resolve() in {Path(source).resolve() for source in sources}:
+        raise ConfigError(f"output.file: {config.output.file!r} is what the run reads. Choose another name.")
+    if config.stages:
+        return  # each is checked with what it replaces of the run's settings
     check_engine(config)
     check_constraints(config)
     if config.method == "pixels" and config.pixels.half_sets is True and config.validation.fraction not in (AUTO, 0):
@@ -27,10 +33,6 @@ def check_config(config: Config) -> None:
             "pixels.half_sets: the halves validate each other, found validation.fraction = "
             f"{config.validation.fraction:g} as well. Remove one of them."
         )
-    dgp = config.dgp
-    sources = {config.data.file, dgp.start_file or config.data.file}
-    if config.data.file and Path(config.output.file).resolve() in {Path(source).resolve() for source in sources}:
-        raise ConfigError(f"output.file: {config.output.file!r} is what the run reads. Choose another name.")
     if config.method == "dgp":
         _check_dgp(config)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from jptycho.assembly.checks import check_config
+from jptycho.assembly.extension import Extension, check_extension
 from jptycho.assembly.solver_checks import unread, without
 from jptycho.config.run import Config, with_changes
 from jptycho.config.stages import HALF_SETS, NETWORKS, PIXELS, StageConfig
@@ -13,6 +15,13 @@ from jptycho.settings import Table
 
 NAMES = {"pixels": PIXELS, "half_sets": HALF_SETS, "dgp": NETWORKS}
 TABLES = ("pixels", "dgp", "refine", "probe", "penalties", "projections", "validation")
+RUNS_OWN = {
+    "dgp": ("start", "start_file"),
+    "validation": ("fraction",),
+    "probe": ("modes",),
+    "pixels": ("half_sets",),
+}
+"""Keys by table that no stage has."""
 
 
 def listed(config: Config) -> Iterator[tuple[str, StageConfig, Config]]:
@@ -32,7 +41,8 @@ def listed(config: Config) -> Iterator[tuple[str, StageConfig, Config]]:
         changes["object"] = {"slices": slices} | ({"slice_thickness": thickness / slices} if thickness else {})
         changes["probe"] = changes["probe"] | {"modes": modes}
         changes["pixels"] = {"half_sets": False} | changes["pixels"]
-        changes["dgp"] = {"half_sets": before == "half_sets"} | changes["dgp"]
+        follows = {"start": "pixels"} if before else {}
+        changes["dgp"] = {"half_sets": before == "half_sets"} | follows | changes["dgp"]
         changes |= {"loss": entry.loss} if entry.loss else {}
         name = NAMES[entry.method]
         met[name] += 1
@@ -85,9 +95,44 @@ def check_stages(config: Config) -> None:
             )
         slices, modes, before = wanted, entry.modes or modes, entry.method
     _check_each(config)
-    unused = set.intersection(*(set(unread(_of_run(config, entry))) for entry in config.stages))
+    _check_read(config)
+
+
+def _check_read(config: Config) -> None:
+    """Refuse settings of the run that no stage reads."""
+    methods = [entry.method for entry in config.stages]
+    by_pixels = [set(unread(_of_run(config, entry))) for entry in config.stages if entry.method != "dgp"]
+    unused = set.intersection(*by_pixels) if by_pixels else set()
+    if "dgp" in methods:  # whose networks may be of one unknown, and follow what the pixels' canvas is
+        kept = "pixels." if config.dgp.object == "pixels" else ("pixels.preconditioner", "pixels.coverage_weighting")
+        unused = {key for key in unused if not key.startswith(kept)}
+    elif config.dgp.start_file is not None:
+        unused |= {"dgp.start_file"}
+    if config.pixels.half_sets is True:
+        unused |= {"pixels.half_sets"}
     if unused:
-        raise ConfigError(f"{min(unused)}: has no effect, for the solver of no stage reads it. Remove it.")
+        raise ConfigError(f"{min(unused)}: has no effect, for no stage reads it. Remove it.")
+    pairs = zip(methods, config.stages[1:], strict=False)
+    if not config.dgp.half_sets and any(
+        (before, entry.method) == ("half_sets", "dgp") and "half_sets" not in entry.dgp for before, entry in pairs
+    ):
+        raise ConfigError('dgp.half_sets: false, but networks follow a stage of half sets. Remove it, or use "pixels".')
+
+
+def check_extensions(config: Config, extension: Extension) -> None:
+    """Refuse what a run, or a stage of its list, cannot use.
+
+    Args:
+        config: as given.
+        extension: what the user brought; of a list its network is that of the stages that have one.
+
+    Raises:
+        ConfigError: which part, and what to do instead.
+    """
+    stages = [own for _, _, own in listed(config)] or [config]
+    for own in stages:
+        elsewhere = own.method != "dgp" and any(other.method == "dgp" for other in stages)
+        check_extension(own, dataclasses.replace(extension, network=None) if elsewhere else extension)
 
 
 def _check_start(config: Config) -> None:
@@ -103,12 +148,17 @@ def _check_start(config: Config) -> None:
 
 
 def _check_keys(number: int, entry: StageConfig) -> None:
-    """Refuse keys that are the run's."""
-    for table, keys in (("dgp", ("start", "start_file")), ("validation", ("fraction",)), ("probe", ("modes",))):
+    """Refuse keys that are the run's or the stage's own, and values that are none."""
+    own = {"modes": f"Use stages.{number}.modes", "half_sets": 'Use method = "half_sets"'}
+    for table, keys in RUNS_OWN.items():
         for key in keys:
             if key in getattr(entry, table):
-                instead = f"Use stages.{number}.modes" if key == "modes" else f"Set {table}.{key} for the run"
+                instead = own.get(key, f"Set {table}.{key} for the run")
                 raise ConfigError(f"stages.{number}.{table}.{key}: has no effect in a stage. {instead}.")
+    for table in TABLES:
+        for key, value in getattr(entry, table).items():
+            if value is None:
+                raise ConfigError(f"stages.{number}.{table}.{key}: None. Leave the key out.")
 
 
 def _check_each(config: Config) -> None:

@@ -58,7 +58,7 @@ def check_engine(config: Config) -> None:
         )
     if pixels.solver == GRADIENT:
         _check_gradient(config, wanted)
-    given = [] if config.stages else unread(config)  # of stages, each reads its own
+    given = unread(config)
     if given:
         raise ConfigError(f"{given[0]}: {_why(given[0], pixels)}")
 
@@ -98,12 +98,27 @@ def unread(config: Config) -> list[str]:
     if config.method == "pixels" and pixels.solver != GRADIENT:
         found += [f"pixels.{key}" for key in _changed(pixels) if key in GRADIENTS_OWN]
         found += [f"pixels.preconditioner.{key}" for key in _changed(pixels.preconditioner)]
-    if config.method == "pixels" and pixels.solver == GRADIENT and pixels.optimiser in LINE_SEARCH:
-        found += ["pixels.object_rate"] if pixels.object_rate != AUTO else []
+    if pixels.solver == GRADIENT and pixels.optimiser in LINE_SEARCH:
+        found += ["pixels.object_rate"] if pixels.object_rate != AUTO and not reads_rate(config) else []
         found += ["pixels.schedule"] if pixels.schedule == "plateau" else []
     for table in ("pie", "lsqml", "difference_map"):
         found += [f"{table}.{key}" for key in _changed(getattr(config, table)) if key not in used.get(table, ())]
     return found
+
+
+def reads_rate(config: Config) -> bool:
+    """Whether the pixels' learning rate is used: by their solver, by the polish, or beside a network of the probe.
+
+    Args:
+        config: of a run, or of a stage.
+
+    Returns:
+        whether.
+    """
+    pixels, dgp = config.pixels, config.dgp
+    if config.method == "dgp" and (dgp.polish_epochs or dgp.object == "pixels"):
+        return True
+    return (pixels.solver == GRADIENT or config.method == "dgp") and pixels.optimiser not in LINE_SEARCH
 
 
 def without(config: Config, keys: Iterable[str]) -> Config:

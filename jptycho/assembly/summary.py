@@ -81,7 +81,7 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     ]
     by_pixels = config.dgp.start == "pixels" and (config.dgp.start_file is None or config.dgp.half_sets)
     if config.stages:
-        return lines + [_summarise_stage(number, entry) for number, entry in enumerate(config.stages, 1)]
+        return lines + [_summarise_stage(number, entry, extension) for number, entry in enumerate(config.stages, 1)]
     if config.method == "pixels" or by_pixels:
         lines.append(f"pixels by {_summarise_solver(config)}")
     if config.method == "pixels" and config.pixels.half_sets is True:
@@ -91,9 +91,10 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     return lines
 
 
-def _summarise_stage(number: int, entry: StageConfig) -> str:
+def _summarise_stage(number: int, entry: StageConfig, extension: Extension) -> str:
     """An entry of a list of stages: what it sets, and what was chosen for it."""
-    given = entry.model_dump(exclude_defaults=True, exclude={"method", "epochs"})
+    apart = {"method", "epochs"} if extension.loss is None else {"method", "epochs", "loss"}
+    given = entry.model_dump(exclude_defaults=True, exclude=apart)
     return f"stage {number}: {entry.method}, {entry.epochs} epochs{''.join(_words(given))}"
 
 

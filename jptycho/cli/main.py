@@ -16,7 +16,7 @@ from rich.table import Table as RichTable
 from jptycho.cli.interruption import NOTHING, end, guard, release, say_nothing
 from jptycho.cli.progress import Progress
 from jptycho.config.run import Config, load_config
-from jptycho.errors import DivergenceError, JptychoError
+from jptycho.errors import ConfigError, DivergenceError, JptychoError
 from jptycho.settings import load_toml, parse, to_toml
 from jptycho.simulate.scan import GoldSettings, simulate_gold
 
@@ -61,6 +61,8 @@ def reconstruct(
 ) -> None:
     """Reconstruct a scan: result as HDF5, report as HTML and PNG. Ctrl-C ends after the epoch; run again to go on."""
     settings = load_config(config)
+    if method is not None and settings.stages:
+        raise ConfigError("--method: has no effect, for the configuration lists its stages. Leave it out.")
     changes = {"method": method, "output": {**settings.output.model_dump(), "overwrite": True} if overwrite else None}
     settings = parse(
         Config, {**settings.model_dump(exclude_none=True), **{k: v for k, v in changes.items() if v is not None}}
@@ -132,7 +134,8 @@ def _reconstruct(settings: Config, output: Path, page: Path) -> None:
             from jptycho.report.page import write_report  # noqa: PLC0415
 
             progress.announce("writing the report", 0, 0)
-            write_report(page, {settings.method: result}, f"{Path(settings.data.file).name}: {settings.method}")
+            did = str(result.attributes["method"])
+            write_report(page, {did: result}, f"{Path(settings.data.file).name}: {did}")
             console.print(f"wrote {page} and {page.with_suffix('')}/*.png")
     if result.attributes["status"] != "done":
         validated = math.isfinite(result.history["validation_loss"][-1])

@@ -75,10 +75,9 @@ def accelerator(nodes: Path = Path("/dev")) -> bool:
         nodes: folder of the devices' nodes.
 
     Returns:
-        whether there is a device and a plugin of JAX for one, and no setting of JAX prefers the CPU.
+        whether there is a device and a plugin of JAX for one, and no variable of JAX prefers the CPU.
     """
-    first = os.environ.get("JAX_PLATFORMS", "").split(",")[0].strip()
-    preferred = first or os.environ.get("JAX_PLATFORM_NAME", "")
+    preferred = os.environ.get("JAX_PLATFORM_NAME") or os.environ.get("JAX_PLATFORMS", "").split(",")[0].strip()
     plugins = importlib.metadata.entry_points(group="jax_plugins") or importlib.util.find_spec("libtpu")
     return preferred.lower() != "cpu" and bool(plugins) and any((nodes / name).exists() for name in ACCELERATORS)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from jptycho.assembly.auto import prepare_from_config, resolve_auto
 from jptycho.assembly.checks import check_config
-from jptycho.assembly.extension import PLAIN, Extension, check_extension, extended
-from jptycho.assembly.listed import check_stages, listed
+from jptycho.assembly.extension import PLAIN, Extension, extended
+from jptycho.assembly.listed import check_extensions, check_stages
 from jptycho.assembly.start import start_estimate
 from jptycho.assembly.summary import summarise_run
 from jptycho.config.run import Config, with_changes
@@ -74,8 +74,7 @@ def reconstruct(
         raise ConfigError(
             "stages: a window changes the detector, which effects and unknowns of your own do not follow. Leave it out."
         )
-    for own in (config, *(own for _, _, own in listed(config))):
-        check_extension(own, extension)
+    check_extensions(config, extension)
     log, announce = log or _silent, announce or _unannounced
     announce("reading the scan", 0, 0)
     whole = extended(prepare_from_config(config, dataset), extension)

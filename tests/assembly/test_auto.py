@@ -36,6 +36,11 @@ def problem(small_scan):
         {"method": "dgp", "pixels": {"solver": "lsqml"}},
         *({"stages": stages, "validation": {"fraction": 0.1}} for stages in LISTS),
         {"stages": LISTS[0], "pixels": {"object_rate": 0.01}, "lsqml": {"beta": 0.5}},
+        {"method": "dgp", "pixels": {"optimiser": "lbfgs"}, "dgp": {"polish_epochs": 0}},
+        {
+            "stages": [{"method": "half_sets"}, {**NETS, "projections": {"probe_power": False}}],
+            "projections": {"probe_power": True},
+        },
     ],
 )
 def test_what_was_chosen_gives_the_same_run(problem, changes):
@@ -72,8 +77,49 @@ def test_each_stage_of_a_list_reads_what_its_solver_does(problem):
     first, second, third = (stage.config for stage in plan(resolve_auto(given, problem), problem))
     assert (first.pixels.object_rate, second.pixels.object_rate, third.pixels.object_rate) == (0.01, AUTO, 0.02)
     assert (first.lsqml.beta, second.lsqml.beta) == (0.9, 0.5)
-    with pytest.raises(jptycho.ConfigError, match=r"lsqml\.beta: has no effect, for the solver of no stage reads it"):
-        check_stages(with_changes(None, {"lsqml": {"beta": 0.5}, "stages": [{}]}))
+
+
+LSQML = {"pixels": {"solver": "lsqml"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"lsqml": {"beta": 0.5}, "stages": [{}]}, r"lsqml\.beta: has no effect, for no stage reads it"),
+        (
+            {"pixels": {"object_rate": 0.1}, "stages": [LSQML, NETS]},
+            r"pixels\.object_rate: has no effect, for no stage",
+        ),
+        ({"pixels": {"half_sets": True}, "stages": [{}]}, r"pixels\.half_sets: has no effect, for no stage reads it"),
+        ({"dgp": {"start_file": "a.h5"}, "stages": [{}]}, r"dgp\.start_file: has no effect, for no stage reads it"),
+        ({"dgp": {"half_sets": False}, "stages": [{"method": "half_sets"}, NETS]}, r"dgp\.half_sets: false, but netw"),
+        ({"stages": [{"pixels": {"half_sets": True}}]}, r'stages\.1\.pixels\.half_sets: .* Use method = "half_sets"'),
+        (
+            {"stages": [{"projections": {"field_of_view": None}}]},
+            r"stages\.1\.projections\.field_of_view: None\. Leave",
+        ),
+    ],
+)
+def test_what_no_stage_reads_is_refused(changes, words):
+    with pytest.raises(jptycho.ConfigError, match=words):
+        check_stages(with_changes(None, changes))
+
+
+def test_a_line_search_has_no_rate_but_that_of_the_polish():
+    lbfgs = {"method": "dgp", "pixels": {"optimiser": "lbfgs", "object_rate": 0.1}}
+    check_config(with_changes(None, lbfgs))
+    with pytest.raises(jptycho.ConfigError, match=r"pixels\.object_rate: lbfgs finds one step"):
+        check_config(with_changes(None, lbfgs | {"dgp": {"polish_epochs": 0}}))
+    with pytest.raises(jptycho.ConfigError, match=r"pixels\.schedule: lbfgs finds one step"):
+        check_config(with_changes(None, {"method": "dgp", "pixels": {"optimiser": "lbfgs", "schedule": "plateau"}}))
+
+
+def test_networks_that_follow_a_stage_start_from_it(problem):
+    """Though those that nothing came before began without an estimate."""
+    given = with_changes(None, {"dgp": {"start": "random"}, "stages": [NETS, {}, NETS]})
+    check_stages(given)
+    stages = plan(resolve_auto(given, problem), problem)
+    assert [stage.config.dgp.start for stage in stages[::2]][:2] == ["random", "pixels"]
 
 
 @pytest.mark.parametrize(

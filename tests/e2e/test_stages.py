@@ -109,6 +109,16 @@ def test_every_network_of_a_listed_ensemble_has_half_sets_of_its_own(small_scan,
     assert detail in (tmp_path / "report.html").read_text()
 
 
+def test_a_stage_goes_on_from_arrays_on_any_devices(small_scan):
+    """Half sets and networks leave an estimate on one device, pixels on all; coverage stays where it was."""
+    one = {"epochs": 1}
+    result = jptycho.reconstruct(small_scan, stages=[{"method": "half_sets", **one}, one, one])
+    assert list(result.history["stage"]) == ["half sets", "pixels", "pixels 2"]
+    nets = SMALL | {"half_sets": False, "epochs": 1, "start_epochs": 1, "probe": "network", "polish_epochs": 1}
+    result = jptycho.reconstruct(small_scan, method="dgp", dgp=nets | {"probe_levels": 1, "probe_pretrain_steps": 2})
+    assert np.isfinite(result.phase).all()
+
+
 SMALL = {"base_channels": 4, "levels": 1, "pretrain_steps": 1, "steps": 1, "probe": "pixels"}
 
 
