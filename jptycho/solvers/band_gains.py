@@ -26,7 +26,7 @@ from jptycho.parallel import sum_over_shards
 from jptycho.representations.estimate import transmission
 from jptycho.solvers.base import ScanData, split_scan
 from jptycho.solvers.exit_wave_updates import in_parts
-from jptycho.types import Array, Float, PyTree, pytree
+from jptycho.types import Array, Float, Number, PyTree, pytree
 
 BANDS = 12
 PARTS = 16  # patterns that are worked on together
@@ -175,7 +175,7 @@ def _ramps(phase: Float[Array, "slices Y X"]) -> Float[Array, "2 slices Y X"]:
 
 
 @jax.jit
-def best_gains(losses: Quadratic, largest_slow: float = LARGEST) -> Float[Array, "bands"]:
+def best_gains(losses: Quadratic, largest_slow: Number = LARGEST) -> Float[Array, "bands"]:
     """The gains that electrons prefer, expected to be one within ``SPREAD``.
 
     What a band asks for beyond its bound is an error of the model, and is not passed on to its neighbours.

@@ -364,6 +364,6 @@ def test_a_network_reads_its_own_half_sets_and_not_those_of_a_larger_ensemble(sm
     for size, shape in ((1, (2,)), (2, (2, 2))):
         own = config.model_copy(update={"dgp": config.dgp.model_copy(update={"ensemble_size": size})})
         data = scan_data(run, plan(own, problem)[1], mesh)
-        assert data.counts.shape == (len(problem.counts), *shape, *problem.counts.shape[1:])
+        assert data.counts.shape == (1, len(problem.counts), *shape, *problem.counts.shape[1:])
     one = scan_data(run, plan(config, problem)[1], mesh)
-    np.testing.assert_array_equal(one.counts[:, 0], pairs[0][0].counts)
+    np.testing.assert_array_equal(one.counts[0, :, 0], pairs[0][0].counts)
