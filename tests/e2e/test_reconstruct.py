@@ -60,8 +60,8 @@ def test_the_dgp_keeps_and_improves_its_start():
     assert end.high_pass > start.high_pass
     assert end.ssim > start.ssim
     assert end.correlation > start.correlation - 0.01
-    assert list(result.history["stage"]) == ["half sets"] * 12 + ["dgp"] * 12  # at this dose no polish follows,
-    assert result.attributes["members"] == 2  # and there are two networks
+    assert list(result.history["stage"]) == ["half sets"] * 12 + ["dgp"] * 12 + ["polish"] * 5
+    assert result.attributes["members"] == 2  # at this dose there are two networks
     assert (np.diff(result.history["seconds"]) > 0).all()
 
 
