@@ -101,10 +101,12 @@ def check_stages(config: Config) -> None:
 def _check_read(config: Config) -> None:
     """Refuse settings of the run that no stage reads."""
     methods = [entry.method for entry in config.stages]
+    priors = [own.dgp for _, entry, own in listed(config) if entry.method == "dgp"]
     by_pixels = [set(unread(_of_run(config, entry))) for entry in config.stages if entry.method != "dgp"]
     unused = set.intersection(*by_pixels) if by_pixels else set()
-    if "dgp" in methods:  # whose networks may be of one unknown, and follow what the pixels' canvas is
-        kept = "pixels." if config.dgp.object == "pixels" else ("pixels.preconditioner", "pixels.coverage_weighting")
+    if priors:  # whose object may be of pixels; one of a network may be preconditioned, and weighted by coverage
+        by_rates = any(dgp.object == "pixels" for dgp in priors)
+        kept = "pixels." if by_rates else ("pixels.preconditioner", "pixels.coverage_weighting")
         unused = {key for key in unused if not key.startswith(kept)}
     elif config.dgp.start_file is not None:
         unused |= {"dgp.start_file"}
