@@ -4,7 +4,8 @@
 
 Correlation / fine / SSIM with the truth of pixels by all electrons: unfiltered; filtered by half sets with one weight a
 frequency, and as by default; maximum a posteriori, with the data loss in nats and ½ Σ |x_k|² / S_k beside it, S the
-smoothed cross-spectrum of the half sets; and again with S re-estimated from that by a step of expectation-maximisation.
+smoothed cross-spectrum of the half sets; and again with S re-estimated from that by a step of expectation-maximisation
+(the noise in it is that of the half sets' mean, which is fitted less tightly than all electrons at once).
 The prior is an extension as a user would bring it.
 """
 
@@ -81,13 +82,14 @@ def compared(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
         "filter": half_set_filter(*arguments(run, found)).mean[:, 0],
     }
     nats = len(run.problem.counts) * run.problem.electrons  # of the data loss, whose unit is one electron of a pattern
+    seen = float(jnp.mean(PRIOR["window"] ** 2))  # of the canvas: S, of the windowed phase, is this share of its power
     for label in ("prior", "prior, spectrum re-estimated"):
         PRIOR["inverse"] = 1 / signal
-        term = Penalty(Prior(label), 1 / nats)
+        term = Penalty(Prior(label), seen / nats)
         phase = jptycho.reconstruct(scan, **settings, extension=jptycho.Extension(penalties=(term,))).phase
         images[label] = phase
-        seen = jnp.abs(jnp.fft.fft2(modes_of(jnp.asarray(phase)), norm="ortho")) ** 2
-        signal = smoothed(seen) + signal * noise / (signal + noise)
+        power = jnp.abs(jnp.fft.fft2(modes_of(jnp.asarray(phase)), norm="ortho")) ** 2
+        signal = smoothed(power) + signal * noise / (signal + noise)
     return {label: numbers(score(plain, np.asarray(image), scan.truth)) for label, image in images.items()}
 
 

@@ -174,7 +174,7 @@ def choose_ensemble_size(problem: Problem) -> int:
 
     Each has a random division of the electrons of its own, so that their mean is less noisy: on thirteen scans of 30 to
     1,000 e/Å² (0.01 to 3 electrons a detector pixel) two gave 0.011 more SSIM than one on average, 0.026 at most and
-    less on two of them (by 0.009 and 0.001), for 0.16 to 0.44 more of the time (five scans).
+    less on two of them (by 0.009 and 0.001), for 0.16 to 0.44 more of the time (five scans). Above, it was not tried.
 
     Args:
         problem: the scan.
