@@ -17,6 +17,7 @@ import jax
 from jptycho.data.results import versions
 
 RESULTS = Path(__file__).parent / "results"
+os.environ.setdefault("JPTYCHO_COMPILATION_CACHE", "off")  # a benchmark pays for its own compilation
 
 
 def cpu_seconds() -> float:

@@ -125,6 +125,9 @@ class Config(Section):
         AUTO, description="auto: poisson for counted electrons, mixed with read-out noise, else amplitude"
     )
     seed: int = Field(0, ge=0, description="of batches, networks and noise")
+    compilation_cache: bool = Field(
+        True, description="keep compiled programs in your cache folder, so that runs of equal shapes start at once"
+    )
     object: ObjectConfig = ObjectConfig.model_validate({})
     probe: ProbeConfig = ProbeConfig.model_validate({})
     pixels: PixelsConfig = PixelsConfig.model_validate({})

@@ -22,6 +22,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from jptycho.compilation import user_cache
 from jptycho.data.dataset import Calibration, from_arrays
 from jptycho.objective.losses import poisson_loss
 from jptycho.parallel import make_mesh, use_cpu_cores
@@ -95,7 +96,7 @@ def choose_cpu_devices(log: Callable[[str], None], cache: Path | None = None) ->
     cores = usable_cores()
     if cores == 1 or accelerator():
         return 1
-    cache = _default_cache() if cache is None else cache
+    cache = user_cache() / "devices.json" if cache is None else cache
     known, machine = _read(cache), f"{_processor()}, {cores} cores, jax {jax.__version__}"
     if machine not in known:
         log(f"measuring once whether this machine gains by {cores} devices instead of one")
@@ -109,11 +110,6 @@ def choose_cpu_devices(log: Callable[[str], None], cache: Path | None = None) ->
     chosen = cores if many < WORTH * one else 1
     log(f"CPU devices: {chosen} (an epoch on {cores} takes {many / one:.2f} of the time on one, measured here)")
     return chosen
-
-
-def _default_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "jptycho" / "devices.json"
 
 
 def _processor() -> str:

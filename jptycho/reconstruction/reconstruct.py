@@ -14,6 +14,7 @@ from jptycho.assembly.extension import PLAIN, Extension, extended
 from jptycho.assembly.listed import check_extensions, check_stages
 from jptycho.assembly.start import start_estimate
 from jptycho.assembly.summary import summarise_run
+from jptycho.compilation import use_compilation_cache
 from jptycho.config.run import Config, with_changes
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result
@@ -76,6 +77,8 @@ def reconstruct(
         )
     check_extensions(config, extension)
     log, announce = log or _silent, announce or _unannounced
+    if config.compilation_cache:
+        use_compilation_cache(log)
     announce("reading the scan", 0, 0)
     whole = extended(prepare_from_config(config, dataset), extension)
     config = resolve_auto(config, whole)

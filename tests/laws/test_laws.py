@@ -21,7 +21,7 @@ from ..tolerances import DOUBLE
 
 PACKAGE = Path(jptycho.__file__).parent
 LAYERS = [
-    {"types", "errors", "settings", "randomness", "tracing"},
+    {"types", "errors", "settings", "randomness", "tracing", "compilation"},
     {"optics", "scan"},
     {"forward"},
     {"representations"},

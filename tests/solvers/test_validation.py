@@ -41,7 +41,7 @@ def test_noise_alone_gives_what_quadrature_gives(name, read_out):
     fields = random_fields(positions=12, dtype=np.float32)
     noise = Noise(jnp.asarray(ELECTRONS, jnp.float32), jnp.asarray(read_out, jnp.float32))
     setup = setup_for(dose=ELECTRONS, dtype=np.float32, noise=noise)
-    found = [float(noise_loss(LOSSES[name], fields, setup, jax.random.key(seed))) for seed in range(6)]
+    found = [float(noise_loss(LOSSES[name], fields, setup, jax.random.key(seed))) for seed in range(60)]
     patterns = np.asarray(predict_batch(fields, setup, fields.scan)) * ELECTRONS
     wanted = np.mean([expected(name, pattern, read_out) for pattern in patterns])
     assert np.mean(found) == pytest.approx(wanted, rel=0.02)
