@@ -43,7 +43,7 @@ def record() -> tuple[Any, Any]:
     import numpy as np
 
     import jptycho
-    from jptycho.preprocess.prepare import ObjectSpec
+    from jptycho.preprocess.object_spec import ObjectSpec
 
     window, scan = 64, (24, 24)
     calibration = jptycho.Calibration(

@@ -23,7 +23,7 @@ from jptycho.preprocess.automatic import (
     choose_probe,
     choose_probe_rate,
 )
-from jptycho.preprocess.prepare import ObjectSpec, Problem, prepare
+from jptycho.preprocess.prepare import Problem, prepare
 from jptycho.settings import AUTO, Section, Table
 
 
@@ -53,9 +53,7 @@ def prepare_from_config(config: Config, dataset: Dataset4D | None = None) -> Pro
     if dataset is None and not config.data.file:
         raise ConfigError("dataset: missing; give a scan, or a configuration whose data.file names one.")
     dataset = open_from_config(config) if dataset is None else dataset
-    wanted = config.object
-    spec = ObjectSpec(wanted.kind, wanted.slices, wanted.slice_thickness or 0.0, wanted.tilt, wanted.band_limit)
-    return prepare(dataset, spec, config.probe.modes)
+    return prepare(dataset, config.object.spec(), config.probe.modes)
 
 
 def resolve_auto(config: Config, problem: Problem) -> Config:

@@ -9,17 +9,12 @@ from jptycho.config.constraints import PenaltiesConfig, ProjectionsConfig
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import PixelsConfig
 from jptycho.config.stages import StageConfig
-from jptycho.errors import nearest_name
-from jptycho.optics.aberrations import COEFFICIENTS
+from jptycho.data.readers.options import DataSettings
+from jptycho.preprocess.object_spec import ObjectSettings, ProbeSettings
 from jptycho.representations.per_position import RefineSettings
 from jptycho.settings import (
     AUTO,
-    Count,
     Field,
-    NotNegative,
-    Pair,
-    Positive,
-    PositivePair,
     Section,
     Table,
     field_validator,
@@ -30,73 +25,6 @@ from jptycho.solvers.difference_map import DifferenceMapSettings
 from jptycho.solvers.lsqml import LSQMLSettings
 from jptycho.solvers.pie import PIESettings
 from jptycho.solvers.validation import ValidationSettings
-
-
-class DataConfig(Section):
-    """``[data]``: where the patterns are and how they were recorded. What a jptycho file states may be left out."""
-
-    file: str = Field(description="HDF5, .npy or .npz file; a relative path starts at the TOML file")
-    counts: str | None = Field(None, description="name of the patterns in the file: (slow, fast, y, x) or (scan, y, x)")
-    scan_shape: tuple[Count, Count] | None = Field(None, description="slow and fast steps, where the file does not say")
-    energy: Positive | None = Field(None, description="eV")
-    semiangle_cutoff: Positive | None = Field(None, description="mrad")
-    defocus: float | None = Field(None, description="Å at the middle of the object, positive for underfocus")
-    aberrations: dict[str, float] = Field(
-        default_factory=dict, description="C_nm in Å and phi_nm in rad, besides the defocus"
-    )
-
-    @field_validator("aberrations")
-    @classmethod
-    def _known(cls, value: dict[str, float]) -> dict[str, float]:
-        for name in value:
-            if name not in COEFFICIENTS or name == "C10":
-                hint = " Use data.defocus." if name == "C10" else nearest_name(name, COEFFICIENTS)
-                raise ValueError(f"{name!r} is no coefficient here.{hint}")
-        return value
-
-    step: PositivePair | None = Field(None, description="Å between positions, or two numbers for slow and fast")
-    reciprocal_sampling: PositivePair | None = Field(None, description="Å⁻¹ a detector pixel, or two numbers")
-    angular_sampling: PositivePair | None = Field(
-        None, description="mrad a detector pixel, instead of reciprocal_sampling"
-    )
-    rotation: float | None = Field(
-        None, description="degrees: detector (row, column) = R(rotation) (slow, fast), R = [[cos, -sin], [sin, cos]]"
-    )
-    transpose: bool | None = Field(None, description="whether detector rows run along the fast scan axis")
-    counts_per_electron: Positive | None = Field(
-        None,
-        description="counts that one electron leaves; by default the smallest count if all are its multiples",
-    )
-    read_noise: NotNegative | None = Field(
-        None, description="electrons: standard deviation of a pixel's read-out; 0 for a counting detector"
-    )
-    positions: str | None = Field(
-        None, description="name of an array (scan, 2) along slow and fast axis, turned by rotation; instead of step"
-    )
-    positions_unit: Literal["A", "px"] = Field(
-        "A", description="of that array; px: pixels of the object, of unknown size"
-    )
-    mask: str | None = Field(None, description="name of an array (y, x): weight of each detector pixel, 0 for dead")
-    probe: str | None = Field(None, description="name of a complex array (y, x) or (modes, y, x) to start from")
-
-
-class ObjectConfig(Section):
-    """``[object]``: what is reconstructed."""
-
-    kind: Literal["phase", "potential", "complex"] = Field(
-        "phase", description="phase; potential: phase that is never negative; complex: phase and absorption"
-    )
-    slices: int = Field(1, ge=1, description="slices of the object")
-    slice_thickness: Positive | None = Field(None, description="Å between slices; needed for more than one")
-    band_limit: float | None = Field(None, gt=0, le=1, description="of the propagation, as a fraction of Nyquist")
-    tilt: Pair = Field((0.0, 0.0), description="mrad: slice by slice the beam walks along y and x")
-
-
-class ProbeConfig(Section):
-    """``[probe]``: the illumination."""
-
-    modes: int = Field(1, ge=1, le=12, description="mutually incoherent modes")
-    fixed: bool = Field(False, description="keep the probe as it starts")
 
 
 class OutputConfig(Section):
@@ -119,7 +47,7 @@ class OutputConfig(Section):
 class Config(Section):
     """A whole run."""
 
-    data: DataConfig
+    data: DataSettings
     method: Literal["pixels", "dgp"] = Field("pixels", description="how object and probe are represented")
     loss: Literal["auto", "amplitude", "poisson", "anscombe", "intensity", "mixed"] = Field(
         AUTO, description="auto: poisson for counted electrons, mixed with read-out noise, else amplitude"
@@ -128,8 +56,8 @@ class Config(Section):
     compilation_cache: bool = Field(
         True, description="keep compiled programs in your cache folder, so that runs of equal shapes start at once"
     )
-    object: ObjectConfig = ObjectConfig.model_validate({})
-    probe: ProbeConfig = ProbeConfig.model_validate({})
+    object: ObjectSettings = ObjectSettings.model_validate({})
+    probe: ProbeSettings = ProbeSettings.model_validate({})
     pixels: PixelsConfig = PixelsConfig.model_validate({})
     pie: PIESettings = PIESettings.model_validate({})
     lsqml: LSQMLSettings = LSQMLSettings.model_validate({})

@@ -10,15 +10,16 @@ Schema ``jptycho-result``, version 1::
                                                       pattern sum to dose * sum |modes|²
     /positions           (scan, 2) Å                  of the probe, along the detector's (row, column)
     /tilts               (scan, 2) mrad               of the specimen at each position, where each has its own
-    /extra/...           (scan, ...)                  further unknowns of a run by their names
+    /extra/...           (scan, ...)                  further unknowns of a run by their names, in their own units
     /history/...         (epochs,) stage, epoch, loss, amplitude_error, seconds, validation_loss (of electrons held
                                                       out), noise (loss that noise alone gives); NaN: unknown
     /field_of_view       (4,) first and last row, first and last column that the scan spans (last excluded)
     /patterns/measured, /patterns/modelled  (ky, kx)  means over the scan, zero frequency in the centre, counts
 
-Root attributes: schema, schema_version, method, status, seed, dose (counts of an average pattern), wavelength (Å),
-energy (eV), tilt (mrad, mean), centre (of the beam, Å⁻¹ along (y, x) from the zero frequency), objective (text: loss,
-penalties, projections, unknowns, solver), configuration (TOML text), versions (JSON text).
+Arrays with a unit say it in their attribute ``unit``. Root attributes: schema, schema_version, method, status, seed,
+dose (counts of an average pattern), wavelength (Å), energy (eV), tilt (mrad, mean), centre (of the beam, Å⁻¹ along
+(y, x) from the zero frequency), objective (text: loss, penalties, projections, unknowns, solver), configuration (TOML
+text), versions (JSON text).
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Result:
         deviation: standard deviation of the phase over an ensemble's members in rad, or None.
         tilts: of the specimen at each position in mrad (scan, 2); None where all share that of the attributes.
         extra: further unknowns of the run by name (scan, ...).
+        units: of those that have one.
         probe: modes (modes, y, x), centred.
         positions: (scan, 2) in Å.
         history: column names to one value an epoch: stage, epoch, loss, amplitude_error, seconds, validation_loss,
@@ -76,6 +78,27 @@ class Result:
     deviation: Float[np.ndarray, "slices Y X"] | None = None
     tilts: Float[np.ndarray, "scan 2"] | None = None
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    units: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+LENGTH = "length"
+"""Unit of an array that is in Å, or in pixels where those have no known size."""
+OPTIONAL = {"absorption", "deviation", "tilts"}
+ARRAYS = {
+    "phase": ("object/phase", "rad"),
+    "absorption": ("object/absorption", ""),
+    "deviation": ("object/deviation", "rad"),
+    "probe": ("probe/modes", ""),
+    "positions": ("positions", LENGTH),
+    "tilts": ("tilts", "mrad"),
+    "measured": ("patterns/measured", "counts"),
+    "modelled": ("patterns/modelled", "counts"),
+}
+"""Where each array of a result lies in its file, and its unit; what a run does not have is left out."""
+REQUIRED = ("history", "field_of_view", *(ARRAYS[field][0] for field in ARRAYS if field not in OPTIONAL))
+"""What every result has."""
+ON_OBJECT = ("kind", "sampling", "origin", "slice_thickness")
+"""Attributes of the group ``object``; the others are of the file."""
 
 
 def versions() -> str:
@@ -116,25 +139,16 @@ def write_result(path: str | Path, result: Result, overwrite: bool = False) -> N
     Raises:
         FormatError: the file exists and may not be replaced.
     """
-    on_object = ("kind", "sampling", "origin", "slice_thickness")
 
     def write(file: h5py.File) -> None:
         file.attrs.update({"schema": SCHEMA, "schema_version": VERSION, "versions": versions()})
-        file.attrs.update({k: v for k, v in result.attributes.items() if k not in on_object})
-        group = file.create_group("object")
-        group.attrs.update({k: result.attributes[k] for k in on_object})
-        group.attrs["length_unit"] = result.attributes["length_unit"]
-        group.create_dataset("phase", data=result.phase).attrs["unit"] = "rad"
-        if result.absorption is not None:
-            group.create_dataset("absorption", data=result.absorption)
-        if result.deviation is not None:
-            group.create_dataset("deviation", data=result.deviation)
-        file.create_dataset("probe/modes", data=result.probe)
-        file.create_dataset("positions", data=result.positions).attrs["unit"] = result.attributes["length_unit"]
-        if result.tilts is not None:
-            file.create_dataset("tilts", data=result.tilts).attrs["unit"] = "mrad"
+        file.attrs.update({k: v for k, v in result.attributes.items() if k not in ON_OBJECT})
+        length = result.attributes["length_unit"]
+        for field, (place, unit) in ARRAYS.items():
+            _write_array(file, place, getattr(result, field), length if unit == LENGTH else unit)
         for name, rows in result.extra.items():
-            file.create_dataset(f"extra/{name}", data=rows)
+            _write_array(file, f"extra/{name}", rows, result.units.get(name, ""))
+        file["object"].attrs.update({**{k: result.attributes[k] for k in ON_OBJECT}, "length_unit": length})
         file.create_dataset("field_of_view", data=np.asarray(result.field_of_view))
         for name, column in result.history.items():
             text = column.dtype.kind in "UO"
@@ -143,10 +157,16 @@ def write_result(path: str | Path, result: Result, overwrite: bool = False) -> N
                 data=column.astype(object) if text else column,
                 dtype=h5py.string_dtype() if text else None,
             )
-        file.create_dataset("patterns/measured", data=result.measured).attrs["unit"] = "counts"
-        file.create_dataset("patterns/modelled", data=result.modelled).attrs["unit"] = "counts"
 
     atomic_write(Path(path), write, overwrite)
+
+
+def _write_array(file: h5py.File, place: str, array: np.ndarray | None, unit: str) -> None:
+    if array is None:
+        return
+    written = file.create_dataset(place, data=array)
+    if unit:
+        written.attrs["unit"] = unit
 
 
 def read_result(path: str | Path, name: str = "result") -> Result:
@@ -170,6 +190,9 @@ def read_result(path: str | Path, name: str = "result") -> Result:
             or int(file.attrs.get("schema_version", 0)) > VERSION
         ):
             raise FormatError(f"{name}: {str(path)!r} is no {SCHEMA} file of version {VERSION} or older.")
+        missing = [place for place in REQUIRED if place not in file]
+        if missing:
+            raise FormatError(f"{name}: {str(path)!r} lacks {', '.join(missing)}: it is damaged. Copy it again.")
         attributes = {**dict(file.attrs), **dict(file["object"].attrs)}
         history = {
             RENAMED.get(str(name), str(name)): column.asstr()[()]
@@ -177,17 +200,13 @@ def read_result(path: str | Path, name: str = "result") -> Result:
             else column[()]
             for name, column in file["history"].items()
         }
+        arrays: Table = {field: file[place][()] if place in file else None for field, (place, _) in ARRAYS.items()}
+        extra = dict(file["extra"].items()) if "extra" in file else {}
         return Result(
-            phase=file["object/phase"][()],
-            absorption=file["object/absorption"][()] if "object/absorption" in file else None,
-            deviation=file["object/deviation"][()] if "object/deviation" in file else None,
-            probe=file["probe/modes"][()],
-            positions=file["positions"][()],
-            tilts=file["tilts"][()] if "tilts" in file else None,
-            extra={name: rows[()] for name, rows in file["extra"].items()} if "extra" in file else {},
+            **arrays,
+            extra={name: rows[()] for name, rows in extra.items()},
+            units={name: str(rows.attrs["unit"]) for name, rows in extra.items() if "unit" in rows.attrs},
             history=history,
-            measured=file["patterns/measured"][()],
-            modelled=file["patterns/modelled"][()],
             field_of_view=_four(file["field_of_view"][()]),
             attributes={k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()},
         )

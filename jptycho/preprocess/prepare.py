@@ -16,7 +16,8 @@ from jptycho.forward.patches import shift_ramp
 from jptycho.optics.probe import form_probe, incoherent_modes
 from jptycho.preprocess.calibrate import beam_centre, check_calibration, check_mask
 from jptycho.preprocess.detector_gain import CountUnit, check_unit, unit_of, whole_electrons
-from jptycho.representations.base import OBJECT_KINDS, Unknown
+from jptycho.preprocess.object_spec import ObjectSpec, check_object
+from jptycho.representations.base import Unknown
 from jptycho.representations.estimate import Estimate
 from jptycho.representations.object_kinds import channels_of
 from jptycho.scan import orient, place_on_canvas, raster_positions
@@ -26,25 +27,6 @@ _form_probe = jax.jit(form_probe)
 """One compilation instead of one an operation."""
 LEAST_MODE = 1e-9  # of the strongest mode's power: a weaker one is empty
 LARGEST_CANVAS = 2**28  # pixels: 2 GiB of a complex object; more is a mistake in the units
-
-
-@dataclasses.dataclass(frozen=True)
-class ObjectSpec:
-    """What the object is to be.
-
-    Attributes:
-        kind: one of ``OBJECT_KINDS``.
-        slices: how many.
-        thickness: Å between slices.
-        tilt: mrad towards (y, x).
-        band_limit: of the propagation, a fraction of Nyquist, or None.
-    """
-
-    kind: str = "phase"
-    slices: int = 1
-    thickness: float = 0.0
-    tilt: tuple[float, float] = (0.0, 0.0)
-    band_limit: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,26 +89,6 @@ def scan_positions(dataset: Dataset4D) -> Float[np.ndarray, "scan 2"]:
         step = calibration.step or (1.0, 1.0)
         return raster_positions((dataset.shape[0], dataset.shape[1]), step, calibration.rotation, calibration.transpose)
     return orient(dataset.positions, calibration.rotation, calibration.transpose)
-
-
-def check_object(spec: ObjectSpec, dataset: Dataset4D) -> None:
-    """Refuse an object that cannot be reconstructed from a scan.
-
-    Args:
-        spec: what is wanted.
-        dataset: the scan.
-
-    Raises:
-        ConfigError: an unknown kind, slices without a distance, or slices where only pixels are known.
-    """
-    if spec.kind not in OBJECT_KINDS:
-        raise ConfigError(f"object.kind: expected one of {', '.join(OBJECT_KINDS)}, found {spec.kind!r}.")
-    if spec.slices > 1 and spec.thickness <= 0:
-        raise ConfigError(f"object.slice_thickness: missing; {spec.slices} slices need the Å between them. Add it.")
-    if spec.slices > 1 and dataset.calibration.length_unit == "px":
-        raise ConfigError(
-            "object.slices: expected 1 where lengths are known in pixels only. Give the calibration in Å."
-        )
 
 
 def nominal_probe(

@@ -31,7 +31,8 @@ def change_slices(estimate: Estimate, slices: int, setup: Setup) -> Estimate:
         the estimate; half sets and members of an ensemble likewise.
 
     Example:
-        >>> from jptycho.preprocess.prepare import ObjectSpec, prepare
+        >>> from jptycho.preprocess.object_spec import ObjectSpec
+        >>> from jptycho.preprocess.prepare import prepare
         >>> from jptycho.simulate.scan import simulate_gold
         >>> problem = prepare(simulate_gold(scan_shape=(4, 4), detector=(32, 32)), ObjectSpec("phase", 2, 20.0))
         >>> thin = change_slices(problem.estimate, 4, problem.setup)

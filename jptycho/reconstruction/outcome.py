@@ -44,6 +44,7 @@ def make_result(context: Context, progress: Progress) -> Result:
         positions=np.asarray(estimate.positions, np.float64) * sampling + problem.origin,
         tilts=np.asarray(estimate.tilt) if estimate.tilt.ndim == 2 else None,
         extra={name: np.asarray(rows) for name, rows in estimate.extra.items()},
+        units={name: unknown.unit for name, unknown in problem.unknowns.items() if unknown.unit},
         history={
             field.name: np.array([getattr(record, field.name) for record in progress.history])
             for field in dataclasses.fields(Record)

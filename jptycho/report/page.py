@@ -65,11 +65,11 @@ def unknowns_table(results: dict[str, Result]) -> Table:
         the table; without rows where there is nothing else.
     """
     rows = [
-        [name, unknown, f"{values.mean():.4g}", f"{values.std():.2g}"]
+        [name, unknown, f"{values.mean():.4g}", f"{values.std():.2g}", result.units.get(unknown, "")]
         for name, result in results.items()
         for unknown, values in result.extra.items()
     ]
-    return Table("Further unknowns", ["run", "unknown", "mean", "standard deviation over patterns"], rows)
+    return Table("Further unknowns", ["run", "unknown", "mean", "standard deviation over patterns", "unit"], rows)
 
 
 def figures_of(results: dict[str, Result]) -> dict[str, tuple[str, str, Figure]]:

@@ -74,10 +74,12 @@ class Unknown:
         representation: gives a row for each pattern (scan, ...); starts from ``estimate.extra`` where that has its
             name.
         rate: learning rate of its parameters.
+        unit: of what it gives, for the result and its report; none by default.
     """
 
     representation: Representation
     rate: float
+    unit: str = ""
 
 
 def unknowns_of(spec: ModelSpec) -> dict[str, Representation]:

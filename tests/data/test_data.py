@@ -16,7 +16,8 @@ from jptycho.data.readers import hdf5
 from jptycho.errors import ConfigError, FormatError
 from jptycho.preprocess.calibrate import beam_centre
 from jptycho.preprocess.detector_gain import CountUnit, common_unit, estimate_gain, unit_of
-from jptycho.preprocess.prepare import ObjectSpec, illumination, prepare
+from jptycho.preprocess.object_spec import ObjectSpec
+from jptycho.preprocess.prepare import illumination, prepare
 
 CALIBRATION = Calibration(
     energy=300e3,
@@ -277,6 +278,8 @@ def test_nothing_is_overwritten_silently(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
+        ({"energi": 3e5}, ConfigError, ["data.energi: unknown key", "'energy'"]),
+        ({"energy": -3e5}, ConfigError, ["data.energy", "-300000"]),
         ({"counts": "dpp"}, FormatError, ["data.counts", "'dp'"]),
         ({"scan_shape": (5, 5)}, ConfigError, ["data.scan_shape", "25 patterns", "12"]),
         ({"counts": "positions"}, FormatError, ["(12, 2)", "(slow, fast, y, x)"]),

@@ -51,7 +51,7 @@ class AddBackground:
         return (1 - level) * intensity + level / intensity.size
 
 
-UNKNOWNS = {"background": jptycho.Unknown(Background(), rate=1e-2)}
+UNKNOWNS = {"background": jptycho.Unknown(Background(), rate=1e-2, unit="of all electrons")}
 EFFECTS = (AddBackground(),)
 MINE = jptycho.Extension(UNKNOWNS, EFFECTS)
 
@@ -97,6 +97,7 @@ def test_an_unknown_of_the_user_is_found_and_written(hazy, method, tmp_path):
     jptycho.write_result(tmp_path / "result.h5", result)
     back = jptycho.read_result(tmp_path / "result.h5")
     np.testing.assert_array_equal(back.extra["background"], level)
+    assert back.units == result.units == {"background": "of all electrons"}
     again = estimate_from_result(dataclasses.replace(prepare(hazy), unknowns=UNKNOWNS), back)
     np.testing.assert_array_equal(again.extra["background"], level)
     write_report(tmp_path / "report.html", {"hazy": back}, "with a background")
@@ -121,7 +122,9 @@ def test_it_is_resumed_from_a_checkpoint(hazy, tmp_path):
     assert len(resumed.history["loss"]) == 6
     np.testing.assert_allclose(resumed.extra["background"], whole.extra["background"], rtol=1e-6)
     np.testing.assert_allclose(resumed.phase, whole.phase, atol=1e-5)
-    other = jptycho.Extension({"background": jptycho.Unknown(Background(0.05), rate=1e-2)}, EFFECTS)
+    other = jptycho.Extension(
+        {"background": jptycho.Unknown(Background(0.05), rate=1e-2, unit="of all electrons")}, EFFECTS
+    )
     with pytest.raises(jptycho.ConfigError, match="made with other data"):
         jptycho.reconstruct(hazy, **settings, extension=other, checkpoint=tmp_path / "c")
 

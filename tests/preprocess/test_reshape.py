@@ -10,7 +10,8 @@ from scipy.ndimage import gaussian_filter
 import jptycho
 from jptycho.forward.model import predict_batch
 from jptycho.optics.probe import probe_power
-from jptycho.preprocess.prepare import ObjectSpec, prepare
+from jptycho.preprocess.object_spec import ObjectSpec
+from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.reshape import add_modes, carried, change_slices, reshaped
 from jptycho.preprocess.thinning import hold_out
 from jptycho.preprocess.window import change_window, cut

@@ -16,9 +16,10 @@ def test_a_run_is_a_row_with_its_last_numbers():
 
 
 def test_further_unknowns_are_rows_with_mean_and_spread():
-    one = made_up(extra={"gain": np.array([1.0, 2.0, 3.0, 6.0]), "angle": np.full(6, -0.5)})
+    found = {"gain": np.array([1.0, 2.0, 3.0, 6.0]), "angle": np.full(6, -0.5)}
+    one = made_up(extra=found, units={"angle": "mrad"})
     table = unknowns_table({"a": one, "b": made_up()})
-    assert table.rows == [["a", "gain", "3", "1.9"], ["a", "angle", "-0.5", "0"]]
+    assert table.rows == [["a", "gain", "3", "1.9", ""], ["a", "angle", "-0.5", "0", "mrad"]]
     assert unknowns_table({"b": made_up()}).rows == []
 
 

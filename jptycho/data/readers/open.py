@@ -11,8 +11,9 @@ import numpy as np
 
 from jptycho.data.dataset import Calibration, Dataset4D, check_arrays, wavelength_of
 from jptycho.data.readers import arrays, hdf5, jptycho_scan
+from jptycho.data.readers.options import DataSettings
 from jptycho.errors import ConfigError, FormatError
-from jptycho.settings import Table
+from jptycho.settings import Table, parse
 
 READERS: dict[str, ModuleType] = {
     **dict.fromkeys((".npy", ".npz"), arrays),
@@ -43,9 +44,9 @@ def open_dataset(path: str | Path, **options: Any) -> Dataset4D:
 
     Raises:
         FormatError: the file is missing, damaged, or holds no such array.
-        ConfigError: the options contradict the file.
+        ConfigError: an unknown option, or options that contradict the file.
     """
-    path = Path(path)
+    path, options = Path(path), _checked(path, options)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise FormatError(f"data.file: cannot read {path.suffix!r} files; known: {', '.join(sorted(READERS))}.")
@@ -65,6 +66,18 @@ def open_dataset(path: str | Path, **options: Any) -> Dataset4D:
         dataset = dataclasses.replace(dataset, mask=mask)
     check_arrays(dataset)
     return dataset
+
+
+def _checked(path: str | Path, options: Table) -> Table:
+    """Options that are given, as the ``[data]`` table takes them."""
+    plain = {
+        key: value.tolist() if isinstance(value, np.ndarray | np.generic) else value for key, value in options.items()
+    }
+    try:
+        settings = parse(DataSettings, {**plain, "file": str(path)})
+    except ConfigError as error:
+        raise ConfigError(f"data.{error}") from None
+    return settings.model_dump(exclude={"file"}, exclude_none=True)
 
 
 def _open_array(reader: ModuleType, path: Path, options: Table) -> Dataset4D:

@@ -5,7 +5,7 @@ import pytest
 
 from jptycho.data.dataset import Calibration, Dataset4D, from_arrays
 from jptycho.errors import ConfigError
-from jptycho.preprocess.prepare import ObjectSpec, check_object
+from jptycho.preprocess.object_spec import ObjectSpec, check_object
 
 SCAN = from_arrays(np.ones((2, 3, 6, 7), np.uint8), Calibration(energy=3e5))
 IN_PIXELS = from_arrays(np.ones((2, 3, 6, 7), np.uint8), Calibration(length_unit="px"))

@@ -1,0 +1,57 @@
+"""The table that says where a scan is and how it was recorded: the options of ``open_dataset``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jptycho.errors import nearest_name
+from jptycho.optics.aberrations import COEFFICIENTS
+from jptycho.settings import Count, Field, NotNegative, Positive, PositivePair, Section, field_validator
+
+
+class DataSettings(Section):
+    """``[data]``: where the patterns are and how they were recorded. What a jptycho file states may be left out."""
+
+    file: str = Field(description="HDF5, .npy or .npz file; a relative path starts at the TOML file")
+    counts: str | None = Field(None, description="name of the patterns in the file: (slow, fast, y, x) or (scan, y, x)")
+    scan_shape: tuple[Count, Count] | None = Field(None, description="slow and fast steps, where the file does not say")
+    energy: Positive | None = Field(None, description="eV")
+    semiangle_cutoff: Positive | None = Field(None, description="mrad")
+    defocus: float | None = Field(None, description="Å at the middle of the object, positive for underfocus")
+    aberrations: dict[str, float] = Field(
+        default_factory=dict, description="C_nm in Å and phi_nm in rad, besides the defocus"
+    )
+
+    @field_validator("aberrations")
+    @classmethod
+    def _known(cls, value: dict[str, float]) -> dict[str, float]:
+        for name in value:
+            if name not in COEFFICIENTS or name == "C10":
+                hint = " Use data.defocus." if name == "C10" else nearest_name(name, COEFFICIENTS)
+                raise ValueError(f"{name!r} is no coefficient here.{hint}")
+        return value
+
+    step: PositivePair | None = Field(None, description="Å between positions, or two numbers for slow and fast")
+    reciprocal_sampling: PositivePair | None = Field(None, description="Å⁻¹ a detector pixel, or two numbers")
+    angular_sampling: PositivePair | None = Field(
+        None, description="mrad a detector pixel, instead of reciprocal_sampling"
+    )
+    rotation: float | None = Field(
+        None, description="degrees: detector (row, column) = R(rotation) (slow, fast), R = [[cos, -sin], [sin, cos]]"
+    )
+    transpose: bool | None = Field(None, description="whether detector rows run along the fast scan axis")
+    counts_per_electron: Positive | None = Field(
+        None,
+        description="counts that one electron leaves; by default the smallest count if all are its multiples",
+    )
+    read_noise: NotNegative | None = Field(
+        None, description="electrons: standard deviation of a pixel's read-out; 0 for a counting detector"
+    )
+    positions: str | None = Field(
+        None, description="name of an array (scan, 2) along slow and fast axis, turned by rotation; instead of step"
+    )
+    positions_unit: Literal["A", "px"] = Field(
+        "A", description="of that array; px: pixels of the object, of unknown size"
+    )
+    mask: str | None = Field(None, description="name of an array (y, x): weight of each detector pixel, 0 for dead")
+    probe: str | None = Field(None, description="name of a complex array (y, x) or (modes, y, x) to start from")

@@ -1,0 +1,75 @@
+"""What is to be reconstructed: the object's kind and slices, the probe's modes; their tables, and what cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from jptycho.data.dataset import Dataset4D
+from jptycho.errors import ConfigError
+from jptycho.representations.base import OBJECT_KINDS, PHASE
+from jptycho.settings import Field, Pair, Positive, Section
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectSpec:
+    """What the object is to be.
+
+    Attributes:
+        kind: one of ``OBJECT_KINDS``.
+        slices: how many.
+        thickness: Å between slices.
+        tilt: mrad towards (y, x).
+        band_limit: of the propagation, a fraction of Nyquist, or None.
+    """
+
+    kind: str = PHASE
+    slices: int = 1
+    thickness: float = 0.0
+    tilt: tuple[float, float] = (0.0, 0.0)
+    band_limit: float | None = None
+
+
+class ObjectSettings(Section):
+    """``[object]``: what is reconstructed."""
+
+    kind: Literal["phase", "potential", "complex"] = Field(
+        PHASE, description="phase; potential: phase that is never negative; complex: phase and absorption"
+    )
+    slices: int = Field(ObjectSpec.slices, ge=1, description="slices of the object")
+    slice_thickness: Positive | None = Field(None, description="Å between slices; needed for more than one")
+    band_limit: float | None = Field(
+        ObjectSpec.band_limit, gt=0, le=1, description="of the propagation, as a fraction of Nyquist"
+    )
+    tilt: Pair = Field(ObjectSpec.tilt, description="mrad: slice by slice the beam walks along y and x")
+
+    def spec(self) -> ObjectSpec:
+        """What :func:`jptycho.prepare` takes."""
+        return ObjectSpec(self.kind, self.slices, self.slice_thickness or 0.0, self.tilt, self.band_limit)
+
+
+class ProbeSettings(Section):
+    """``[probe]``: the illumination."""
+
+    modes: int = Field(1, ge=1, le=12, description="mutually incoherent modes")
+    fixed: bool = Field(False, description="keep the probe as it starts")
+
+
+def check_object(spec: ObjectSpec, dataset: Dataset4D) -> None:
+    """Refuse an object that cannot be reconstructed from a scan.
+
+    Args:
+        spec: what is wanted.
+        dataset: the scan.
+
+    Raises:
+        ConfigError: an unknown kind, slices without a distance, or slices where only pixels are known.
+    """
+    if spec.kind not in OBJECT_KINDS:
+        raise ConfigError(f"object.kind: expected one of {', '.join(OBJECT_KINDS)}, found {spec.kind!r}.")
+    if spec.slices > 1 and spec.thickness <= 0:
+        raise ConfigError(f"object.slice_thickness: missing; {spec.slices} slices need the Å between them. Add it.")
+    if spec.slices > 1 and dataset.calibration.length_unit == "px":
+        raise ConfigError(
+            "object.slices: expected 1 where lengths are known in pixels only. Give the calibration in Å."
+        )
