@@ -7,6 +7,7 @@ cores are two threads of one; neither the number of cores nor what a virtual mac
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import importlib.util
 import json
@@ -37,6 +38,22 @@ WORTH = 0.85  # of the time on one device, above which more devices are not wort
 SIDE, WINDOW, STEPS, REPEATS = 32, 64, 16, 8
 """Of the scan that is timed: positions along a side, detector pixels, steps an epoch, epochs."""
 LONGEST = 120  # seconds
+ALONE = 0.65
+"""Share of the cores that the timed epochs must have had: beside other programs the time of many devices says nothing,
+and would be remembered."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Timed:
+    """An epoch that was timed.
+
+    Attributes:
+        seconds: that it took.
+        cores: CPU seconds a second.
+    """
+
+    seconds: float
+    cores: float
 
 
 def usable_cores() -> int:
@@ -96,19 +113,28 @@ def choose_cpu_devices(log: Callable[[str], None], cache: Path | None = None) ->
     cores = usable_cores()
     if cores == 1 or accelerator():
         return 1
-    cache = user_cache() / "devices.json" if cache is None else cache
+    cache = user_cache() / "cpu_devices.json" if cache is None else cache
     known, machine = _read(cache), f"{_processor()}, {cores} cores, jax {jax.__version__}"
-    if machine not in known:
-        log(f"measuring once whether this machine gains by {cores} devices instead of one")
-        times = [_time_of(devices) for devices in (1, cores)]
-        if None in times:
-            log("the measurement failed; one device is used")
-            return 1
-        known = {**known, machine: times}
-        _write(cache, known)
-    one, many = known[machine]
+    if machine in known:
+        one, many = known[machine]
+        return _fewest(one, many, cores, log, "measured here")
+    log(f"measuring once whether this machine gains by {cores} devices instead of one")
+    alone, shared = (_time_of(devices) for devices in (1, cores))
+    if alone is None or shared is None:
+        log("the measurement failed; one device is used")
+        return 1
+    note = "measured here"
+    if shared.cores < ALONE * cores:
+        note = f"beside other programs, which left {shared.cores:.1f} of {cores} cores: measured again next time"
+    else:
+        _write(cache, {**known, machine: [alone.seconds, shared.seconds]})
+    return _fewest(alone.seconds, shared.seconds, cores, log, note)
+
+
+def _fewest(one: float, many: float, cores: int, log: Callable[[str], None], note: str) -> int:
+    """One device, unless more are worth while."""
     chosen = cores if many < WORTH * one else 1
-    log(f"CPU devices: {chosen} (an epoch on {cores} takes {many / one:.2f} of the time on one, measured here)")
+    log(f"CPU devices: {chosen} (an epoch on {cores} takes {many / one:.2f} of the time on one, {note})")
     return chosen
 
 
@@ -141,25 +167,26 @@ def _write(cache: Path, known: dict[str, list[float]]) -> None:
             part.unlink(missing_ok=True)
 
 
-def _time_of(devices: int) -> float | None:
-    """Seconds of an epoch on so many devices, in a process of its own, for JAX fixes them when it starts."""
+def _time_of(devices: int) -> Timed | None:
+    """An epoch on so many devices, in a process of its own, for JAX fixes them when it starts."""
     command = [sys.executable, "-m", "jptycho.preprocess.cpu_devices", str(devices)]
     try:
         own = {**os.environ, "JAX_PLATFORMS": "cpu"}
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONGEST, env=own)
-        return float(done.stdout.split()[-1])
+        seconds, cores = done.stdout.split()[-2:]
+        return Timed(float(seconds), float(cores))
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
 
 
-def time_epoch(devices: int) -> float:
+def time_epoch(devices: int) -> Timed:
     """The shortest of some epochs of preconditioned pixels on devices of the CPU.
 
     Args:
         devices: how many, shown to JAX before.
 
     Returns:
-        seconds.
+        its seconds, and the cores that all epochs but the first had.
     """
     rng = np.random.default_rng(0)
     counts = rng.poisson(1.0, (SIDE, SIDE, WINDOW, WINDOW)).astype(np.uint8)
@@ -170,15 +197,17 @@ def time_epoch(devices: int) -> float:
     solver = GradientSolver(model, poisson_loss, 1e-2, 1e-2, STEPS, parts)
     params, constants = initialise(model, jax.random.key(0), problem.estimate)
     data = distribute(problem.counts, problem.setup, mesh)
-    state, times = init_state(solver, mesh, params, constants, jax.random.key(1)), []
+    state, times, used = init_state(solver, mesh, params, constants, jax.random.key(1)), [], []
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         state, metrics = epoch(solver, mesh, state, constants, data)
         jax.block_until_ready(metrics)
         times.append(time.perf_counter() - began)
-    return min(times)
+        used.append(time.process_time() - busy)
+    return Timed(min(times), sum(used[1:]) / sum(times[1:]))
 
 
 if __name__ == "__main__":
     use_cpu_cores(int(sys.argv[1]))
-    sys.stdout.write(f"{time_epoch(int(sys.argv[1])):.6f}\n")
+    timed = time_epoch(int(sys.argv[1]))
+    sys.stdout.write(f"{timed.seconds:.6f} {timed.cores:.3f}\n")

@@ -15,10 +15,11 @@ from jptycho.preprocess import cpu_devices
 def machine(monkeypatch):
     """Two cores, and a measurement that gives what is wanted."""
 
-    def make(one, many):
+    def make(one, many, cores=1.9):
         asked = []
+        timed = {n: t and cpu_devices.Timed(t, cores) for n, t in ((1, one), (2, many))}
         monkeypatch.setattr(cpu_devices, "usable_cores", lambda: 2)
-        monkeypatch.setattr(cpu_devices, "_time_of", lambda n: asked.append(n) or {1: one, 2: many}[n])
+        monkeypatch.setattr(cpu_devices, "_time_of", lambda n: asked.append(n) or timed[n])
         return asked
 
     return make
@@ -41,6 +42,18 @@ def test_the_measurement_is_remembered_for_the_machine(machine, tmp_path):
     assert (first, again) == ([1, 2], [])
     (name,) = json.loads(cache.read_text())
     assert "2 cores" in name
+
+
+def test_beside_other_programs_nothing_is_remembered(machine, tmp_path):
+    """A measurement that had one core of two would choose one device for good."""
+    cache, said = tmp_path / "cpu_devices.json", []
+    machine(0.1, 0.2, cores=1.1)
+    assert cpu_devices.choose_cpu_devices(said.append, cache) == 1
+    assert "left 1.1 of 2 cores: measured again" in said[-1]
+    assert not cache.exists()
+    machine(0.1, 0.05)
+    assert cpu_devices.choose_cpu_devices(said.append, cache) == 2
+    assert cache.exists()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +140,7 @@ def test_every_device_has_four_patterns_a_step():
 
 
 def test_an_epoch_is_timed_on_the_devices_that_are_asked_for(monkeypatch):
-    """The shortest of some is told, here of 9, 2.5 and 4 seconds by a clock of its own."""
+    """The shortest of some is told, here of 9, 2.5 and 4 seconds, and the cores that the last two had."""
     monkeypatch.setattr(cpu_devices, "SIDE", 4)
     monkeypatch.setattr(cpu_devices, "STEPS", 2)
     monkeypatch.setattr(cpu_devices, "REPEATS", 3)
@@ -136,5 +149,7 @@ def test_an_epoch_is_timed_on_the_devices_that_are_asked_for(monkeypatch):
     monkeypatch.setattr(cpu_devices, "make_mesh", lambda devices: used.append(len(devices)) or make(devices))
     ticks = iter([0.0, 9.0, 10.0, 12.5, 20.0, 24.0])
     monkeypatch.setattr(cpu_devices.time, "perf_counter", lambda: next(ticks))
-    assert cpu_devices.time_epoch(1) == 2.5
+    busy = iter([0.0, 9.0, 10.0, 14.0, 20.0, 29.0])
+    monkeypatch.setattr(cpu_devices.time, "process_time", lambda: next(busy))
+    assert cpu_devices.time_epoch(1) == cpu_devices.Timed(2.5, 2.0)
     assert used == [1]
