@@ -25,7 +25,7 @@ from jptycho.simulate.scan import simulate_gold
 from jptycho.solvers.epochs import Announce, Record
 from jptycho.types import Array
 
-SCAN = {"diameter": 34.0, "scan_shape": (28, 28)}
+SCAN = {"diameter": 32.0, "scan_shape": (26, 26)}
 SLICES = {"slices": 2, "slice_thickness": 20.0}
 """The demo's particle is too thick for one slice at this semiangle."""
 ONE_NETWORK = {"ensemble_size": 1}
