@@ -43,6 +43,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "3 networks": {"ensemble_size": 3},
     "no polish": {"ensemble_size": 1, "polish_epochs": 0},
     "2 networks, no polish": {"ensemble_size": 2, "polish_epochs": 0},
+    "2 networks, probe of pixels": {"ensemble_size": 2, "probe": "pixels"},
 }
 """Settings of the DGP that may be worth more on all cases."""
 SHOWN = {

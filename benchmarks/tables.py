@@ -28,6 +28,7 @@ METHODS = {
     "dgp, 1 network": "1 network",
     "dgp, no polish": "1 network, no polish",
     "dgp, 2 networks, no polish": "2 networks, no polish",
+    "dgp, 2 networks, probe of pixels": "2 networks, probe of pixels",
     "tv": "total variation",
     "plain": "plain Adam",
 }
@@ -88,7 +89,8 @@ def ablation() -> Table:
         cells = [f"{row['correlation']:.3f} / {row['ssim']:.3f}" if row else "" for row in here]
         done = [row for row in here if row]
         mean = f"{sum(row['ssim'] for row in done) / len(done):.3f}" if len(done) == len(scans) else ""
-        rows.append([label, *cells, mean, f"{sum(row['cpu'] for row in done) / len(done):.0f}"])
+        seconds = [row["cpu"] for row in done if compiled(row)]
+        rows.append([label, *cells, mean, f"{sum(seconds) / len(seconds):.0f}" if seconds else ""])
     return ["", *scans, "mean SSIM", "CPU s"], rows
 
 
@@ -106,6 +108,11 @@ def groups(case: str, since: str) -> dict[float, dict[str, list[dict[str, Any]]]
     return found
 
 
+def compiled(row: dict[str, Any]) -> bool:
+    """Whether the seconds of a row hold its compilation."""
+    return row.get("compilation") != "cached"
+
+
 def mean_row(rows: list[dict[str, Any]], timed_since: str) -> list[str]:
     """Cells of a method: means over its seeds; of the seconds over those that were measured since a day."""
 
@@ -117,7 +124,7 @@ def mean_row(rows: list[dict[str, Any]], timed_since: str) -> list[str]:
     best = [mean([row["best by truth"][name] for row in rows], 3) for name in ("correlation", "ssim")]
     ring = median([row["frc 1/2"] or float("inf") for row in rows])
     timed = [row.get("timed", row) for row in rows if "timed" in row or "device" not in row]
-    seconds = [row["cpu"] for row in timed if row.get("date", "") >= timed_since]
+    seconds = [row["cpu"] for row in timed if row.get("date", "") >= timed_since and compiled(row)]
     cpu = mean(seconds, 0) if seconds else ""
     return [str(len(rows)), *scores, bulk, " / ".join(best), f"{ring:.2f}", cpu]
 
