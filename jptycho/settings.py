@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,7 +127,7 @@ def _explain(model: type[Section], problem: Any, renamed: Mapping[str, str]) -> 
     if problem["type"] == "missing":
         return f"{path}: missing; expected {meaning}. Add it to the configuration."
     expected = problem["msg"].replace("Input should be", "expected")
-    return f"{path}: {expected}, found {problem['input']!r}. It means: {meaning}."
+    return f"{path}: {expected}, found {reprlib.repr(problem['input'])}. It means: {meaning}."
 
 
 def _found(model: type[Section], where: list[str]) -> tuple[type[Section], FieldInfo | None]:

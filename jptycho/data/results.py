@@ -1,6 +1,6 @@
 """A reconstruction in one HDF5 file, readable with plain h5py.
 
-Schema ``jptycho-result``, version 1::
+Schema ``jptycho-result``, version 2::
 
     /object/phase        (slices, Y, X) rad           attrs: sampling (Å a pixel), origin (Å of
                                                   pixel [0, 0]), kind, slice_thickness (Å)

@@ -38,9 +38,9 @@ WORTH = 0.85  # of the time on one device, above which more devices are not wort
 SIDE, WINDOW, STEPS, REPEATS = 32, 64, 16, 8
 """Of the scan that is timed: positions along a side, detector pixels, steps an epoch, epochs."""
 LONGEST = 120  # seconds
-ALONE = 0.65
-"""Share of the cores that the timed epochs must have had: beside other programs the time of many devices says nothing,
-and would be remembered."""
+ALONE, ENOUGH = 0.65, 8
+"""Share of the cores, of which so many are enough, that the timed epochs must have had: beside other programs the time
+of many devices says nothing, and would be remembered."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ def choose_cpu_devices(log: Callable[[str], None], cache: Path | None = None) ->
     cores = usable_cores()
     if cores == 1 or accelerator():
         return 1
-    cache = user_cache() / "cpu_devices.json" if cache is None else cache
+    cache = _default_cache() if cache is None else cache
     known, machine = _read(cache), f"{_processor()}, {cores} cores, jax {jax.__version__}"
     if machine in known:
         one, many = known[machine]
@@ -124,11 +124,19 @@ def choose_cpu_devices(log: Callable[[str], None], cache: Path | None = None) ->
         log("the measurement failed; one device is used")
         return 1
     note = "measured here"
-    if shared.cores < ALONE * cores:
-        note = f"beside other programs, which left {shared.cores:.1f} of {cores} cores: measured again next time"
+    if alone.cores < ALONE or shared.cores < ALONE * min(cores, _quota(), ENOUGH):
+        note = f"with {shared.cores:.1f} cores, as if beside other programs: measured again next time"
     else:
         _write(cache, {**known, machine: [alone.seconds, shared.seconds]})
     return _fewest(alone.seconds, shared.seconds, cores, log, note)
+
+
+def _default_cache() -> Path:
+    """In the user's cache folder; nothing can be remembered where there is none."""
+    try:
+        return user_cache() / "cpu_devices.json"
+    except RuntimeError:
+        return Path(os.devnull)
 
 
 def _fewest(one: float, many: float, cores: int, log: Callable[[str], None], note: str) -> int:

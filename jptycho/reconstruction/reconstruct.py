@@ -77,8 +77,7 @@ def reconstruct(
         )
     check_extensions(config, extension)
     log, announce = log or _silent, announce or _unannounced
-    if config.compilation_cache:
-        use_compilation_cache(log)
+    use_compilation_cache(config.compilation_cache, log)
     announce("reading the scan", 0, 0)
     whole = extended(prepare_from_config(config, dataset), extension)
     config = resolve_auto(config, whole)

@@ -79,7 +79,7 @@ class Unknown:
 
     representation: Representation
     rate: float
-    unit: str = ""
+    unit: str = dataclasses.field(default="", repr=False)  # what it is called makes no other run
 
 
 def unknowns_of(spec: ModelSpec) -> dict[str, Representation]:

@@ -278,6 +278,7 @@ def test_nothing_is_overwritten_silently(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
+        ({"counts": "dp", "positions": np.zeros((9000, 2))}, ConfigError, ["data.positions", "[0.0, 0.0]", "..."]),
         ({"energi": 3e5}, ConfigError, ["data.energi: unknown key", "'energy'"]),
         ({"energy": -3e5}, ConfigError, ["data.energy", "-300000"]),
         ({"counts": "dpp"}, FormatError, ["data.counts", "'dp'"]),

@@ -49,7 +49,7 @@ def test_beside_other_programs_nothing_is_remembered(machine, tmp_path):
     cache, said = tmp_path / "cpu_devices.json", []
     machine(0.1, 0.2, cores=1.1)
     assert cpu_devices.choose_cpu_devices(said.append, cache) == 1
-    assert "left 1.1 of 2 cores: measured again" in said[-1]
+    assert "with 1.1 cores, as if beside other programs: measured again" in said[-1]
     assert not cache.exists()
     machine(0.1, 0.05)
     assert cpu_devices.choose_cpu_devices(said.append, cache) == 2

@@ -29,7 +29,7 @@ def circular_convolution(image: Float[Array, "n y x i"], kernel: Float[Array, "3
     """3x3 correlation with periodic borders.
 
     The gradients are written out: XLA's own run ten times slower on CPU inside a loop (jax issue 12868). That of the
-    image is the same operation with the kernel turned round; that of the kernel is three one-dimensional correlations.
+    image is the same operation with the kernel turned round; that of the kernel is a one-dimensional correlation.
 
     Args:
         image: (images, y, x, in).
