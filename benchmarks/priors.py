@@ -254,6 +254,9 @@ def picture(name: str, size: str, dose: float) -> None:
         path = CACHE / "phases" / f"{name}_{size}_{dose:g}_0_{method}.npy"
         if path.exists():
             shown[label] = np.load(path).sum(axis=0)[view]
+    if not {SHOWN["pixels"], SHOWN["dgp"]} <= set(shown):
+        print(f"{name} {dose:g}: no picture, for pixels or DGP of the first seed were not run here")
+        return
     figure, panels = plt.subplots(1, len(shown), figsize=(3.6 * len(shown), 3.9), squeeze=False)
     for axis, (label, phase) in zip(panels[0], shown.items(), strict=True):
         axis.imshow(phase, cmap="gray", vmin=np.quantile(phase, 0.002), vmax=np.quantile(phase, 0.998))
