@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import os
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +110,6 @@ def series(name: str, size: str, dose: float, options: argparse.Namespace) -> No
             row = evaluate(name, size, scan, {**shared, **settings}, f"{dose:g}_{seed}_{method}{wrong}")
             if method == "tv":
                 row["tv_phase"] = weight
-            row["compilation"] = "cached" if os.environ.get("JAX_COMPILATION_CACHE_DIR") else "included"
             add(file_of(name, size), f"{dose:g} e/A^2, seed {seed}{wrong}: {method}", row)
             print(f"{name} {dose:8g} {seed} {method:7}", {k: v for k, v in row.items() if k != "epochs"}, flush=True)
     if case.slices >= MANY_SLICES:

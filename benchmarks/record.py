@@ -17,7 +17,7 @@ import jax
 from jptycho.data.results import versions
 
 RESULTS = Path(__file__).parent / "results"
-os.environ.setdefault("JPTYCHO_COMPILATION_CACHE", "off")  # a benchmark pays for its own compilation
+os.environ["JPTYCHO_COMPILATION_CACHE"] = "off"  # a benchmark pays for its own compilation
 
 
 def cpu_seconds() -> float:
@@ -51,11 +51,15 @@ def machine() -> dict[str, Any]:
 
 
 def made_by() -> dict[str, str]:
-    """Commit and date, and the device where it is no CPU. Where there is no repository, ``COMMIT`` says the commit."""
+    """Commit and date, the device where it is no CPU, and whether JAX was told to keep programs in files.
+
+    Where there is no repository, ``COMMIT`` says the commit.
+    """
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     device = {} if jax.default_backend() == "cpu" else {"device": jax.devices()[0].device_kind}
     known = commit.stdout.strip() or os.environ.get("COMMIT", "unknown")
-    return {"commit": known, "date": time.strftime("%Y-%m-%d"), **device}
+    cached = {"compilation": "cached"} if os.environ.get("JAX_COMPILATION_CACHE_DIR") else {}
+    return {"commit": known, "date": time.strftime("%Y-%m-%d"), **device, **cached}
 
 
 def _cpuinfo() -> list[str]:

@@ -77,7 +77,8 @@ def pair(trees: tuple[Path, Path], name: str, seed: int, folder: Path) -> list[d
         output = folder / f"{number}.npy"
         command = [sys.executable, str(HERE / "side_by_side.py"), "--run", name, str(seed), str(output)]
         core = str((number + seed) % 2)
-        environment = os.environ | {"PYTHONPATH": str(tree), "XLA_FLAGS": "", "JAX_COMPILATION_CACHE_DIR": ""}
+        alone = {"XLA_FLAGS": "", "JAX_COMPILATION_CACHE_DIR": "", "JPTYCHO_COMPILATION_CACHE": "off"}
+        environment = os.environ | {"PYTHONPATH": str(tree)} | alone
         started.append(subprocess.Popen(["taskset", "-c", core, *command], env=environment, cwd=folder))
     if any(process.wait() for process in started):
         raise SystemExit(f"{name}: a run failed")

@@ -29,9 +29,11 @@ def no_cache(monkeypatch):
     """JAX without a folder of its own, as in a process of a user; what was there is set again."""
     before = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
     jax.config.update("jax_compilation_cache_dir", None)
+    compilation.programs.reset_cache()
     monkeypatch.delenv(compilation.CHOICE, raising=False)
     yield
     jax.config.update("jax_compilation_cache_dir", before[0])
+    compilation.programs.reset_cache()
     jax.config.update("jax_persistent_cache_min_compile_time_secs", before[1])
 
 
@@ -92,11 +94,14 @@ def test_a_folder_that_cannot_be_made_is_said_and_nothing_lost(tmp_path: Path, n
 def test_what_was_switched_on_can_be_switched_off(tmp_path: Path, no_cache):
     folder = use_compilation_cache(True, pytest.fail, tmp_path)
     assert folder is not None
-    assert use_compilation_cache(False, pytest.fail) is None
-    assert jax.config.jax_compilation_cache_dir is None
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.jit(lambda x: x * 3 + 1)(2.0)
-    assert not list(folder.glob("*-cache"))
+    kept = set(folder.glob("*-cache"))
+    assert kept
+    assert use_compilation_cache(False, pytest.fail) is None
+    assert jax.config.jax_compilation_cache_dir is None
+    jax.jit(lambda x: x * 5 + 1)(2.0)
+    assert set(folder.glob("*-cache")) == kept
 
 
 def test_folders_that_are_made_are_private_whatever_the_mask(tmp_path: Path, no_cache):

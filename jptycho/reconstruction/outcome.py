@@ -18,7 +18,7 @@ from jptycho.parallel import on_one_device
 from jptycho.preprocess.prepare import Problem, field_of_view, per_electron
 from jptycho.reconstruction.context import Context, Progress
 from jptycho.representations.estimate import Estimate, fields_of
-from jptycho.settings import to_toml
+from jptycho.settings import Table, to_toml
 from jptycho.solvers.epochs import Record
 from jptycho.types import Array
 
@@ -27,14 +27,13 @@ REPORT_PATTERNS = 256  # of the scan, that the modelled mean pattern is taken ov
 
 def make_result(context: Context, progress: Progress) -> Result:
     """Everything that is worth keeping of a run, on the host; DivergenceError where it is not finite."""
-    problem, config, estimate = context.whole, context.config, progress.estimate
+    problem, estimate = context.whole, progress.estimate
     channels = np.asarray(estimate.object)
     if not (np.isfinite(channels).all() and np.isfinite(np.asarray(estimate.probe)).all()):
         raise DivergenceError("object, probe: not finite at the end of the run. Lower the rates, or use the defaults.")
     fov = field_of_view(problem)
     measured, modelled = _mean_patterns(problem, estimate)
     sampling = problem.setup.grid.sampling
-    calibration = problem.dataset.calibration
     deviation, agreed = _spread(estimate, fov, sampling)
     return Result(
         phase=channels[:, 0],
@@ -53,25 +52,31 @@ def make_result(context: Context, progress: Progress) -> Result:
         measured=measured,
         modelled=modelled,
         field_of_view=(fov[0].start, fov[0].stop, fov[1].start, fov[1].stop),
-        attributes={
-            "method": config.method,
-            "status": progress.status,
-            "seed": config.seed,
-            "kind": config.object.kind,
-            "sampling": sampling,
-            "origin": problem.origin,
-            "slice_thickness": float(estimate.thickness),
-            "length_unit": "Å" if calibration.length_unit == "A" else "px",
-            "dose": float(problem.setup.dose) * stored_per_count(problem),
-            "wavelength": problem.setup.wavelength,
-            "energy": calibration.energy or 0.0,
-            "tilt": np.reshape(estimate.tilt, (-1, 2)).mean(axis=0).tolist(),
-            **({} if problem.setup.centre is None else {"centre": np.asarray(problem.setup.centre, float).tolist()}),
-            "objective": "\n".join(summarise_objective(config, context.extension)),
-            "configuration": to_toml(config),
-            **agreed,
-        },
+        attributes=_attributes(context, progress) | agreed,
     )
+
+
+def _attributes(context: Context, progress: Progress) -> Table:
+    """What a result says beside its arrays."""
+    problem, config, estimate = context.whole, context.config, progress.estimate
+    calibration, centre = problem.dataset.calibration, problem.setup.centre
+    return {
+        "method": config.method,
+        "status": progress.status,
+        "seed": config.seed,
+        "kind": config.object.kind,
+        "sampling": problem.setup.grid.sampling,
+        "origin": problem.origin,
+        "slice_thickness": float(estimate.thickness),
+        "length_unit": "Å" if calibration.length_unit == "A" else "px",
+        "dose": float(problem.setup.dose) * stored_per_count(problem),
+        "wavelength": problem.setup.wavelength,
+        "energy": calibration.energy or 0.0,
+        "tilt": np.reshape(estimate.tilt, (-1, 2)).mean(axis=0).tolist(),
+        **({} if centre is None else {"centre": np.asarray(centre, float).tolist()}),
+        "objective": "\n".join(summarise_objective(config, context.extension)),
+        "configuration": to_toml(config),
+    }
 
 
 def stored_per_count(problem: Problem) -> float:
