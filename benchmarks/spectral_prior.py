@@ -7,8 +7,9 @@ frequency, and as by default; maximum a posteriori, with the data loss in nats a
 smoothed cross-spectrum of the half sets; and again with S re-estimated from that by a step of expectation-maximisation
 (the noise in it is that of the half sets' mean, which is fitted less tightly than all electrons at once).
 The prior is an extension as a user would bring it. *Preconditioner*: no prior, but steps that are √S long at each
-frequency (of the mean over slices, relative to the largest, at least a hundredth) in place of the default's. A last row
-adds both.
+frequency (of the mean over slices, relative to the largest, at least a hundredth) in place of the default's; slow
+structure then moves several times further a step too. With it also the prior, and half sets with the filter. The half
+sets share a probe that is held, pixels by all electrons move theirs: in the last row they hold it as well.
 """
 
 from __future__ import annotations
@@ -102,6 +103,10 @@ def compared(name: str, dose: float, epochs: int, seed: int) -> dict[str, Any]:
         images["preconditioner"] = jptycho.reconstruct(scan, **settings).phase
         both = jptycho.Extension(penalties=(term,))
         images["prior and preconditioner"] = jptycho.reconstruct(scan, **settings, extension=both).phase
+        again = half_set_filter(*arguments(run, estimate_halves(run, epochs)), local=False)
+        images["preconditioner and filter, one weight a frequency"] = again.mean[:, 0]
+        held = settings | {"probe": {"fixed": True}}
+        images["prior and preconditioner, probe held"] = jptycho.reconstruct(scan, **held, extension=both).phase
     return {label: numbers(score(plain, np.asarray(image), scan.truth)) for label, image in images.items()}
 
 

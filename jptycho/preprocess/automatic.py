@@ -172,9 +172,10 @@ def choose_probe(problem: Problem, fixed: bool, object_by: str) -> str:
 def choose_ensemble_size(problem: Problem) -> int:
     """Networks of a DGP from half sets: two where electrons are few and memory holds their half sets, else one.
 
-    Each has a random division of the electrons of its own, so that their mean is less noisy: on thirteen scans of 30 to
-    1,000 e/Å² (0.01 to 3 electrons a detector pixel) two gave 0.011 more SSIM than one on average, 0.026 at most and
-    less on two of them (by 0.009 and 0.001), for 0.16 to 0.44 more of the time (five scans). Above, it was not tried.
+    Each has a random division of the electrons of its own, so that their mean is less noisy: on seventeen recordings
+    of 30 to 1,000 e/Å² (0.01 to 3 electrons a detector pixel) two gave 0.011 more SSIM than one on average, 0.026 at
+    most and less on three of them (by 0.009, 0.002 and 0.001), for 0.16 to 0.44 more of the time (five scans). Above,
+    it was not tried.
 
     Args:
         problem: the scan.

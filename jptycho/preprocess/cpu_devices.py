@@ -38,9 +38,9 @@ WORTH = 0.85  # of the time on one device, above which more devices are not wort
 SIDE, WINDOW, STEPS, REPEATS = 32, 64, 16, 8
 """Of the scan that is timed: positions along a side, detector pixels, steps an epoch, epochs."""
 LONGEST = 120  # seconds
-ALONE, ENOUGH = 0.65, 8
-"""Share of the cores, of which so many are enough, that the timed epochs must have had: beside other programs the time
-of many devices says nothing, and would be remembered."""
+BUSY, ENOUGH, ALIKE, DAY = 0.65, 8, 1.2, 86400.0
+"""Share of the cores, of which so many are enough, that many devices have where no other program takes them; how alike
+two timings of one device are then; seconds for which a measurement is believed where either was not so."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +54,21 @@ class Timed:
 
     seconds: float
     cores: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """A measurement.
+
+    Attributes:
+        one: seconds of an epoch on one device.
+        many: on as many as there are cores.
+        until: time up to which it is believed; 0 for ever.
+    """
+
+    one: float
+    many: float
+    until: float
 
 
 def usable_cores() -> int:
@@ -113,37 +128,40 @@ def choose_cpu_devices(log: Callable[[str], None], cache: Path | None = None) ->
     cores = usable_cores()
     if cores == 1 or accelerator():
         return 1
-    cache = _default_cache() if cache is None else cache
+    cache = cache or _default_cache()
     known, machine = _read(cache), f"{_processor()}, {cores} cores, jax {jax.__version__}"
-    if machine in known:
-        one, many = known[machine]
-        return _fewest(one, many, cores, log, "measured here")
-    log(f"measuring once whether this machine gains by {cores} devices instead of one")
-    alone, shared = (_time_of(devices) for devices in (1, cores))
-    if alone is None or shared is None:
-        log("the measurement failed; one device is used")
-        return 1
-    note = "measured here"
-    if alone.cores < ALONE or shared.cores < ALONE * min(cores, _quota(), ENOUGH):
-        note = f"with {shared.cores:.1f} cores, as if beside other programs: measured again next time"
-    else:
-        _write(cache, {**known, machine: [alone.seconds, shared.seconds]})
-    return _fewest(alone.seconds, shared.seconds, cores, log, note)
+    if machine not in known or 0 < known[machine].until < time.time():
+        log(f"measuring whether this machine gains by {cores} devices instead of one")
+        found = _measured(cores)
+        if found is None:
+            log("the measurement failed; one device is used")
+            return 1
+        known = {**known, machine: found}
+        _write(cache, known)
+    chosen, note = known[machine], "measured here"
+    if chosen.until:
+        note += ", perhaps beside other programs: measured again after a day"
+    devices = cores if chosen.many < WORTH * chosen.one else 1
+    log(f"CPU devices: {devices} (an epoch on {cores} takes {chosen.many / chosen.one:.2f} of the time on one, {note})")
+    return devices
 
 
-def _default_cache() -> Path:
-    """In the user's cache folder; nothing can be remembered where there is none."""
+def _measured(cores: int) -> Known | None:
+    """One device, many and one again: what other programs disturbed is believed for a day only."""
+    before, many, after = (_time_of(devices) for devices in (1, cores, 1))
+    if before is None or many is None or after is None:
+        return None
+    singles = sorted((before.seconds, after.seconds))
+    disturbed = singles[1] > ALIKE * singles[0] or many.cores < BUSY * min(cores, _quota(), ENOUGH)
+    return Known(singles[0], many.seconds, time.time() + DAY if disturbed else 0.0)
+
+
+def _default_cache() -> Path | None:
+    """In the user's cache folder; nothing is remembered where there is none."""
     try:
         return user_cache() / "cpu_devices.json"
     except RuntimeError:
-        return Path(os.devnull)
-
-
-def _fewest(one: float, many: float, cores: int, log: Callable[[str], None], note: str) -> int:
-    """One device, unless more are worth while."""
-    chosen = cores if many < WORTH * one else 1
-    log(f"CPU devices: {chosen} (an epoch on {cores} takes {many / one:.2f} of the time on one, {note})")
-    return chosen
+        return None
 
 
 def _processor() -> str:
@@ -154,21 +172,23 @@ def _processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _read(cache: Path) -> dict[str, list[float]]:
+def _read(cache: Path | None) -> dict[str, Known]:
     """Measurements by machine; none where the file is missing or damaged."""
     try:
-        known = json.loads(cache.read_text())
-        return {str(name): [float(one), float(many)] for name, (one, many) in known.items()}
+        held = json.loads(cache.read_text()) if cache else {}
+        return {str(name): Known(*map(float, numbers)) for name, numbers in held.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _write(cache: Path, known: dict[str, list[float]]) -> None:
+def _write(cache: Path | None, known: dict[str, Known]) -> None:
     """Remember measurements; where that is not possible the next run measures again."""
+    if cache is None:
+        return
     part = cache.with_suffix(f".{os.getpid()}.part")
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(known))
+        part.write_text(json.dumps({name: dataclasses.astuple(found) for name, found in known.items()}))
         part.replace(cache)
     except OSError:
         with contextlib.suppress(OSError):

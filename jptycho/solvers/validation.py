@@ -16,7 +16,6 @@ from jptycho.forward.model import predict
 from jptycho.objective.data_term import batch_loss, noise_of
 from jptycho.objective.losses import Loss
 from jptycho.parallel import sum_over_shards
-from jptycho.randomness import poisson
 from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.settings import AUTO, Count, Field, Section, Share
 from jptycho.solvers.base import ScanData, Solver, State, split_scan
@@ -110,7 +109,7 @@ def noise_loss(loss: Loss, fields: Fields, setup: Setup, key: Array) -> Float[Ar
         row, own = place
         key_shot, key_read = jax.random.split(own)
         predicted = predict(fields, setup, row)
-        shot = poisson(key_shot, predicted * noise.electrons)
+        shot = jax.random.poisson(key_shot, predicted * noise.electrons).astype(predicted.dtype)
         read = noise.read_out * jax.random.normal(key_read, predicted.shape, predicted.dtype)
         return jnp.sum(setup.mask * loss(predicted, (shot + read) / noise.electrons, noise))
 

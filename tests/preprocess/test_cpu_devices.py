@@ -15,11 +15,16 @@ from jptycho.preprocess import cpu_devices
 def machine(monkeypatch):
     """Two cores, and a measurement that gives what is wanted."""
 
-    def make(one, many, cores=1.9):
-        asked = []
-        timed = {n: t and cpu_devices.Timed(t, cores) for n, t in ((1, one), (2, many))}
+    def make(one, many, cores=1.9, again=None):
+        asked, singles = [], iter((one, again or one))
+
+        def timed(devices):
+            asked.append(devices)
+            seconds = next(singles) if devices == 1 else many
+            return seconds and cpu_devices.Timed(seconds, cores if devices > 1 else 1.4)
+
         monkeypatch.setattr(cpu_devices, "usable_cores", lambda: 2)
-        monkeypatch.setattr(cpu_devices, "_time_of", lambda n: asked.append(n) or timed[n])
+        monkeypatch.setattr(cpu_devices, "_time_of", timed)
         return asked
 
     return make
@@ -29,7 +34,7 @@ def machine(monkeypatch):
 def test_more_devices_only_where_they_are_faster(machine, tmp_path, many, chosen):
     asked, said = machine(0.1, many), []
     assert cpu_devices.choose_cpu_devices(said.append, tmp_path / "c" / "cpu_devices.json") == chosen
-    assert asked == [1, 2]
+    assert asked == [1, 2, 1]
     assert f"CPU devices: {chosen} (an epoch on 2 takes {many / 0.1:.2f} of the time on one" in said[-1]
 
 
@@ -39,21 +44,45 @@ def test_the_measurement_is_remembered_for_the_machine(machine, tmp_path):
     cpu_devices.choose_cpu_devices(print, cache)
     again = machine(0.1, 0.2)
     assert cpu_devices.choose_cpu_devices(print, cache) == 2
-    assert (first, again) == ([1, 2], [])
+    assert (first, again) == ([1, 2, 1], [])
     (name,) = json.loads(cache.read_text())
     assert "2 cores" in name
 
 
-def test_beside_other_programs_nothing_is_remembered(machine, tmp_path):
-    """A measurement that had one core of two would choose one device for good."""
+@pytest.mark.parametrize(
+    "disturbed", [{"cores": 1.1}, {"again": 0.13}, {"again": 0.07}], ids=["cores taken", "slower then", "slower before"]
+)
+def test_what_other_programs_disturbed_is_believed_for_a_day(machine, tmp_path, monkeypatch, disturbed):
+    """Beside another program two devices of two cores look useless, or one device slow: neither may stay for good."""
     cache, said = tmp_path / "cpu_devices.json", []
-    machine(0.1, 0.2, cores=1.1)
+    machine(0.1, 0.2, **disturbed)
     assert cpu_devices.choose_cpu_devices(said.append, cache) == 1
-    assert "with 1.1 cores, as if beside other programs: measured again" in said[-1]
-    assert not cache.exists()
-    machine(0.1, 0.05)
+    assert "perhaps beside other programs" in said[-1]
+    asked = machine(0.1, 0.05)
+    assert cpu_devices.choose_cpu_devices(said.append, cache) == 1
+    assert asked == []
+    now = cpu_devices.time.time()
+    monkeypatch.setattr(cpu_devices.time, "time", lambda: now + 1.1 * cpu_devices.DAY)
     assert cpu_devices.choose_cpu_devices(said.append, cache) == 2
-    assert cache.exists()
+    assert "perhaps" not in said[-1]
+    machine(0.1, 0.2)
+    monkeypatch.setattr(cpu_devices.time, "time", lambda: now + 100 * cpu_devices.DAY)
+    assert cpu_devices.choose_cpu_devices(said.append, cache) == 2
+
+
+def test_one_device_is_as_quick_as_its_quicker_timing(machine, tmp_path):
+    machine(0.3, 0.09, again=0.1)
+    assert cpu_devices.choose_cpu_devices(print, tmp_path / "cpu_devices.json") == 1
+
+
+def test_who_has_no_home_measures_each_time(machine, monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(cpu_devices, "user_cache", homeless)
+    asked = machine(0.1, 0.05)
+    assert cpu_devices.choose_cpu_devices(print) == 2
+    assert asked == [1, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +106,7 @@ def test_nothing_is_measured_where_the_cpu_does_not_compute(
     monkeypatch.setattr(cpu_devices, "accelerator", lambda: found)
     asked = machine(0.1, 0.05)
     assert cpu_devices.choose_cpu_devices(print, tmp_path / "cpu_devices.json") == (1 if found else 2)
-    assert asked == ([] if found else [1, 2])
+    assert asked == ([] if found else [1, 2, 1])
 
 
 def test_a_platform_that_is_asked_for_by_name_is_the_one(tmp_path, monkeypatch):
@@ -96,7 +125,7 @@ def test_a_damaged_memory_is_measured_again(machine, tmp_path, text):
     (tmp_path / "cpu_devices.json").write_text(text)
     asked = machine(0.1, 0.2)
     assert cpu_devices.choose_cpu_devices(print, tmp_path / "cpu_devices.json") == 1
-    assert asked == [1, 2]
+    assert asked == [1, 2, 1]
 
 
 def test_a_measurement_that_fails_or_cannot_be_kept_harms_nothing(machine, tmp_path):
