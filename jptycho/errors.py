@@ -29,6 +29,10 @@ class DivergenceError(JptychoError, ArithmeticError):
     """A run produced numbers that are not finite."""
 
 
+class OutOfMemoryError(JptychoError, MemoryError):
+    """A run needs more memory than there is."""
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """Words that point from an unknown name to the nearest known one.
 

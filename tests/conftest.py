@@ -3,6 +3,7 @@
 Most of the tests' time is compilation: what one test, worker or child process compiled, the others read.
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -29,11 +30,17 @@ compiler crashes."""
 
 @pytest.fixture(scope="module", autouse=True)
 def few_programs():
-    """Forget what earlier modules compiled before there is no room for more."""
+    """Forget what earlier modules compiled before there is no room for more.
+
+    Until then the garbage collector need not look at it: with some gigabytes of it, each look took seconds.
+    """
     yield
     maps = Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPPED:
+        gc.unfreeze()
         jax.clear_caches()
+        gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import jax
 
 from jptycho.assembly.build import pixel_mesh
 from jptycho.assembly.extension import PLAIN, Extension, summarise_extension
-from jptycho.assembly.solver_checks import USED, WHOLE_SCAN
+from jptycho.assembly.solver_checks import USED
 from jptycho.config.constraints import penalties_of, projections_of, summarise
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
@@ -190,29 +190,3 @@ def _summarise_solver(config: Config) -> str:
         f", spectral preconditioner of gain {pixels.preconditioner.gain:.3g}, cutoff {pixels.preconditioner.cutoff:.3g}"
     )
     return f"{pixels.optimiser}{options}{rates}{schedule}{preconditioner}"
-
-
-def advice(config: Config, stage: str) -> str:
-    """What to do where a stage diverges.
-
-    Args:
-        config: of the run.
-        stage: ``"pixels"``, ``"dgp"`` or ``"polish"``.
-
-    Returns:
-        a sentence.
-    """
-    if stage == "all electrons":
-        return "Set validation.all_electrons = false."
-    if stage == "polish":
-        return "Lower dgp.polish_rate, or set dgp.polish_epochs = 0."
-    if stage.startswith("dgp") or config.pixels.solver == GRADIENT:
-        stage = "dgp" if stage.startswith("dgp") else "pixels"
-        return f"Lower {stage}.object_rate or {stage}.probe_rate, and any weight of [penalties]."
-    if config.pixels.solver == "lsqml":
-        return "Lower lsqml.beta, or raise lsqml.damping."
-    return (
-        "Lower difference_map.beta."
-        if config.pixels.solver in WHOLE_SCAN
-        else "Lower pie.object_step or pie.probe_step."
-    )

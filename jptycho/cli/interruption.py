@@ -27,7 +27,7 @@ def guard() -> None:
 
 
 def release() -> bool:
-    """Let Ctrl-C be an exception again, for what must be cleaned up.
+    """Let Ctrl-C be an exception again, for what must be cleaned up; so is SIGTERM, by which batch systems end jobs.
 
     Returns:
         whether the process was guarded.
@@ -35,12 +35,15 @@ def release() -> bool:
     guarded = signal.getsignal(signal.SIGINT) is _end
     if guarded:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
     return guarded
 
 
 def say_nothing() -> None:
     """Let Ctrl-C end the process at once and without a word: all has been said."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def is_command() -> bool:
@@ -60,7 +63,8 @@ def end(left: str) -> NoReturn:
     Args:
         left: by the command, and what to do.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one line, however often
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # one line, however often
     with contextlib.suppress(OSError):  # whoever read may be gone
         sys.stdout.flush()
     os.write(2, f"interrupted: {left}\n".encode())

@@ -13,20 +13,22 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_seed
 from jptycho.types import Shaped
 
-CHUNK = 256  # patterns that are thinned at once
 VALIDATION = "validation"
 """Names the random numbers that say which electrons are held out."""
 
 
 def thin(
-    electrons: Shaped[np.ndarray, "scan ky kx"], share: float, seed: int | list[int]
+    electrons: Shaped[np.ndarray, "scan ky kx"], share: float, seed: int | list[int], first: int = 0
 ) -> tuple[Shaped[np.ndarray, "scan ky kx"], Shaped[np.ndarray, "scan ky kx"]]:
     """Give each electron to one of two parts at random; of a Poisson process both are independent Poisson processes.
+
+    Each pattern has random numbers of its own, so a part of a scan is divided as it is within the whole.
 
     Args:
         electrons: whole numbers.
         share: probability of the second part.
         seed: of the choice.
+        first: number of the first pattern in the scan.
 
     Returns:
         electrons of the first and of the second part; they add up to those of the scan.
@@ -35,14 +37,26 @@ def thin(
         Kingman, Poisson Processes (1993), section 5.1 (colouring theorem).
 
     Example:
-        >>> first, second = thin(np.full((2, 3, 3), 10, np.uint8), 0.5, 0)
-        >>> (first + second == 10).all().item()
+        >>> kept, held = thin(np.full((2, 3, 3), 10, np.uint8), 0.5, 0)
+        >>> (kept + held == 10).all().item()
+        True
+        >>> (thin(np.full((1, 3, 3), 10, np.uint8), 0.5, 0, first=1)[1] == held[1]).all().item()
         True
     """
-    draw, second = np.random.default_rng(seed), np.empty_like(electrons)
-    for start in range(0, len(electrons), CHUNK):  # NumPy draws in eight bytes an element
-        second[start : start + CHUNK] = draw.binomial(electrons[start : start + CHUNK].astype(np.int64), share)
+    second = np.zeros_like(electrons)
+    for number, (pattern, taken) in enumerate(zip(electrons, second, strict=True), first):
+        where = np.nonzero(pattern)
+        draw = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+        taken[where] = _taken(draw, pattern[where].astype(np.int64), share)
     return electrons - second, second
+
+
+def _taken(draw: np.random.Generator, electrons: Shaped[np.ndarray, "n"], share: float) -> Shaped[np.ndarray, "n"]:
+    """Binomial numbers of at least one electron each: mostly it is the only one, and one number decides."""
+    taken = (draw.random(len(electrons)) < share).astype(np.int64)
+    several = np.flatnonzero(electrons > 1)
+    taken[several] += draw.binomial(electrons[several] - 1, share)
+    return taken
 
 
 def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Problem, str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from jptycho.assembly.advice import advice
 from jptycho.assembly.build import build_solver, loss_of, pixel_mesh
 from jptycho.assembly.solver_checks import takes_whole_scan
-from jptycho.assembly.summary import advice
 from jptycho.config.pixels import PixelsConfig
 from jptycho.config.run import Config
 from jptycho.parallel import on_one_device, replicate

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jptycho.assembly.advice import DIVIDE, READ, memory_advice, memory_named
 from jptycho.assembly.auto import prepare_from_config, resolve_auto
 from jptycho.assembly.checks import check_config
 from jptycho.assembly.extension import PLAIN, Extension, extended
@@ -58,12 +59,13 @@ def reconstruct(
             ``object={"slices": 2, "slice_thickness": 26.0}``.
 
     Returns:
-        the reconstruction, ``status`` ``"done"`` or ``"interrupted"`` (Ctrl-C, after the epoch).
+        the reconstruction, ``status`` ``"done"`` or ``"interrupted"`` (Ctrl-C, SIGTERM or SIGUSR1, after the epoch).
 
     Raises:
         ConfigError: settings that cannot be.
         FormatError: data that cannot be read.
         DivergenceError: the loss is not finite.
+        OutOfMemoryError: memory does not hold the scan or a stage.
     """
     started = time.perf_counter()
     if dataset is not None and "data" in changes:
@@ -79,11 +81,13 @@ def reconstruct(
     log, announce = log or _silent, announce or _unannounced
     use_compilation_cache(config.compilation_cache, log)
     announce("reading the scan", 0, 0)
-    whole = extended(prepare_from_config(config, dataset), extension)
+    with memory_named("reading the scan", READ):
+        whole = extended(prepare_from_config(config, dataset), extension)
     config = resolve_auto(config, whole)
     stages = plan(config, whole)
     announce("dividing the electrons", 0, 0)
-    problem, held, half_sets, validated = _divided(config, whole, stages, extension)
+    with memory_named("dividing the electrons", DIVIDE):
+        problem, held, half_sets, validated = _divided(config, whole, stages, extension)
     with interruptible() as stop:
         told = (log, callback or _unobserved, announce, stop, checkpoint, started)
         context = Context(config, problem, whole, *told, held, half_sets, extension)
@@ -107,7 +111,8 @@ def _run(context: Context, stages: tuple[Stage, ...]) -> tuple[Context, Progress
     for stage in stages:
         before, now = now, as_seen_by(context, stage)
         on = stage.name == resumed
-        progress = run_stage(now, stage, progress if on else handed_on(progress, before, now), on)
+        with memory_named(stage.name, memory_advice(stage.config, stage.name)):
+            progress = run_stage(now, stage, progress if on else handed_on(progress, before, now), on)
         if progress.status != DONE:
             break
     return now, progress

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jptycho.assembly.advice import advice
 from jptycho.assembly.build import loss_of, penalties_of
-from jptycho.assembly.summary import advice
 from jptycho.config.run import Config
 from jptycho.forward.fields import Setup
 from jptycho.objective.losses import Loss

@@ -53,9 +53,15 @@ Validate = Callable[[State], tuple[Array, Array]]
 """Gives the held-out loss of a state, and the loss that noise alone would give."""
 
 
+NOTICES = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
+"""What a batch system sends before it ends a job."""
+
+
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C into a request to stop after the epoch; a second one interrupts at once.
+
+    The notice of a batch system, SIGTERM or SIGUSR1, asks too, where nobody else handles it; it may come often.
 
     Yields:
         a function that says whether to stop.
@@ -64,18 +70,20 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    before = signal.getsignal(signal.SIGINT)
 
     def ask(signum: int, frame: object) -> None:
-        if asked.is_set():
+        if asked.is_set() and signum == signal.SIGINT:
             raise KeyboardInterrupt
         asked.set()
 
-    signal.signal(signal.SIGINT, ask)
+    nobody = (signal.SIG_DFL, signal.default_int_handler)
+    free = [number for number in NOTICES if signal.getsignal(number) in nobody]
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, *free)}
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @dataclasses.dataclass(frozen=True)

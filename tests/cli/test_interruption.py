@@ -18,9 +18,10 @@ FILE = Path(interruption.__file__)
 @pytest.fixture(autouse=True)
 def _own_handler() -> Iterator[None]:
     """Python's own at first; as it was afterwards."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGTERM, before[1])
 
 
 def test_a_guarded_process_is_released_once():
@@ -29,8 +30,9 @@ def test_a_guarded_process_is_released_once():
     assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     assert release()
     assert not release()
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
 
 
 @pytest.mark.parametrize("other", [signal.SIG_IGN, signal.SIG_DFL, lambda *_: None])

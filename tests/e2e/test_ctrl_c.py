@@ -25,7 +25,7 @@ def run_file(tmp_path, small_scan):
     return write
 
 
-def interrupt(arguments, ready, times=1, delay=0.0):
+def interrupt(arguments, ready, times=1, delay=0.0, number=signal.SIGINT):
     """Exit code and stderr of a command that gets Ctrl-C some time after a word appears in its output."""
     child = subprocess.Popen(
         [sys.executable, "-u", "-X", "importtime", "-m", "jptycho.cli", *map(str, arguments)],
@@ -41,7 +41,7 @@ def interrupt(arguments, ready, times=1, delay=0.0):
                 break
         for _ in range(times):
             time.sleep(delay)
-            child.send_signal(signal.SIGINT)
+            child.send_signal(number)
         rest, _ = child.communicate(timeout=120)
     finally:
         alarm.cancel()
@@ -91,3 +91,12 @@ def test_ctrl_c_twice_is_one_line_and_the_same_command_goes_on(run_file):
 def test_ctrl_c_during_a_simulation_leaves_no_file(tmp_path):
     code, said = interrupt(["simulate", tmp_path / "scan.h5"], "jptycho.cli.progress", 1, 0.2)
     assert (code, said[-1], list(tmp_path.iterdir())) == (130, "interrupted: nothing was written", [])
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_the_notice_of_a_batch_system_ends_after_the_epoch_and_the_same_command_goes_on(run_file, name):
+    folder = run_file(100_000)
+    code, said = interrupt(["reconstruct", folder / "run.toml"], "epoch", 1, 0.5, getattr(signal, name))
+    assert code == 0
+    assert said[-1].startswith("interrupted: the result is that of the last epoch; run with --overwrite to go on from")
+    assert (folder / "result.h5").exists()

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import jptycho
 from jptycho.data.dataset import from_arrays
@@ -20,6 +21,25 @@ def test_parts_are_independent_and_poisson():
         assert part.mean() == pytest.approx(mean, rel=0.02)
         assert part.var() == pytest.approx(mean, rel=0.03)
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.01
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+@pytest.mark.parametrize("electrons", [1, 2, 7])
+def test_parts_of_a_known_number_are_binomial(electrons, share):
+    held = thin(np.full((400, 10, 5), electrons, np.uint16), share, 3)[1]
+    found = np.bincount(held.ravel(), minlength=electrons + 1)
+    expected = stats.binom.pmf(np.arange(electrons + 1), electrons, share) * held.size
+    rare = expected < 5
+    together = [np.append(x[~rare], x[rare].sum() + 1e-9) for x in (found, expected)]
+    assert stats.chisquare(*together, sum_check=False).pvalue > 1e-3
+
+
+def test_a_part_of_a_scan_is_divided_as_it_is_within_the_whole():
+    counts = np.random.default_rng(1).poisson(0.7, (9, 4, 5)).astype(np.uint8)
+    whole = thin(counts, 0.3, [4, 2])[1]
+    parts = [thin(counts[a:b], 0.3, [4, 2], first=a)[1] for a, b in ((0, 4), (4, 5), (5, 9))]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert (whole[0] != thin(counts[:1], 0.3, [4, 2], first=1)[1][0]).any()
 
 
 def test_a_scan_becomes_two_of_fewer_electrons(small_scan):
