@@ -128,6 +128,31 @@ def sum_over_shards(mesh: Mesh, function: Callable[..., PyTree]) -> Callable[...
     return everywhere
 
 
+def map_over_shards(mesh: Mesh, function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """Map a function over the shards of its later arguments and keep what it returns of each.
+
+    Args:
+        mesh: of :func:`make_mesh`.
+        function: ``f(shared, *local)``, each of ``local`` one shard without its leading axis.
+
+    Returns:
+        ``F(shared, *sharded)``, each of ``sharded`` and every array of the result with a leading axis of shards.
+    """
+
+    def local(shared: PyTree, *arrays: PyTree) -> PyTree:
+        result = function(shared, *(jax.tree.map(lambda x: x[0], a) for a in arrays))
+        return jax.tree.map(lambda x: x[None], result)
+
+    if mesh.size == 1:
+        return local
+
+    def everywhere(shared: PyTree, *arrays: PyTree) -> PyTree:
+        specs = (P(), *(P(AXIS) for _ in arrays))
+        return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=P(AXIS))(shared, *arrays)
+
+    return everywhere
+
+
 def memory_of_device() -> int:
     """Bytes that the first device offers, or the machine where the device does not say.
 

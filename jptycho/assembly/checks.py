@@ -35,6 +35,18 @@ def check_config(config: Config) -> None:
         )
     if config.method == "dgp":
         _check_dgp(config)
+    _check_search(config)
+
+
+def _check_search(config: Config) -> None:
+    """Refuse a search for positions that no pixels would come before."""
+    dgp = config.dgp
+    formed = config.method == "pixels" or (dgp.start == "pixels" and (dgp.half_sets or dgp.start_file is None))
+    if config.refine.position_error and not formed:
+        raise ConfigError(
+            "refine.position_error: positions are searched for between rounds of pixels, and this run begins without. "
+            'Use dgp.start = "pixels", or search in a run of pixels and start from its result.'
+        )
 
 
 def _check_dgp(config: Config) -> None:

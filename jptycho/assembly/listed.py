@@ -9,11 +9,11 @@ from jptycho.assembly.checks import check_config
 from jptycho.assembly.extension import Extension, check_extension
 from jptycho.assembly.solver_checks import unread, without
 from jptycho.config.run import Config, with_changes
-from jptycho.config.stages import HALF_SETS, NETWORKS, PIXELS, StageConfig
+from jptycho.config.stages import HALF_SETS, NETWORKS, PIXELS, POSITIONS, StageConfig
 from jptycho.errors import ConfigError
 from jptycho.settings import Table
 
-NAMES = {"pixels": PIXELS, "half_sets": HALF_SETS, "dgp": NETWORKS}
+NAMES = {"pixels": PIXELS, "half_sets": HALF_SETS, "dgp": NETWORKS, "positions": POSITIONS}
 TABLES = ("pixels", "dgp", "refine", "probe", "penalties", "projections", "validation")
 RUNS_OWN = {
     "dgp": ("start", "start_file"),
@@ -48,7 +48,7 @@ def listed(config: Config) -> Iterator[tuple[str, StageConfig, Config]]:
         met[name] += 1
         own = _of_run(config, entry)
         yield f"{name} {met[name]}" if met[name] > 1 else name, entry, with_changes(without(own, unread(own)), changes)
-        before = entry.method
+        before = before if entry.method == POSITIONS else entry.method  # which hands the half sets on
 
 
 def _of_run(config: Config, entry: StageConfig) -> Config:
@@ -89,20 +89,42 @@ def check_stages(config: Config) -> None:
             raise ConfigError(
                 f"stages.{number}.modes: {entry.modes}, but there were {modes}. Modes can be added, not removed."
             )
+        _check_search(number, entry, config, before)
         if entry.method == "dgp" and entry.dgp.get("half_sets") and before != "half_sets":
             raise ConfigError(
                 f'stages.{number}.dgp.half_sets: the stage before gives none. Put one of method = "half_sets" there.'
             )
-        slices, modes, before = wanted, entry.modes or modes, entry.method
+        slices, modes = wanted, entry.modes or modes
+        before = before if entry.method == POSITIONS else entry.method
     _check_each(config)
     _check_read(config)
 
 
+def _check_search(number: int, entry: StageConfig, config: Config, before: str) -> None:
+    """Refuse a search for positions that has nothing to compare the patterns with, or no range."""
+    if entry.method != POSITIONS:
+        return
+    if not before:
+        raise ConfigError(
+            f'stages.{number}.method: "positions" searches with the object of the stage before, and there is none. '
+            'Put "half_sets" or "pixels" before it.'
+        )
+    if not (entry.refine.get("position_error") or config.refine.position_error):
+        raise ConfigError(
+            f'stages.{number}.method: "positions", but nothing says how far they may be off. '
+            "Set refine.position_error, in Å."
+        )
+
+
 def _check_read(config: Config) -> None:
     """Refuse settings of the run that no stage reads."""
-    methods = [entry.method for entry in config.stages]
+    searched = [entry for entry in config.stages if entry.method == POSITIONS]
+    if config.refine.position_error and not searched:
+        raise ConfigError('refine.position_error: has no effect, for no stage is of method = "positions". Remove it.')
+    stages = [entry for entry in config.stages if entry.method != POSITIONS]
+    methods = [entry.method for entry in stages]
     priors = [own.dgp for _, entry, own in listed(config) if entry.method == "dgp"]
-    by_pixels = [set(unread(_of_run(config, entry))) for entry in config.stages if entry.method != "dgp"]
+    by_pixels = [set(unread(_of_run(config, entry))) for entry in stages if entry.method != "dgp"]
     unused = set.intersection(*by_pixels) if by_pixels else set()
     if priors:  # whose object may be of pixels; one of a network may be preconditioned, and weighted by coverage
         by_rates = any(dgp.object == "pixels" for dgp in priors)
@@ -114,7 +136,7 @@ def _check_read(config: Config) -> None:
         unused |= {"pixels.half_sets"}
     if unused:
         raise ConfigError(f"{min(unused)}: has no effect, for no stage reads it. Remove it.")
-    pairs = zip(methods, config.stages[1:], strict=False)
+    pairs = zip(methods, stages[1:], strict=False)
     if not config.dgp.half_sets and any(
         (before, entry.method) == ("half_sets", "dgp") and "half_sets" not in entry.dgp for before, entry in pairs
     ):

@@ -67,6 +67,8 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     refine, validation = config.refine, config.validation
     free = ["object", *([] if config.probe.fixed else ["probe"])]
     free += [f"positions (rate {refine.position_rate:g} px)"] if refine.position_rate else []
+    searched = f"positions (searched within {refine.position_error:g} Å or so, {refine.position_rounds} rounds)"
+    free += [searched] if refine.position_error else []
     free += [f"{refine.tilt} tilt (rate {refine.tilt_rate:g} mrad)"] if refine.tilt != "none" else []
     pixels_last = config.method == "pixels" or (config.dgp.polish_epochs and config.dgp.object == "network")
     pixels_last = config.stages[-1].method == "pixels" if config.stages else pixels_last

@@ -7,6 +7,7 @@ from typing import Literal
 from jptycho.settings import Count, Field, Section, Table
 
 HALF_SETS, PIXELS, NETWORKS, POLISH, ALL = "half sets", "pixels", "dgp", "polish", "all electrons"
+POSITIONS = "positions"
 """Names of stages in a history, and what they do: the last repeats the one before with what was held out."""
 
 
@@ -17,9 +18,10 @@ class StageConfig(Section):
     ``refine = { position_rate = 0.05 }``: what is optimised, and with which rate.
     """
 
-    method: Literal["pixels", "half_sets", "dgp"] = Field(
+    method: Literal["pixels", "half_sets", "dgp", "positions"] = Field(
         "pixels",
-        description="half_sets: pixels by each half of the electrons, filtered; dgp: networks that start there",
+        description="half_sets: pixels by each half of the electrons, filtered; dgp: networks that start there; "
+        "positions: search for each pattern's, within refine.position_error",
     )
     epochs: Count = Field(10, description="times that every pattern is seen")
     slices: Count | None = Field(None, description="of the object, at equal thickness in all; they merge and split")

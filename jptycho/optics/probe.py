@@ -178,6 +178,32 @@ def incoherent_modes(
     return together * to_complex(jnp.linalg.norm(given) / jnp.linalg.norm(together))
 
 
+def disk_radius(probe: Complex[Array, "modes y x"]) -> Float[Array, ""]:
+    """Radius of the disk whose spread is that of a probe's spectrum: q² = 2 ⟨|k - ⟨k⟩|²⟩.
+
+    Args:
+        probe: modes, centre at [0, 0].
+
+    Returns:
+        q in cycles a pixel.
+
+    Example:
+        >>> ky, kx = spatial_frequencies(Grid((64, 64), (1.0, 1.0)))
+        >>> disk = to_complex((ky**2 + kx**2 < 0.2**2).astype(float))
+        >>> round(float(disk_radius(jnp.fft.ifft2(disk)[None])), 2)
+        0.2
+    """
+    weight = jnp.sum(intensity(jnp.fft.fft2(probe, norm="ortho")), axis=0)
+    return jnp.sqrt(2.0) * _width(weight / jnp.sum(weight))[0]
+
+
+def _width(weight: Float[Array, "y x"]) -> tuple[Float[Array, ""], tuple[Array, Array]]:
+    """√⟨|k - ⟨k⟩|²⟩ in cycles a pixel of a spectrum's intensity, whose sum is one, and k - ⟨k⟩ along (y, x)."""
+    axes = spatial_frequencies(Grid((weight.shape[0], weight.shape[1]), (1.0, 1.0)))
+    ky, kx = (axis - jnp.sum(axis * weight) for axis in axes)
+    return jnp.sqrt(jnp.sum((ky**2 + kx**2) * weight)), (ky, kx)
+
+
 def _normalised(mode: Complex[Array, "y x"]) -> Complex[Array, "y x"]:
     return mode / to_complex(jnp.linalg.norm(mode))
 
@@ -185,11 +211,8 @@ def _normalised(mode: Complex[Array, "y x"]) -> Complex[Array, "y x"]:
 def _derivatives(probe: Complex[Array, "y x"], orders: int) -> Iterator[Complex[Array, "y x"]]:
     """Derivatives of a probe by rising order: its spectrum, of unit intensity, times powers of k - ⟨k⟩ by its width."""
     spectrum = _normalised(jnp.fft.fft2(probe, norm="ortho"))
-    weight = intensity(spectrum)
-    axes = spatial_frequencies(Grid((probe.shape[0], probe.shape[1]), (1.0, 1.0)))
-    ky, kx = (axis - jnp.sum(axis * weight) for axis in axes)
-    width = jnp.maximum(jnp.sqrt(jnp.sum((ky**2 + kx**2) * weight)), LEAST_WIDTH)
-    ky, kx = ky / width, kx / width
+    width, (ky, kx) = _width(intensity(spectrum))
+    ky, kx = (axis / jnp.maximum(width, LEAST_WIDTH) for axis in (ky, kx))
     for order in range(1, orders):
         for power in range(order + 1):
             factors = to_complex(ky ** (order - power)), to_complex(kx**power)

@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jptycho.assembly.build import loss_of
+from jptycho.assembly.ensembles import members_together, stack
 from jptycho.assembly.extension import PLAIN, Extension
 from jptycho.assembly.prior_model import generators_of, prior_model, prior_solver
 from jptycho.config.run import Config
@@ -19,7 +20,6 @@ from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.confirmed import keep_confirmed
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
-from jptycho.reconstruction.ensembles import members_together, stack
 from jptycho.reconstruction.pixels import estimate_by_pixels
 from jptycho.reconstruction.stages import log_best, reference_of, validation_loss
 from jptycho.representations.base import POTENTIAL, ModelSpec, initialise

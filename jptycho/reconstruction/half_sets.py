@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jptycho.assembly.build import build_solver, loss_of, pixel_mesh
+from jptycho.assembly.ensembles import stack
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
@@ -18,7 +19,6 @@ from jptycho.optics.frequencies import aspect_of
 from jptycho.parallel import on_one_device
 from jptycho.reconstruction.confirmed import band_losses, summarise_gains
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
-from jptycho.reconstruction.ensembles import stack
 from jptycho.reconstruction.stages import reference_of
 from jptycho.representations.base import initialise
 from jptycho.representations.estimate import Estimate

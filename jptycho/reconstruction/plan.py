@@ -6,7 +6,7 @@ import dataclasses
 
 from jptycho.assembly.listed import NAMES, listed
 from jptycho.config.run import Config
-from jptycho.config.stages import ALL, HALF_SETS, NETWORKS, PIXELS, POLISH, StageConfig
+from jptycho.config.stages import ALL, HALF_SETS, NETWORKS, PIXELS, POLISH, POSITIONS, StageConfig
 from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.context import Stage
 from jptycho.reconstruction.deep_prior import begin_networks, conclude_networks
@@ -19,13 +19,17 @@ from jptycho.reconstruction.pixels import (
     conclude_repeat,
     polish_config,
 )
+from jptycho.reconstruction.positions import begin_positions, conclude_positions
 
 DO = {
     HALF_SETS: (begin_half_sets, conclude_half_sets),
     PIXELS: (begin_pixels, conclude_pixels),
     NETWORKS: (begin_networks, conclude_networks),
     POLISH: (begin_pixels, conclude_polish),
+    POSITIONS: (begin_positions, conclude_positions),
 }
+FORMING = 12
+"""Epochs of the pixels before each search for positions: as many as half sets need to confirm their probe."""
 
 
 def plan(config: Config, problem: Problem) -> tuple[Stage, ...]:
@@ -43,16 +47,28 @@ def plan(config: Config, problem: Problem) -> tuple[Stage, ...]:
         return _repeated([_listed(number, *stage) for number, stage in enumerate(listed(config))])
     if config.method == "pixels":
         first = HALF_SETS if config.pixels.half_sets else PIXELS
-        return _repeated([_stage(first, config, config.pixels.epochs)])
+        return _repeated(_located(_stage(first, config, config.pixels.epochs)))
     dgp = config.dgp
     stages = [_stage(NETWORKS, config, dgp.epochs)]
     if dgp.start == "pixels" and dgp.half_sets:
-        stages.insert(0, _stage(HALF_SETS, config, dgp.start_epochs))
+        stages[:0] = _located(_stage(HALF_SETS, config, dgp.start_epochs))
     elif dgp.start == "pixels" and dgp.start_file is None:
-        stages.insert(0, _stage(PIXELS, config, dgp.start_epochs))
+        stages[:0] = _located(_stage(PIXELS, config, dgp.start_epochs))
     if dgp.polish_epochs and dgp.object == "network":
         stages.append(_stage(POLISH, polish_config(config, len(problem.counts)), int(dgp.polish_epochs)))
     return _repeated(stages)
+
+
+def _located(stage: Stage) -> list[Stage]:
+    """A stage of pixels, after rounds in which others form the object and each pattern's position is searched for."""
+    rounds, stages = stage.config.refine.position_rounds if stage.config.refine.position_error else 0, []
+    for number in range(1, rounds + 1):
+        begin, conclude = DO[POSITIONS]
+        forming = dataclasses.replace(
+            stage, name=f"{stage.name}, round {number}", epochs=min(FORMING, stage.epochs or 0)
+        )
+        stages += [forming, Stage(f"{POSITIONS}, round {number}", stage.config, 1, begin, conclude)]
+    return [*stages, stage]
 
 
 def _stage(name: str, config: Config, epochs: int | None) -> Stage:

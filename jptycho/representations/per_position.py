@@ -8,7 +8,7 @@ from typing import Literal
 import jax.numpy as jnp
 
 from jptycho.representations.estimate import Estimate
-from jptycho.settings import Field, NotNegative, Positive, Section
+from jptycho.settings import Count, Field, NotNegative, Positive, Section
 from jptycho.types import Array, Constants, Float, Params
 
 
@@ -51,8 +51,14 @@ class FreeTilt:
 
 
 class RefineSettings(Section):
-    """``[refine]``: what else is unknown; gradient only."""
+    """``[refine]``: what else is unknown; rates are of the gradient only."""
 
+    position_error: NotNegative = Field(
+        0.0,
+        description="Å by which positions may be off, root mean square along an axis; above 0 they are searched for "
+        "in rounds between the pixels",
+    )
+    position_rounds: Count = Field(2, description="of that search")
     position_rate: NotNegative = Field(0.0, description="learning rate of the positions in pixels; 0 keeps them")
     tilt: Literal["none", "global", "local"] = Field("none", description="one tilt for all positions, or one for each")
     tilt_rate: Positive = Field(0.1, description="learning rate of the tilt in mrad")

@@ -21,16 +21,16 @@ SUB_PACKAGES = [
 ]
 WITHIN = {
     "assembly": [
-        {"extension", "solver_checks"},
-        {"build", "checks", "start"},
+        {"ensembles", "extension", "solver_checks"},
+        {"advice", "build", "checks", "start"},
         {"listed", "prior_model", "summary"},
         {"auto"},
     ],
     "reconstruction": [
-        {"context", "ensembles"},
+        {"context"},
         {"carry", "checkpoint", "outcome"},
         {"stages"},
-        {"confirmed", "pixels"},
+        {"confirmed", "pixels", "positions"},
         {"deep_prior", "half_sets"},
         {"plan"},
         {"reconstruct"},

@@ -11,6 +11,7 @@ from scipy import ndimage
 import jptycho
 from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.checks import check_config
+from jptycho.assembly.ensembles import members_together, stack
 from jptycho.config.run import with_changes
 from jptycho.diagnostics.gauge import remove_plane
 from jptycho.objective.data_term import batch_loss
@@ -20,7 +21,6 @@ from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thinning import make_half_sets
 from jptycho.reconstruction.context import Context
 from jptycho.reconstruction.deep_prior import generators_of, prior_model, scan_data
-from jptycho.reconstruction.ensembles import members_together, stack
 from jptycho.reconstruction.plan import plan
 from jptycho.representations.base import ModelSpec, initialise, render, select_half
 from jptycho.representations.estimate import Estimate, fields_of
