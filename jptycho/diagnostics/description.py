@@ -51,7 +51,11 @@ def _electrons(found: Inspection) -> Iterator[tuple[str, str]]:
         error = "" if electrons.gain_error is None else f" ± {electrons.gain_error:.2g}"
         yield "variance / mean", f"{electrons.gain:.3g}{error} counts, the slope over detector pixels"
     if electrons.correlation is not None:
-        yield "neighbouring pixels", f"their noise is alike by {electrons.correlation:.0%}"
+        far = electrons.far_correlation or 0.0
+        yield (
+            "neighbouring pixels",
+            f"their changes are alike by {electrons.correlation:.0%}, four pixels apart {far:.0%}",
+        )
     dose = "" if electrons.dose is None else f"; dose {electrons.dose:.3g} e/Å²"
     yield "electrons", f"{electrons.per_pattern:.4g} per pattern, {electrons.per_pixel:.3g} per detector pixel{dose}"
 

@@ -107,16 +107,18 @@ def hot_pixels(mean_pattern: Float[np.ndarray, "ky kx"], patterns: int, unit: fl
     return np.argwhere(electrons - expected > SURE_HOT * np.sqrt(expected + SURE_HOT))
 
 
-def neighbour_correlation(counts: Shaped[np.ndarray, "*scan ky kx"]) -> float | None:
-    """How much the noise of a detector pixel is that of its neighbour: zero where electrons are counted one by one.
+def neighbour_correlation(counts: Shaped[np.ndarray, "*scan ky kx"], distance: int = 1) -> float | None:
+    """How much the noise of a detector pixel is that of another: zero where electrons are counted one by one.
 
-    The noise is the third difference along the scan, both axes of a raster, which leaves little of the specimen.
+    The noise is the third difference along the scan, both axes of a raster, which leaves little of the specimen. What
+    is left of it is alike over several pixels, an electron's charge only in the nearest.
 
     Args:
         counts: of neighbouring patterns, (slow, fast, ky, kx) or (scan, ky, kx).
+        distance: of the pixels along rows and along columns.
 
     Returns:
-        the mean of the correlation along rows and along columns; None where there are too few patterns or no noise.
+        the mean of the correlation along both; None where there are too few patterns or pixels, or no noise.
 
     Example:
         >>> shot = np.random.default_rng(0).poisson(4.0, (12, 12, 16, 16))
@@ -128,12 +130,16 @@ def neighbour_correlation(counts: Shaped[np.ndarray, "*scan ky kx"]) -> float | 
         if counts.shape[axis] < len(THIRD):
             return None
         noise = _difference(noise, axis)
-    power = float(np.sum(noise * noise, dtype=np.float64))
-    if not power > 0 or min(counts.shape[-2:]) < 2:
+    if min(counts.shape[-2:]) <= distance:
         return None
-    pairs = [(noise[..., 1:, :], noise[..., :-1, :]), (noise[..., 1:], noise[..., :-1])]
-    found = [float(np.sum(a * b, dtype=np.float64) / np.sqrt(np.sum(a * a) * np.sum(b * b))) for a, b in pairs]
-    return float(np.mean(found))
+    pairs = (
+        (noise[..., distance:, :], noise[..., :-distance, :]),
+        (noise[..., distance:], noise[..., :-distance]),
+    )
+    products = [[float(np.sum(a * b, dtype=np.float64)) for a, b in ((p, q), (p, p), (q, q))] for p, q in pairs]
+    if not all(pp > 0 and qq > 0 for _, pp, qq in products):
+        return None
+    return float(np.mean([pq / math.sqrt(pp * qq) for pq, pp, qq in products]))
 
 
 def _difference(values: Float[np.ndarray, "..."], axis: int) -> Float[np.ndarray, "..."]:

@@ -19,6 +19,9 @@ from jptycho.preprocess.preflight import Geometry, check_before, geometry_of, im
 from jptycho.types import Int, Shaped
 
 
+FAR = 4  # pixels, between which no electron's charge spreads
+
+
 @dataclasses.dataclass(frozen=True)
 class Electrons:
     """What an electron leaves, and how many there are.
@@ -30,6 +33,7 @@ class Electrons:
         gain_error: its standard error.
         read_noise: standard deviation of the darkest pixels in counts; None likewise.
         correlation: of the noise of neighbouring detector pixels; None likewise.
+        far_correlation: of pixels four apart, which is the specimen's and not an electron's; None likewise.
         undivided: why electrons cannot be divided into half sets; empty where they can.
         per_pattern: electrons of an average pattern.
         per_pixel: of its detector pixels.
@@ -42,6 +46,7 @@ class Electrons:
     gain_error: float | None
     read_noise: float | None
     correlation: float | None
+    far_correlation: float | None
     undivided: str
     per_pattern: float
     per_pixel: float
@@ -185,6 +190,7 @@ def _electrons(dataset: Dataset4D, counts: CountStatistics, geometry: Geometry |
         gain_error=None if noise is None or not math.isfinite(noise.error) else noise.error,
         read_noise=None if noise is None else noise.read_noise,
         correlation=neighbour_correlation(live),
+        far_correlation=neighbour_correlation(live, FAR),
         undivided=undivided,
     )
 
@@ -204,6 +210,7 @@ def _without_noise(
         gain_error=None,
         read_noise=None,
         correlation=None,
+        far_correlation=None,
         undivided=UNCERTAIN["unclear"],
         per_pattern=electrons,
         per_pixel=electrons / math.prod(dataset.shape[-2:]),

@@ -124,10 +124,11 @@ def _on_electrons(electrons: Electrons) -> Iterator[Finding]:
         yield Finding("doubt", "it cannot be told whether counts are electrons: give data.counts_per_electron.")
     elif electrons.counts_per_electron == 1:
         yield Finding("good", "a count is an electron.")
-    if electrons.correlation is not None and electrons.correlation > SPREADS and electrons.source != "seen":
+    near, far = electrons.correlation or 0.0, electrons.far_correlation or 0.0
+    if near > SPREADS and abs(far) < SPREADS / 3:
         yield Finding(
             "doubt",
-            f"the noise of neighbouring detector pixels is alike by {electrons.correlation:.0%}: an electron's charge "
+            f"the noise of neighbouring detector pixels is alike by {near:.0%}: an electron's charge "
             "spreads over several, and counts say less than as many electrons would.",
         )
     if electrons.per_pixel < LOW_DOSE:
