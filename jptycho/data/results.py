@@ -33,6 +33,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from jptycho.data.display import result_as_html, result_in_words
 from jptycho.data.readers.hdf5 import atomic_write, open_hdf5
 from jptycho.errors import FormatError
 from jptycho.settings import Table
@@ -79,6 +80,14 @@ class Result:
     tilts: Float[np.ndarray, "scan 2"] | None = None
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     units: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """One line: the arrays would fill pages."""
+        return result_in_words(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return result_as_html(self)
 
 
 LENGTH = "length"

@@ -18,7 +18,6 @@ from jptycho.preprocess.memory import RunShape
 from jptycho.preprocess.preflight import Geometry, check_before, geometry_of, improbable, missing_keys
 from jptycho.types import Int, Shaped
 
-
 FAR = 4  # pixels, between which no electron's charge spreads
 
 
