@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from jptycho.errors import ConfigError
+from jptycho.settings import Table
+
+if TYPE_CHECKING:
+    from jptycho.diagnostics.alignment import Comparison
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -32,34 +34,10 @@ def compare(
             raise ConfigError(f"output: expected a name that ends in .png, found {str(picture)!r}. Rename it.")
         refuse_existing(picture, overwrite=False)
     found = compare_results(read_result(first, "first result"), read_result(second, "second result"))
-    unit = found.unit
     if json_:
-        values = {
-            "shape": found.first.shape,
-            "sampling": found.sampling,
-            "unit": unit,
-            "shift": found.shift,
-            "correlation": found.correlation,
-            "difference_rad": found.difference,
-            "contrast": found.contrast,
-            "frc": {
-                "frequency": np.asarray(found.rings.frequency).tolist(),
-                "correlation": np.asarray(found.rings.correlation).tolist(),
-                "below_half_at": found.half,
-                "below_seventh_at": found.seventh,
-            },
-        }
-        console.out(json.dumps(values, indent=1, ensure_ascii=False))
+        console.out(json.dumps(as_json(found), indent=1, ensure_ascii=False))
     else:
-        table = RichTable(box=None, show_header=False)
-        rows, columns = found.first.shape
-        table.add_row("compared", f"{rows} x {columns} pixels of {found.sampling[0]:.4g} {unit} that both scans span")
-        table.add_row("shift", f"({found.shift[0]:+.3g}, {found.shift[1]:+.3g}) {unit} along (y, x), then a plane")
-        table.add_row("correlation", f"{found.correlation:.4f}")
-        table.add_row("difference", f"{found.difference:.4g} rad root mean square; contrast {found.contrast:.3f}")
-        for level, at, means in (("1/2", found.half, "against a truth"), ("1/7", found.seventh, "independent data")):
-            table.add_row(f"FRC below {level}", f"{at:.4g} {unit}⁻¹{_length(at, unit)} (the limit: {means})")
-        console.print(table)
+        _print_report(found)
     if picture is not None:
         from jptycho.report.comparison import comparison_figure  # noqa: PLC0415
 
@@ -67,6 +45,46 @@ def compare(
         comparison_figure(found, names).savefig(picture)
         if not json_:
             console.print(f"wrote {picture}")
+
+
+def as_json(found: Comparison) -> Table:
+    """A comparison as plain numbers, without its images.
+
+    Args:
+        found: by the comparison.
+
+    Returns:
+        tables.
+    """
+    return {
+        "shape": list(found.first.shape),
+        "sampling": list(found.sampling),
+        "unit": found.unit,
+        "shift": list(found.shift),
+        "correlation": found.correlation,
+        "difference_rad": found.difference,
+        "contrast": found.contrast,
+        "frc": {
+            "frequency": found.rings.frequency.tolist(),
+            "correlation": found.rings.correlation.tolist(),
+            "below_half_at": found.half,
+            "below_seventh_at": found.seventh,
+        },
+    }
+
+
+def _print_report(found: Comparison) -> None:
+    unit, (rows, columns) = found.unit, found.first.shape
+    lines = [
+        ("compared", f"{rows} x {columns} pixels of {found.sampling[0]:.4g} {unit} that both scans span"),
+        ("shift", f"({found.shift[0]:+.3g}, {found.shift[1]:+.3g}) {unit} along (y, x), then a plane"),
+        ("correlation", f"{found.correlation:.4f}"),
+        ("difference", f"{found.difference:.4g} rad root mean square; contrast {found.contrast:.3f}"),
+    ]
+    for level, at, means in (("1/2", found.half, "against a truth"), ("1/7", found.seventh, "of independent data")):
+        lines.append((f"FRC below {level}", f"{at:.4g} {unit}⁻¹{_length(at, unit)} (the limit {means})"))
+    for name, text in lines:
+        console.print(f"{name:16}{text}", markup=False)
 
 
 def _length(frequency: float, unit: str) -> str:

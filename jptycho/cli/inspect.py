@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 console = Console(highlight=False, soft_wrap=True)
 MARKS = {"wrong": "✗", "missing": "?", "doubt": "!", "good": "✓"}
 SHOWN = 24  # arrays of a file
+COLUMN = 21  # characters that the names of what is found take
 
 
 def inspect(
@@ -162,10 +163,8 @@ def _print_report(found: Inspection) -> None:
     from jptycho.diagnostics.description import describe  # noqa: PLC0415
     from jptycho.diagnostics.verdict import verdict  # noqa: PLC0415
 
-    table = RichTable(box=None, show_header=False)
     for name, text in describe(found):
-        table.add_row(name, text)
-    console.print(table)
+        console.print(f"{name:{COLUMN}}{text}", markup=False)
     console.print()
     for finding in verdict(found):
         console.print(f"{MARKS[finding.kind]} {finding.text}", markup=False)

@@ -13,6 +13,7 @@ SURE_DEAD = 20.0  # electrons that the neighbours of a dead pixel have seen: of 
 NEIGHBOURS_SEEING = 0.75  # of those around a dead pixel, that have seen as many
 HOT = 5.0  # times more counts than the second brightest neighbour
 SURE_HOT = 8.0  # standard deviations above that
+BEAM = 2  # pixels from the detector's middle, where a beam that nothing scattered may be as sharp as a pixel
 THIRD = np.array([1.0, -3.0, 3.0, -1.0]) / math.sqrt(20.0)  # of neighbouring patterns: what changes slowly cancels
 
 
@@ -90,7 +91,7 @@ def dead_pixels(
 
 
 def hot_pixels(mean_pattern: Float[np.ndarray, "ky kx"], patterns: int, unit: float = 1.0) -> Int[np.ndarray, "n 2"]:
-    """Pixels that are brighter than both of their brightest neighbours by far, and not by chance.
+    """Pixels that are far brighter than their second brightest neighbour, not by chance, and not in the direct beam.
 
     Args:
         mean_pattern: counts.
@@ -104,7 +105,9 @@ def hot_pixels(mean_pattern: Float[np.ndarray, "ky kx"], patterns: int, unit: fl
     around[1, 1] = False
     second = np.maximum(ndimage.rank_filter(mean_pattern, -2, footprint=around, mode="nearest"), 0)
     electrons, expected = mean_pattern * patterns / unit, HOT * second * patterns / unit
-    return np.argwhere(electrons - expected > SURE_HOT * np.sqrt(expected + SURE_HOT))
+    found = np.argwhere(electrons - expected > SURE_HOT * np.sqrt(expected + SURE_HOT))
+    middle = np.array([n // 2 for n in mean_pattern.shape])
+    return found[np.abs(found - middle).max(axis=1) > BEAM]
 
 
 def neighbour_correlation(counts: Shaped[np.ndarray, "*scan ky kx"], distance: int = 1) -> float | None:

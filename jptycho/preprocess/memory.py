@@ -178,7 +178,7 @@ def check_memory(dataset: Dataset4D, memory: HostMemory | None = None) -> None:
         )
 
 
-def in_bytes(count: float) -> str:
+def in_bytes(count: int) -> str:
     """A number of bytes in words.
 
     Args:
@@ -188,11 +188,12 @@ def in_bytes(count: float) -> str:
         with a unit of which there are fewer than a thousand.
 
     Example:
-        >>> in_bytes(17.2e9), in_bytes(512)
+        >>> in_bytes(17_200_000_000), in_bytes(512)
         ('17.2 GB', '512 B')
     """
+    size = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

@@ -39,7 +39,9 @@ def test_a_list_is_sampled_in_equal_steps():
     assert set(np.diff(rows)) <= {15, 16}
 
 
-@pytest.mark.parametrize(("shape", "most"), [((40, 50), 100), ((1, 300), 64), ((3, 300), 64), ((300, 2), 64), ((2, 3), 64)])
+@pytest.mark.parametrize(
+    ("shape", "most"), [((40, 50), 100), ((1, 300), 64), ((3, 300), 64), ((300, 2), 64), ((2, 3), 64)]
+)
 def test_a_patch_holds_neighbours_from_the_middle(shape: tuple[int, int], most: int):
     rows, sides = patch_rows(shape, most)
     slow, fast = (np.unique(places) for places in np.unravel_index(rows, shape))

@@ -128,7 +128,8 @@ def test_a_step_in_nm_is_doubted():
     (text,) = improbable(scan(changed(step=(0.2, 0.15))))
     assert "is data.step in nm instead of Å" in text
     assert "3.8 x 3.45 Å" in text
-    assert improbable(scan(changed(step=(0.2, 0.15)), (5, 6))) == ()  # a crop of a scan may be small
+    assert improbable(scan(changed(step=(0.24, 0.18)))) != ()
+    assert improbable(scan(changed(step=(0.24, 0.18)), (5, 6))) == ()  # a crop of a scan may be small
     places = np.random.default_rng(0).uniform(0, 4, (500, 2))
     (text,) = improbable(scan(shape=(500,), positions=places))
     assert "is data.positions in nm" in text
