@@ -32,7 +32,9 @@ def inspection_figure(found: Inspection) -> Figure:
 
 def _pattern(axes: Axes, found: Inspection) -> None:
     mean, pixel = found.counts.mean_pattern, found.calibration.reciprocal_sampling
-    top = float(mean.max())
+    others = np.ones(mean.shape, bool)
+    others[tuple(found.hot.T)] = False
+    top = float(mean[others].max(initial=0.0))  # a hot pixel would darken all others
     norm = LogNorm(max(LEAST * top, 1e-12), max(top, 1e-11))
     sampling, unit = ((1.0, 1.0), "px") if pixel is None else (pixel, "1/Å")
     show(axes, np.maximum(mean, norm.vmin), sampling, unit, "mean pattern (counts)", cmap="viridis", norm=norm)
