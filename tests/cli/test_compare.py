@@ -1,8 +1,6 @@
 """``jptycho compare`` and ``jptycho export`` as a user calls them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +9,8 @@ from PIL import Image
 from scipy import ndimage
 
 from jptycho.data.results import write_result
+from tests.cli.calling import call
 from tests.report.results import made_up
-
-
-def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "jptycho.cli", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        timeout=120,
-    )
 
 
 @pytest.fixture(scope="module")

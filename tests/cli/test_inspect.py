@@ -1,8 +1,6 @@
 """``jptycho inspect`` as a user calls it: what it says, what it writes, and what it refuses."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +11,10 @@ import jptycho
 from jptycho.cli.data_options import data_options
 from jptycho.data.readers.options import DataSettings
 from jptycho.errors import ConfigError
+from tests.cli.calling import call
 
 OPTIONS = {"energy": 300e3, "semiangle-cutoff": 20.0, "defocus": 100.0, "step": 1.2, "reciprocal-sampling": 0.078125}
 GIVEN = [word for name, value in OPTIONS.items() for word in (f"--{name}", str(value))]
-
-
-def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "jptycho.cli", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        timeout=120,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (where / "text.h5").write_text("no HDF5 at all")
     (where / "text.npy").write_text("no array at all")
     (where / "folder.h5").mkdir()
+    (where / "notes.txt").write_text("energy 300 kV, camera length 115 mm")
     (where / "occupied.toml").write_text("precious")
     (where / "bad.toml").write_text("[data\n")
     return where
@@ -142,7 +131,7 @@ CASES = {
     "an empty file": (["empty.h5"], ["empty.h5"]),
     "text as HDF5": (["text.h5"], ["text.h5", "cannot be read"]),
     "text as NumPy": (["text.npy"], ["text.npy", "cannot be read"]),
-    "another ending": (["occupied.txt"], ["occupied.txt"]),
+    "another ending": (["notes.txt"], ["data.file", "txt"]),
     "not TOML": (["bad.toml"], ["not TOML"]),
     "an unknown option": (["good.npy", "--stepp", "1"], ["--stepp", "'step'"]),
     "a TOML file that exists": (["good.npy", *GIVEN, "--write", "occupied.toml"], ["occupied.toml", "exists"]),
