@@ -5,6 +5,7 @@ Nothing is ever unpickled, and what a header says of a size is compared with the
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from jptycho.data.readers.base import Contents, Index, StoredArray, guard, in_fi
 from jptycho.errors import FormatError
 from jptycho.settings import Table
 
+Bytes = io.BufferedIOBase | IO[bytes]
+"""An open file or member of an archive."""
 SINGLE = "array"
 """The name under which the only array of an .npy file is known."""
 LARGEST_RATIO = 1032
@@ -74,10 +77,16 @@ def open_npz(path: Path, options: Table) -> Contents:
                 stored = _member(path, archive, entry)
                 if stored is not None:
                     arrays[name] = guard(stored, path, name)
+        if not arrays:
+            held = ", ".join(archive.namelist()[:5]) or "nothing"
+            raise FormatError(
+                f"data.file: {str(path)!r} is an archive without an array of numbers; it holds {held}. "
+                "Unpack it and name one of its files."
+            )
     return Contents("NumPy archive", arrays)
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], str, np.dtype]:
+def _header(file: Bytes) -> tuple[tuple[int, ...], str, np.dtype]:
     """Shape, order and type of an array; what follows is its data."""
     version = np.lib.format.read_magic(file)
     begin, width = file.tell(), 2 if version == (1, 0) else 4
@@ -129,7 +138,7 @@ def _unpacking(
 ) -> Callable[[Index], np.ndarray]:
     """Reads parts of a packed member: it is unpacked from where the last part ended, or else from its beginning."""
     shape, order, dtype, start = described
-    opened: list[IO[bytes]] = []
+    opened: list[Bytes] = []
     in_lines = bool(shape) and order == "C"
     line = math.prod(shape[1:] if in_lines else shape) * dtype.itemsize
     end = start + math.prod(shape) * dtype.itemsize
@@ -154,7 +163,7 @@ def _unpacking(
     return get
 
 
-def _go_to(opened: list[IO[bytes]], path: Path, name: str, begin: int) -> None:
+def _go_to(opened: list[Bytes], path: Path, name: str, begin: int) -> None:
     """Have a member open where some of its unpacked bytes begin."""
     if opened and begin < opened[0].tell():
         opened.pop().close()
@@ -165,7 +174,7 @@ def _go_to(opened: list[IO[bytes]], path: Path, name: str, begin: int) -> None:
         _take(opened[0], min(begin - opened[0].tell(), BUFFER))
 
 
-def _take(file: IO[bytes], length: int) -> bytearray:
+def _take(file: Bytes, length: int) -> bytearray:
     """So many bytes, unpacked into their final place."""
     data = bytearray(length)
     view, filled = memoryview(data), 0

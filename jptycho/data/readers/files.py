@@ -36,9 +36,9 @@ def read_head(path: Path, argument: str = "data.file") -> bytes:
     except PermissionError:
         raise FormatError(f"{argument}: {str(path)!r} may not be read. Ask for permission, or copy it.") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = "" if isinstance(error, FileNotFoundError) else f" ({getattr(error, 'strerror', None) or error})"
         raise FormatError(
-            f"{argument}: no file {str(path)!r} ({reason}). Check the path; a relative one starts at the TOML file."
+            f"{argument}: no file {str(path)!r}{reason}. Check the path; a relative one starts at the TOML file."
         ) from None
     if not head:
         raise FormatError(f"{argument}: {str(path)!r} is empty: truncated to nothing. Copy it again from its origin.")

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import logging
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,12 +20,13 @@ import numpy as np
 
 from jptycho.data.dataset import Calibration
 from jptycho.data.readers.axes import Axis, spacings_of
-from jptycho.data.readers.base import Contents, Index, StoredArray, guard, naming_errors
+from jptycho.data.readers.base import EVERYTHING, Contents, Index, StoredArray, guard, naming_errors, read_rows
 from jptycho.data.readers.hyperspy import positive
 from jptycho.data.readers.views import permute, squeeze
 from jptycho.settings import Table
 
 LARGEST_RATIO = 2000
+MOST_HEADER = 2**20
 KEV = 1e3
 """eV."""
 
@@ -40,20 +42,29 @@ def open_mib(path: Path, options: Table) -> Contents:
         its patterns, as a list.
     """
     del options
-    found = _read(path, "quantumdetector", "a Merlin file", chunks=-1)
-    array = found.arrays["patterns"]
-    shape, listed = array.shape, array
-    if len(shape) == 4 and not path.with_suffix(".hdr").is_file():
-        shape = (shape[0] * shape[1], *shape[2:])  # without it, the shape is a guess from times of arrival
+    array = _read(path, "quantumdetector", "a Merlin file", chunks=-1).arrays["patterns"]
+    count = math.prod(array.shape[:-2])
 
-        def get(index: Index) -> np.ndarray:
-            from jptycho.data.readers.base import read_rows  # noqa: PLC0415
+    def get(index: Index) -> np.ndarray:
+        if len(array.shape) == 2:
+            return array.get(EVERYTHING)[None][index]
+        first, *rest = index or (slice(None),)
+        return read_rows(array, first)[(slice(None), *rest)]
 
-            first, *rest = index or (slice(None),)
-            return read_rows(array, first)[(slice(None), *rest)]
+    fast = _frames_per_trigger(path)
+    listed = StoredArray((count, *array.shape[-2:]), array.dtype, get)
+    return Contents("Merlin", {"patterns": listed}, "patterns", scan_shape=(count // fast, fast) if fast > 1 else None)
 
-        listed = StoredArray(shape, array.dtype, get)
-    return Contents("Merlin", {"patterns": listed}, "patterns")
+
+def _frames_per_trigger(path: Path) -> int:
+    """Patterns of a line, by the .hdr file; 1 where that does not say."""
+    header = path.with_suffix(".hdr")
+    try:
+        text = header.read_text(encoding="latin-1") if header.stat().st_size < MOST_HEADER else ""
+    except OSError:
+        return 1
+    found = re.search(r"Frames per Trigger \(Number\):\s*(\d{1,9})\b", text)
+    return max(int(found[1]), 1) if found else 1
 
 
 def open_digital_micrograph(path: Path, options: Table) -> Contents:
