@@ -12,6 +12,7 @@ from jptycho.data.readers import (
     empad,
     hdf5_formats,
     matlab,
+    merlin,
     netcdf,
     panta_rhei,
     raw,
@@ -26,7 +27,6 @@ from jptycho.settings import Table
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HDF5_OFFSETS = (0, 512, 1024, 2048)
 ZIP = b"PK\x03\x04"
-MERLIN = b"MQ1,"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ READERS = (
     ),
     Reader("MATLAB", (".mat",), matlab.open_version_5, _begins(matlab.SIGNATURE)),
     Reader("blockfile", (".blo",), blockfile.open_blockfile, _begins(blockfile.SIGNATURE)),
-    Reader("Merlin", (".mib",), rosetta.open_mib, _begins(MERLIN)),
+    Reader("Merlin", (".mib",), merlin.open_mib, _begins(merlin.SIGNATURE)),
     Reader(
         "DigitalMicrograph",
         (".dm3", ".dm4"),

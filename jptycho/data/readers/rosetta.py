@@ -1,7 +1,6 @@
-"""Formats that RosettaSciIO reads: Merlin MIB, DM3 and DM4, TIFF. It is an extra: ``pip install 'jptycho[formats]'``.
+"""Formats that RosettaSciIO reads: DM3 and DM4, TIFF. It is an extra: ``pip install 'jptycho[formats]'``.
 
-It maps files, so that what is asked for is all that is read. Of a Merlin file it turns the rows of the detector round,
-as HyperSpy and pyxem show it. Axes of the scan come first, in the order of the file.
+It maps files, so that what is asked for is all that is read. Axes of the scan come first, in the order of the file.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import contextlib
 import importlib
 import logging
 import math
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,51 +18,14 @@ import numpy as np
 
 from jptycho.data.dataset import Calibration
 from jptycho.data.readers.axes import Axis, spacings_of
-from jptycho.data.readers.base import EVERYTHING, Contents, Index, StoredArray, guard, naming_errors, read_rows
+from jptycho.data.readers.base import Contents, Index, StoredArray, guard, naming_errors
 from jptycho.data.readers.hyperspy import positive
 from jptycho.data.readers.views import permute, squeeze
 from jptycho.settings import Table
 
 LARGEST_RATIO = 2000
-MOST_HEADER = 2**20
 KEV = 1e3
 """eV."""
-
-
-def open_mib(path: Path, options: Table) -> Contents:
-    """Open a Merlin file; its scan's shape is stated by the .hdr file beside it, if there is one.
-
-    Args:
-        path: of the .mib file.
-        options: of the ``[data]`` table.
-
-    Returns:
-        its patterns, as a list.
-    """
-    del options
-    array = _read(path, "quantumdetector", "a Merlin file", chunks=-1).arrays["patterns"]
-    count = math.prod(array.shape[:-2])
-
-    def get(index: Index) -> np.ndarray:
-        if len(array.shape) == 2:
-            return array.get(EVERYTHING)[None][index]
-        first, *rest = index or (slice(None),)
-        return read_rows(array, first)[(slice(None), *rest)]
-
-    fast = _frames_per_trigger(path)
-    listed = StoredArray((count, *array.shape[-2:]), array.dtype, get)
-    return Contents("Merlin", {"patterns": listed}, "patterns", scan_shape=(count // fast, fast) if fast > 1 else None)
-
-
-def _frames_per_trigger(path: Path) -> int:
-    """Patterns of a line, by the .hdr file; 1 where that does not say."""
-    header = path.with_suffix(".hdr")
-    try:
-        text = header.read_text(encoding="latin-1") if header.stat().st_size < MOST_HEADER else ""
-    except OSError:
-        return 1
-    found = re.search(r"Frames per Trigger \(Number\):\s*(\d{1,9})\b", text)
-    return max(int(found[1]), 1) if found else 1
 
 
 def open_digital_micrograph(path: Path, options: Table) -> Contents:
@@ -111,7 +72,7 @@ def _read(path: Path, plugin: str, words: str, **options: int) -> Contents:
         array = guard(StoredArray(tuple(data.shape), np.dtype(data.dtype), _part_of(data)), path, "patterns")
         if order != list(range(data.ndim)):
             array = permute(array, tuple(order))
-        calibration, angular = _calibration([axes[n] for n in order if n < len(axes)], signal["metadata"])
+        calibration, angular = _calibration([axes[n] for n in order if n < len(axes)], signal)
     return Contents(words, {"patterns": squeeze(array)}, "patterns", calibration, angular)
 
 
@@ -126,15 +87,29 @@ def _part_of(data: Any) -> Callable[[Index], np.ndarray]:
 
 
 def _calibration(
-    axes: list[Mapping[str, Any]], metadata: Mapping[str, Any]
+    axes: list[Mapping[str, Any]], signal: Mapping[str, Any]
 ) -> tuple[Calibration, tuple[float, float] | None]:
     spacings = spacings_of([Axis(positive(one.get("scale")), str(one.get("units") or "")) for one in axes])
-    microscope = metadata.get("Acquisition_instrument", {}).get("TEM", {})
-    energy = positive(microscope.get("beam_energy"))
+    energy = positive(_microscope(signal, "beam_energy"))
     calibration = Calibration(
-        None if energy is None else energy * KEV, step=spacings.step, reciprocal_sampling=spacings.reciprocal
+        None if energy is None else energy * KEV,
+        positive(_microscope(signal, "convergence_angle")),
+        step=spacings.step,
+        reciprocal_sampling=spacings.reciprocal,
     )
     return calibration, spacings.angular
+
+
+def _microscope(signal: Mapping[str, Any], name: str) -> object:
+    """A setting of the microscope: given as such, or by where it lies among the file's own words and what makes it."""
+    given = signal["metadata"].get("Acquisition_instrument", {}).get("TEM", {}).get(name)
+    for place, (destination, convert) in (signal.get("mapping") or {}).items():
+        if given is None and destination == f"Acquisition_instrument.TEM.{name}":
+            found = signal["original_metadata"]
+            for part in place.split("."):
+                found = found.get(part) if isinstance(found, Mapping) else None
+            given = found if found is None or convert is None else convert(found)
+    return given
 
 
 @contextlib.contextmanager
