@@ -210,6 +210,7 @@ def read_result(path: str | Path, name: str = "result") -> Result:
             for name, column in file["history"].items()
         }
         arrays: Table = {field: file[place][()] if place in file else None for field, (place, _) in ARRAYS.items()}
+        _check(arrays, attributes)
         extra = dict(file["extra"].items()) if "extra" in file else {}
         return Result(
             **arrays,
@@ -221,6 +222,22 @@ def read_result(path: str | Path, name: str = "result") -> Result:
         )
 
 
+def _check(arrays: Table, attributes: Table) -> None:
+    """Refuse arrays and attributes that are not those of a result; what is wrong is named by whoever opened it."""
+    for field, axes in AXES.items():
+        array, kinds = arrays[field], "c" if field == "probe" else "fiu"
+        if array is not None and (np.ndim(array) != axes or array.dtype.kind not in kinds):
+            raise ValueError(f"{field} has shape {np.shape(array)} and type {array.dtype}; expected {axes} axes")
+    for name in ("sampling", "origin"):
+        if np.shape(attributes.get(name)) != (2,) or not np.isfinite(np.asarray(attributes[name], float)).all():
+            raise ValueError(f"its {name} is {attributes.get(name)!r}")
+
+
+AXES = {
+    **dict.fromkeys(("phase", "absorption", "deviation", "probe"), 3),
+    **dict.fromkeys(("positions", "tilts", "measured", "modelled"), 2),
+}
+"""Number of axes of each array."""
 RENAMED = {"error": "amplitude_error", "held_out": "validation_loss"}
 """Columns of the history that were called otherwise in version 1."""
 
