@@ -50,9 +50,9 @@ def inspect(
     path, options = _file_and_options(settings, file, given)
     for target, ending in ((write, ".toml"), (picture, ".png")):
         _check_target(target, ending)
-    arrays = arrays_of(path)
+    kind, arrays = arrays_of(path, options)
     if not json_:
-        _print_arrays(path, arrays)
+        _print_arrays(path, kind, arrays)
     dataset = _open(path, options)
     found = inspect_dataset(dataset, _run_shape(settings, dataset))
     if json_:
@@ -143,8 +143,8 @@ def _run_shape(settings: Config | None, dataset: Dataset4D) -> RunShape:
     )
 
 
-def _print_arrays(path: Path, arrays: tuple[FileArray, ...]) -> None:
-    console.print(f"{path}, {_size(path)}")
+def _print_arrays(path: Path, kind: str, arrays: tuple[FileArray, ...]) -> None:
+    console.print(f"{path}: {kind}, {_size(path)}", markup=False)
     table = RichTable("array", "shape", "type", box=None)
     for one in arrays[:SHOWN]:
         table.add_row(one.name, " x ".join(str(n) for n in one.shape) or "a number", one.dtype)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
-from jptycho.data.readers.open import READERS
-from jptycho.errors import FormatError
+from jptycho.data.readers.registry import open_contents
+from jptycho.settings import Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,34 +25,19 @@ class FileArray:
     dtype: str
 
 
-def arrays_of(path: Path) -> tuple[FileArray, ...]:
+def arrays_of(path: Path, options: Table | None = None) -> tuple[str, tuple[FileArray, ...]]:
     """Every array of a file, the largest first; none is read.
 
     Args:
         path: of the file.
+        options: keys of ``[data]``, of which a plain binary file needs some.
 
     Returns:
-        names, shapes and types.
+        the format in words; names, shapes and types.
 
     Raises:
         FormatError: missing, damaged, or of an unknown format.
     """
-    if path.is_dir():
-        raise FormatError(f"data.file: {str(path)!r} is a folder. Name the file of the scan in it.")
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise FormatError(f"data.file: cannot read {path.suffix!r} files; known: {', '.join(sorted(READERS))}.")
-    if path.is_file() and not path.stat().st_size:
-        raise FormatError(f"data.file: {str(path)!r} is empty. Copy it again from its origin.")
-    found = []
-    for name in reader.array_names(path):
-        shape, dtype = reader.shape_and_type(path, name)
-        found.append(FileArray(name, tuple(int(n) for n in shape), str(dtype)))
-    return tuple(sorted(found, key=lambda one: (-_size(one), one.name)))
-
-
-def _size(one: FileArray) -> int:
-    size = 1
-    for length in one.shape:
-        size *= length
-    return size
+    contents = open_contents(path, options or {})
+    found = (FileArray(name, tuple(one.shape), str(one.dtype)) for name, one in contents.arrays.items())
+    return contents.format, tuple(sorted(found, key=lambda one: (-math.prod(one.shape), one.name)))

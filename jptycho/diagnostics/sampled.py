@@ -12,12 +12,12 @@ from jptycho.data.dataset import Dataset4D
 from jptycho.diagnostics.detector_pixels import bright_disk
 from jptycho.types import Bool, Float, Int, Shaped
 
-SIDES = (32, 24, 16, 8)  # of the coarse raster; the first pass is the last of them
+FIRST_SIDE, MOST_SIDE = 8, 32  # patterns along a side of the first pass and of the coarse raster
 MOST_BYTES = 2**28  # that are read for the coarse raster
 CHUNK_BYTES = 2**23  # that are looked at at once
 SECONDS = 4.0  # that the coarse raster may take
 PATCH_BYTES = 2**25  # of neighbouring patterns
-PATCH_SIDE = 24  # patterns along a side of them
+PATCH_SIDE = 16  # patterns along a side of them
 PATCH_WINDOW = 512  # detector pixels along an axis that are looked at for noise
 BINS = 48  # of the histogram
 
@@ -75,7 +75,7 @@ def sample(dataset: Dataset4D, rows: Int[np.ndarray, "n"]) -> Shaped[np.ndarray,
         >>> sample(scan, np.array([1, 4])).sum(axis=(1, 2)).tolist()
         [22.0, 70.0]
     """
-    return np.asarray(dataset.read()[rows])
+    return np.asarray(dataset.read(rows))
 
 
 def spread_rows(shape: tuple[int, ...], side: int) -> tuple[Int[np.ndarray, "n"], tuple[int, int] | None]:
@@ -175,12 +175,11 @@ def count_statistics(dataset: Dataset4D, seconds: float = SECONDS) -> CountStati
         the statistics.
     """
     begun, shape, size = time.monotonic(), dataset.shape[:-2], math.prod(dataset.shape[-2:]) * dataset.dtype.itemsize
-    first, _ = spread_rows(shape, SIDES[-1])
+    first, _ = spread_rows(shape, FIRST_SIDE)
     disk, edges, histogram = _first_look(dataset, first[:: max(1, len(first) * size // MOST_BYTES)])
     pace = (time.monotonic() - begun) / len(first)
     allowed = min(MOST_BYTES // size, int(seconds / max(pace, 1e-9)))
-    side = next((side for side in SIDES if len(spread_rows(shape, side)[0]) <= allowed), SIDES[-1])
-    rows, grid = spread_rows(shape, side)
+    rows, grid = spread_rows(shape, min(MOST_SIDE, max(FIRST_SIDE, math.isqrt(allowed))))
     return _accumulated(dataset, rows, grid, disk, (edges, histogram))
 
 

@@ -15,7 +15,7 @@ from jptycho.data.dataset import Calibration, Dataset4D, sampling_of, wavelength
 from jptycho.errors import ConfigError
 from jptycho.preprocess.calibrate import probe_diameter
 from jptycho.preprocess.memory import check_memory
-from jptycho.scan import orient, place_on_canvas, raster_positions
+from jptycho.scan import orient, place_on_canvas
 from jptycho.types import Float
 
 LEAST_RADIUS = 0.5  # detector pixels of the bright disk
@@ -93,12 +93,12 @@ def geometry_of(dataset: Dataset4D) -> Geometry | None:
     sampling, wavelength, diameter = sampling_of(dataset), wavelength_of(calibration), probe_diameter(calibration)
     pixel = calibration.reciprocal_sampling or (1.0, 1.0)
     radius = float(calibration.semiangle_cutoff or 0) * 1e-3 / wavelength
-    positions = _positions(dataset)
+    positions = _corners(dataset)
     spans = np.ptp(positions, axis=0)
     window = (int(dataset.shape[-2]), int(dataset.shape[-1]))
     _, canvas = place_on_canvas(orient(positions, calibration.rotation, calibration.transpose), sampling, window)
     step = typical_step(dataset)
-    area = max(float(np.prod(spans + step)), 1e-30) / len(positions)
+    area = max(float(np.prod(spans + step)), 1e-30) / math.prod(dataset.shape[:-2])
     return Geometry(
         wavelength=wavelength,
         sampling=sampling,
@@ -234,8 +234,10 @@ def _dense(dataset: Dataset4D, geometry: Geometry) -> str:
     )
 
 
-def _positions(dataset: Dataset4D) -> Float[np.ndarray, "scan 2"]:
-    """Along slow and fast axis."""
+def _corners(dataset: Dataset4D) -> Float[np.ndarray, "some 2"]:
+    """Positions that span the scan along slow and fast axis: of a raster its corners are enough."""
     if dataset.positions is not None:
         return dataset.positions
-    return raster_positions((dataset.shape[0], dataset.shape[1]), dataset.calibration.step or (1.0, 1.0))
+    steps = zip(dataset.shape[:2], dataset.calibration.step or (1.0, 1.0), strict=True)
+    slow, fast = ((count - 1) * step for count, step in steps)
+    return np.array([[0.0, 0.0], [0.0, fast], [slow, 0.0], [slow, fast]])

@@ -100,7 +100,7 @@ def test_a_slow_file_is_sampled_more_coarsely():
 
 def test_a_large_detector_is_sampled_more_coarsely(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sampled, "MOST_BYTES", 300 * 16 * 16 * 2)
-    assert count_statistics(scan((40, 40, 16, 16)), seconds=100.0).grid == (16, 16)
+    assert count_statistics(scan((40, 40, 16, 16)), seconds=100.0).grid == (17, 17)
 
 
 def test_what_is_no_number_is_counted_and_left_out():

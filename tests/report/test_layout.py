@@ -27,7 +27,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of two runs, with a script that says where its panels are."""
     path = tmp_path_factory.mktemp("layout") / "out.html"
     attributes = {**made_up().attributes, "objective": "loss: poisson", "configuration": "key = 1  # " + 200 * "x"}
-    write_report(path, {"pixels": made_up(attributes=attributes), "dgp": made_up(seed=1, attributes=attributes)}, "Runs")
+    runs = {name: made_up(seed=seed, attributes=attributes) for seed, name in enumerate(("pixels", "dgp"))}
+    write_report(path, runs, "Runs")
     path.write_text(path.read_text(encoding="utf-8").replace("</head>", f"{MEASURE}</head>"), encoding="utf-8")
     return path
 
