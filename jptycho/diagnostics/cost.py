@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jptycho.data.dataset import Dataset4D
 from jptycho.preprocess.memory import HostMemory, MemoryNeed, RunShape, estimate_memory, host_memory
 
-TRANSFORMS = 11.0  # times of a Fourier transform that an epoch takes per pattern, mode and slice: measured on a CPU
+TRANSFORMS = 3.1  # times of a transform that an epoch takes per pattern, mode and slice: of 4,096 x 128² on a CPU
 COMPILING = 8.0  # seconds, before the first epoch
-REPEATS = 3
+REPEATS = 6
 BATCH = 16  # windows that are transformed at once
 
 

@@ -42,8 +42,8 @@ def _electrons(found: Inspection) -> Iterator[tuple[str, str]]:
         return
     source = {
         "given": "given",
-        "seen": "all counts are its multiples and vary as electrons do",
-        "estimated": "estimated from the counts' variance",
+        "seen": "all counts are its multiples" + ("" if electrons.gain is None else " and vary as electrons do"),
+        "estimated": "assumed" if electrons.gain is None else "estimated from the counts' variance",
         "unclear": "assumed",
     }[electrons.source]
     yield "counts per electron", f"{electrons.counts_per_electron:.3g} ({source})"

@@ -85,7 +85,9 @@ def _divisors(count: int) -> str:
     """Rectangles of so many patterns that are nearest to a square."""
     slow = [n for n in range(1, int(np.sqrt(count)) + 1) if count % n == 0][-2:]
     shapes = [f"{n} x {count // n}" for n in reversed(slow) if n > 1]
-    return f"{count} patterns: {' or '.join(shapes)}?" if shapes else f"{count} patterns are no rectangle: a list?"
+    if not shapes:
+        return f"no rectangle holds {count}: is the scan complete, or are there positions?"
+    return f"{count} patterns: {' or '.join(shapes)}?"
 
 
 def _on_counts(found: Inspection) -> Iterator[Finding]:
@@ -114,14 +116,15 @@ def _some(places: np.ndarray) -> str:
 
 
 def _on_electrons(electrons: Electrons) -> Iterator[Finding]:
-    if electrons.source == "estimated":
+    told = electrons.gain is not None
+    if electrons.source == "unclear" or (electrons.source != "given" and not told):
+        yield Finding("doubt", "it cannot be told whether counts are electrons: give data.counts_per_electron.")
+    elif electrons.source == "estimated":
         yield Finding(
             "doubt",
             f"a count is no electron: each leaves about {electrons.counts_per_electron:.3g} counts, by their variance. "
             "Set data.counts_per_electron to what the detector is known for.",
         )
-    elif electrons.source == "unclear":
-        yield Finding("doubt", "it cannot be told whether counts are electrons: give data.counts_per_electron.")
     elif electrons.counts_per_electron == 1:
         yield Finding("good", "a count is an electron.")
     near, far = electrons.correlation or 0.0, electrons.far_correlation or 0.0

@@ -99,7 +99,7 @@ def test_a_scan_without_a_calibration_is_described_as_far_as_it_goes():
 def test_a_list_is_asked_for_its_shape():
     counts = counts_of((4, 6)).reshape(24, *WINDOW)
     assert "24 patterns: 4 x 6 or 3 x 8?" in words(look(counts), "missing")
-    assert "23 patterns are no rectangle" in words(look(counts[:23]), "missing")
+    assert "no rectangle holds 23" in words(look(counts[:23]), "missing")
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,12 @@ def test_counts_that_are_no_electrons_are_seen():
     assert "an electron's charge spreads over several" in words(found, "doubt")
     assert found.cost is not None
     assert found.cost.run.half_sets is False
+
+
+def test_a_few_patterns_do_not_tell_what_a_count_is():
+    found = look(counts_of((2, 2)))
+    assert "cannot be told whether counts are electrons" in words(found, "doubt")
+    assert "vary" not in dict(describe(found))["counts per electron"]
 
 
 def test_saturated_and_empty_patterns_are_doubted():
