@@ -193,7 +193,7 @@ def as_json(found: Inspection, arrays: tuple[FileArray, ...]) -> Table:
     }
     table["arrays"] = [dataclasses.asdict(one) for one in arrays]
     table["verdict"] = [dataclasses.asdict(finding) for finding in verdict(found)]
-    return _plain(table)
+    return {name: _plain(value) for name, value in table.items()}
 
 
 def _plain(value: object) -> object:

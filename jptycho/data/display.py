@@ -32,7 +32,7 @@ def result_in_words(result: Result) -> str:
     """
     said = result.attributes
     slices, rows, columns = result.phase.shape
-    losses = result.history.get("loss", ())
+    losses = list(result.history.get("loss", []))
     loss = f", loss {losses[-1]:.5g}" if len(losses) else ""
     kind = "phase" if result.absorption is None else "phase and absorption"
     return (

@@ -40,8 +40,9 @@ def bright_disk(
         return np.zeros(mean_pattern.shape, bool)
     level = np.quantile(pattern, 1 - 0.1 * float(np.mean(pattern > 0.1 * pattern.max())))
     inside = live >= 0.5 * np.median(pattern[pattern > level / 3])
-    labels, count = ndimage.label(ndimage.binary_closing(inside) | inside)
-    sizes = ndimage.sum_labels(np.ones(inside.shape), labels, np.arange(1, count + 1))
+    labels = np.zeros(inside.shape, np.int32)
+    ndimage.label(ndimage.binary_closing(inside) | inside, output=labels)
+    sizes = np.bincount(labels.ravel())[1:]
     return labels == 1 + int(np.argmax(sizes))
 
 
@@ -60,7 +61,8 @@ def disk_of(disk: Bool[np.ndarray, "ky kx"]) -> tuple[tuple[float, float], float
         >>> centre, round(radius)
         ((1.0, 0.0), 6)
     """
-    filled = ndimage.binary_fill_holes(disk)
+    filled = np.zeros(disk.shape, bool)
+    ndimage.binary_fill_holes(disk, output=filled)
     places = np.argwhere(filled)
     if not len(places):
         return (0.0, 0.0), 0.0

@@ -35,9 +35,10 @@ def _pattern(axes: Axes, found: Inspection) -> None:
     others = np.ones(mean.shape, bool)
     others[tuple(found.hot.T)] = False
     top = float(mean[others].max(initial=0.0))  # a hot pixel would darken all others
-    norm = LogNorm(max(LEAST * top, 1e-12), max(top, 1e-11))
+    low = max(LEAST * top, 1e-12)
+    norm = LogNorm(low, max(top, 1e-11))
     sampling, unit = ((1.0, 1.0), "px") if pixel is None else (pixel, "1/Å")
-    show(axes, np.maximum(mean, norm.vmin), sampling, unit, "mean pattern (counts)", cmap="viridis", norm=norm)
+    show(axes, np.maximum(mean, low), sampling, unit, "mean pattern (counts)", cmap="viridis", norm=norm)
     middle = [n // 2 for n in mean.shape]
     y, x = (m + c for m, c in zip(middle, found.disk_centre, strict=True))
     if found.geometry is not None:
