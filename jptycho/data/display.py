@@ -33,7 +33,7 @@ def result_in_words(result: Result) -> str:
     said = result.attributes
     slices, rows, columns = result.phase.shape
     losses = list(result.history.get("loss", []))
-    loss = f", loss {losses[-1]:.5g}" if len(losses) else ""
+    loss = f", loss {losses[-1]:.5g}" if losses else ""
     kind = "phase" if result.absorption is None else "phase and absorption"
     return (
         f"Result({said.get('method', '?')}, {said.get('status', '?')}: {kind} of {slices} slice{_s(slices)} of "
