@@ -114,12 +114,14 @@ def _microscope(signal: Mapping[str, Any], name: str) -> object:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the library's remarks, which are for those who call it."""
-    logger = logging.getLogger("rsciio")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Without the remarks of the libraries, which are for those who call them."""
+    loggers = [logging.getLogger(name) for name in ("rsciio", "tifffile")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
