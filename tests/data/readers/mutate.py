@@ -7,8 +7,8 @@ read, how many refused by name, and what else was raised.
 import json
 import random
 import sys
-import tracemalloc
 import traceback
+import tracemalloc
 import warnings
 from collections import Counter
 from pathlib import Path
