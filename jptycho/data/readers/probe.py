@@ -71,8 +71,17 @@ def child_of(group, name):
         try:
             return group[name]
         except (KeyError, OSError):
+            if is_there(group, link):
+                raise
             return None
     return group[name]
+
+
+def is_there(group, link):
+    """Whether the other file to which a link leads exists."""
+    if not isinstance(link, h5py.ExternalLink):
+        return False
+    return os.path.exists(os.path.join(os.path.dirname(group.file.filename), link.filename))
 
 
 def read_dataset(dataset, budget):

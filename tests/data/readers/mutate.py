@@ -77,7 +77,6 @@ def main() -> None:
     """Damage every file of each format's sample in turn."""
     folder, count, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     found: dict[str, Counter[str]] = {}
-    tracemalloc.start()
     warnings.simplefilter("ignore")
     for name in sys.argv[4:] or ALL:
         sample, place = ALL[name], folder / name.replace(" ", "_")
@@ -86,6 +85,7 @@ def main() -> None:
         whole = {path: path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
         read(place / sample.name, name)  # imports what it needs
         found[name] = Counter()
+        tracemalloc.start()
         for number in range(count):
             chance = random.Random(f"{name} {seed} {number}")
             victim = chance.choice(list(whole))
@@ -93,6 +93,7 @@ def main() -> None:
             (folder / "now").write_text(f"{name} {seed} {number} {victim}")
             found[name][attempt(place / sample.name, name, sum(map(len, whole.values())))] += 1
             victim.write_bytes(whole[victim])
+        tracemalloc.stop()
     sys.stdout.write(json.dumps(found))
 
 
