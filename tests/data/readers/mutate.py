@@ -94,6 +94,7 @@ def main() -> None:
             found[name][attempt(place / sample.name, name, sum(map(len, whole.values())))] += 1
             victim.write_bytes(whole[victim])
         tracemalloc.stop()
+        (folder / "found.json").write_text(json.dumps(found))
     sys.stdout.write(json.dumps(found))
 
 

@@ -41,8 +41,8 @@ def test_a_file_that_the_system_refuses_is_named(tmp_path: Path, monkeypatch):
 @pytest.mark.parametrize(
     ("convert", "text", "expected"),
     [
-        (in_angstrom, "Å", 2.0),
-        (in_angstrom, "Å", 2.0),
+        (in_angstrom, "\u212b", 2.0),
+        (in_angstrom, "\u00c5", 2.0),
         (in_angstrom, "[n_m]", 20.0),
         (in_angstrom, "µm", 2e4),
         (in_angstrom, "pm", 0.02),

@@ -47,6 +47,17 @@ def test_many_damaged_files_are_read_or_refused(tmp_path: Path):
     expect_only_messages(outcomes(tmp_path, MANY, 7), MANY)
 
 
+def test_the_other_process_may_have_ended_for_want_of_work(tmp_path: Path):
+    SAMPLES["hdf5"].write(tmp_path / "a.h5")
+    SAMPLES["jptycho"].write(tmp_path / "b.h5")
+    check_hdf5(tmp_path / "a.h5")
+    (process,) = crash_safe._running
+    process.terminate()
+    process.wait()
+    check_hdf5(tmp_path / "b.h5")
+    assert crash_safe._running != [process]
+
+
 PROGRAM = """
 import os, sys, json
 for line in sys.stdin:
