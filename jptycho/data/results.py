@@ -229,8 +229,9 @@ def _check(arrays: Table, attributes: Table) -> None:
         if array is not None and (np.ndim(array) != axes or array.dtype.kind not in kinds):
             raise ValueError(f"{field} has shape {np.shape(array)} and type {array.dtype}; expected {axes} axes")
     for name in ("sampling", "origin"):
-        if np.shape(attributes.get(name)) != (2,) or not np.isfinite(np.asarray(attributes[name], float)).all():
-            raise ValueError(f"its {name} is {attributes.get(name)!r}")
+        value = np.asarray(attributes.get(name, np.nan), float)
+        if value.shape != (2,) or not np.isfinite(value).all():
+            raise ValueError(f"its {name} is {value}")
 
 
 AXES = {

@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from jptycho.data.dataset import Calibration, Rows, Truth
 from jptycho.errors import FormatError, JptychoError
 from jptycho.types import Shaped
 
+Node = Any
+"""A file, group or array of h5py or zarr, whose own types do not tell one from another."""
 Index = tuple[slice, ...]
 """Which part of an array along its first axes; the axes that are not named are taken whole."""
 EVERYTHING: Index = ()

@@ -97,6 +97,6 @@ def _stop() -> None:
         process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):  # what it was last asked may still wait to be written
+            with contextlib.suppress(OSError):  # what it was not told any more
+                if pipe is not None:
                     pipe.close()

@@ -8,22 +8,20 @@ A rotation or flip that py4DSTEM has found is not taken over, for its sign conve
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
 from jptycho.data.dataset import Calibration
 from jptycho.data.readers.axes import Axis, axis_of, spacings_of
-from jptycho.data.readers.base import Contents
-from jptycho.data.readers.hdf5 import stored, stored_arrays, text_of
+from jptycho.data.readers.base import Contents, Node
+from jptycho.data.readers.hdf5 import is_dataset, is_group, stored, stored_arrays, text_of
 from jptycho.data.readers.views import squeeze
 
 ARRAYS = ("data", "datacube", "counts")
 """What the array of a group is called."""
 
 
-def describe(file: Any, path: Path, wanted: str | None) -> Contents | None:
+def describe(file: Node, path: Path, wanted: str | None) -> Contents | None:
     """What an EMD file holds.
 
     Args:
@@ -34,10 +32,10 @@ def describe(file: Any, path: Path, wanted: str | None) -> Contents | None:
     Returns:
         its contents; None if it is no EMD file.
     """
-    groups: list[h5py.Group] = []
+    groups: list[Node] = []
 
-    def visit(_name: str, item: object) -> None:
-        if isinstance(item, h5py.Group) and _holds_array(item):
+    def visit(_name: str, item: Node) -> None:
+        if is_group(item) and _holds_array(item):
             groups.append(item)
 
     file.visititems(visit)
@@ -45,7 +43,7 @@ def describe(file: Any, path: Path, wanted: str | None) -> Contents | None:
         return None
     arrays, found = stored_arrays(file, path), {}
     for group in groups:
-        dataset = next(group[name] for name in ARRAYS if isinstance(group.get(name), h5py.Dataset))
+        dataset = next(group[name] for name in ARRAYS if is_dataset(group.get(name)))
         name = dataset.name.strip("/")
         if name in arrays:
             arrays[name] = squeeze(stored(dataset, path))
@@ -57,10 +55,10 @@ def describe(file: Any, path: Path, wanted: str | None) -> Contents | None:
     return Contents("EMD", arrays, chosen, calibration, spacings.angular)
 
 
-def _holds_array(group: h5py.Group) -> bool:
+def _holds_array(group: Node) -> bool:
     kind = group.attrs.get("emd_group_type")
     said = text_of(kind) == "array" or (isinstance(kind, int | np.integer) and int(kind) == 1)
-    return said and any(isinstance(group.get(name), h5py.Dataset) for name in ARRAYS)
+    return said and any(is_dataset(group.get(name)) for name in ARRAYS)
 
 
 def _is_scan(shape: tuple[int, ...]) -> bool:
@@ -68,13 +66,13 @@ def _is_scan(shape: tuple[int, ...]) -> bool:
     return len(shape) == 4 and min(shape[-2:]) > 1
 
 
-def _axes(group: h5py.Group, dataset: h5py.Dataset) -> list[Axis]:
+def _axes(group: Node, dataset: Node) -> list[Axis]:
     """Axes of an array, those of length one beyond four left out as in the array itself."""
     first = 0 if "dim0" in group else 1
     axes = []
     for number, length in enumerate(dataset.shape):
         named = group.get(f"dim{number + first}")
-        if isinstance(named, h5py.Dataset):
+        if is_dataset(named):
             axes.append((length, axis_of(np.asarray(named[()]), text_of(named.attrs.get("units")))))
         else:
             axes.append((length, Axis()))

@@ -8,12 +8,11 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
-from jptycho.data.readers.base import Index, StoredArray, guard, naming_errors
+from jptycho.data.readers.base import Index, Node, StoredArray, guard, naming_errors
 from jptycho.data.readers.crash_safe import check_hdf5
 from jptycho.data.readers.files import read_head
 from jptycho.data.readers.views import permute
@@ -30,7 +29,7 @@ MOST_CHUNKS = 10_000_000
 
 
 @contextlib.contextmanager
-def open_hdf5(path: Path, argument: str) -> Iterator[Any]:
+def open_hdf5(path: Path, argument: str) -> Iterator[Node]:
     """Open an HDF5 file for reading, or say why not; the same for whatever fails while it is open.
 
     Args:
@@ -90,7 +89,7 @@ def atomic_write(path: Path, write: Callable[[h5py.File], None], overwrite: bool
         Path(temporary).unlink(missing_ok=True)
 
 
-def find_dataset(file: Any, name: str, path: Path, argument: str = "data.counts") -> Any:
+def find_dataset(file: Node, name: str, path: Path, argument: str = "data.counts") -> Node:
     """A dataset by name.
 
     Args:
@@ -113,7 +112,7 @@ def find_dataset(file: Any, name: str, path: Path, argument: str = "data.counts"
     raise FormatError(f"{argument}: {str(path)!r} holds no dataset {name!r}.{nearest_name(name, names)}")
 
 
-def stored_arrays(file: Any, path: Path) -> dict[str, StoredArray]:
+def stored_arrays(file: Node, path: Path) -> dict[str, StoredArray]:
     """Every array of an open file.
 
     Args:
@@ -125,7 +124,7 @@ def stored_arrays(file: Any, path: Path) -> dict[str, StoredArray]:
     """
     found: dict[str, StoredArray] = {}
 
-    def visit(name: str, item: object) -> None:
+    def visit(name: str, item: Node) -> None:
         if isinstance(item, h5py.Dataset) and item.shape is not None and _is_numeric(item.dtype):
             found[name] = stored(item, path)
 
@@ -133,7 +132,7 @@ def stored_arrays(file: Any, path: Path) -> dict[str, StoredArray]:
     return found
 
 
-def stored(dataset: Any, path: Path) -> StoredArray:
+def stored(dataset: Node, path: Path) -> StoredArray:
     """An array of an open file, to be read when that is closed again.
 
     Args:
@@ -157,12 +156,36 @@ def stored(dataset: Any, path: Path) -> StoredArray:
             _check_filters(found, path)
             part = np.asarray(found[index])
         if pairs:
-            first, second = part.dtype.names
+            first, second = part.dtype.names or ("", "")
             part = (part[first] + 1j * part[second]).astype(dtype)
         return part
 
     array = guard(StoredArray(dataset.shape, np.dtype(dtype), get, _complete(dataset)), path, name.strip("/"))
     return permute(array, tuple(range(dataset.ndim))[::-1]) if _by_matlab(dataset.file) else array
+
+
+def is_group(item: Node) -> bool:
+    """Whether something is a group.
+
+    Args:
+        item: anything.
+
+    Returns:
+        whether it is.
+    """
+    return isinstance(item, h5py.Group)
+
+
+def is_dataset(item: Node) -> bool:
+    """Whether something is an array.
+
+    Args:
+        item: anything.
+
+    Returns:
+        whether it is.
+    """
+    return isinstance(item, h5py.Dataset)
 
 
 def _is_numeric(dtype: np.dtype) -> bool:
@@ -172,7 +195,7 @@ def _is_numeric(dtype: np.dtype) -> bool:
     return dtype.kind in "uifcb"
 
 
-def _check_filters(dataset: Any, path: Path) -> None:
+def _check_filters(dataset: Node, path: Path) -> None:
     """Refuse an array that is packed by something that is not installed."""
     plist = dataset.id.get_create_plist()
     for number in range(plist.get_nfilters()):
@@ -187,7 +210,7 @@ def _check_filters(dataset: Any, path: Path) -> None:
             )
 
 
-def _complete(dataset: Any) -> int | None:
+def _complete(dataset: Node) -> int | None:
     """Number of patterns, counted from the first, that were written; None for all.
 
     An array that was never written, or in part, still has its full shape, and zeros where nothing is.
@@ -207,7 +230,7 @@ def _complete(dataset: Any) -> int | None:
         return None
     written = np.zeros(grid, bool)
 
-    def mark(chunk: Any) -> None:
+    def mark(chunk: Node) -> None:
         written[tuple(start // step for start, step in zip(chunk.chunk_offset, dataset.chunks, strict=True))] = True
 
     dataset.id.chunk_iter(mark)
@@ -255,24 +278,6 @@ def text_of(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def number_of(group: Any, name: str) -> float | None:
-    """A finite number, stored as an array of one value or as an attribute.
-
-    Args:
-        group: that holds it.
-        name: of the number.
-
-    Returns:
-        the number, or None where there is none.
-    """
-    found = group.get(name) if isinstance(group, h5py.Group) else None
-    value = found[()] if isinstance(found, h5py.Dataset) and found.size == 1 else group.attrs.get(name)
-    if value is None or np.size(value) != 1 or np.asarray(value).dtype.kind not in "uif":
-        return None
-    number = float(np.asarray(value).ravel()[0])
-    return number if math.isfinite(number) else None
-
-
-def _by_matlab(file: Any) -> bool:
+def _by_matlab(file: Node) -> bool:
     """Whether a file was stored columns first; one of our own never was, whatever its name."""
     return Path(file.filename).suffix.lower() == MATLAB and "schema" not in file.attrs

@@ -7,20 +7,19 @@ them: beam energy in keV, convergence angle in mrad. Axes of the scan come first
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
 from jptycho.data.dataset import Calibration
 from jptycho.data.readers.axes import Axis, spacings_of
-from jptycho.data.readers.base import Contents, StoredArray
+from jptycho.data.readers.base import Contents, Node, StoredArray
 from jptycho.data.readers.hdf5 import text_of
 from jptycho.data.readers.views import permute
 
 MICROSCOPE = "metadata/Acquisition_instrument/TEM"
 
 
-def describe(root: Any, make: Callable[[Any], StoredArray], wanted: str | None) -> Contents | None:
+def describe(root: Node, make: Callable[[Node], StoredArray], wanted: str | None) -> Contents | None:
     """What a file of HyperSpy holds.
 
     Args:
@@ -57,7 +56,7 @@ def _axis(attributes: Mapping[str, object]) -> Axis:
     return Axis(scale, text_of(attributes.get("units")))
 
 
-def _microscope(experiment: Any) -> tuple[float | None, float | None]:
+def _microscope(experiment: Node) -> tuple[float | None, float | None]:
     """Beam energy in eV and convergence angle in mrad."""
     if MICROSCOPE not in experiment:
         return None, None

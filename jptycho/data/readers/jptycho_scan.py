@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from jptycho.data.dataset import Calibration, Dataset4D, Truth, chunks
-from jptycho.data.readers.base import Contents, read_rows
+from jptycho.data.readers.base import Contents, Node, read_rows
 from jptycho.data.readers.hdf5 import atomic_write, find_dataset, open_hdf5, stored
 from jptycho.errors import FormatError
 from jptycho.settings import Table
@@ -131,7 +130,7 @@ def read_scan(path: Path) -> Dataset4D:
     )
 
 
-def describe(file: Any, path: Path) -> Contents:
+def describe(file: Node, path: Path) -> Contents:
     """What one of jptycho's own scans holds.
 
     Args:
@@ -174,7 +173,7 @@ def describe(file: Any, path: Path) -> Contents:
     )
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Node) -> Node:
     """An attribute as the Python number, text, or tuple of numbers that it stands for."""
     if isinstance(value, str):
         return value

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from jptycho.data.dataset import Calibration
 from jptycho.data.readers.axes import Axis, axis_of, spacings_of
-from jptycho.data.readers.base import Contents, StoredArray
-from jptycho.data.readers.hdf5 import stored, stored_arrays, text_of
+from jptycho.data.readers.base import Contents, Node, StoredArray
+from jptycho.data.readers.hdf5 import is_dataset, is_group, stored, stored_arrays, text_of
 from jptycho.data.readers.views import concatenate, squeeze
 from jptycho.errors import FormatError
 
@@ -27,7 +26,7 @@ MASK = "instrument/detector/detectorSpecific/pixel_mask"
 CXI = "entry_1/data_1/data"
 
 
-def describe(file: Any, path: Path, wanted: str | None) -> Contents | None:
+def describe(file: Node, path: Path, wanted: str | None) -> Contents | None:
     """What a NeXus, CXI or DECTRIS file holds.
 
     Args:
@@ -39,10 +38,10 @@ def describe(file: Any, path: Path, wanted: str | None) -> Contents | None:
         its contents; None if it is none of these.
     """
     parts = file.get("entry/data")
-    if isinstance(parts, h5py.Group) and any(PART.fullmatch(name) for name in parts):
+    if is_group(parts) and any(PART.fullmatch(name) for name in parts):
         return _dectris(file, path)
     signals = _signals(file)
-    if not signals and isinstance(file.get(CXI), h5py.Dataset):
+    if not signals and is_dataset(file.get(CXI)):
         signals = [(file[CXI], [])]
     if not signals:
         return None
@@ -56,16 +55,16 @@ def describe(file: Any, path: Path, wanted: str | None) -> Contents | None:
     return Contents("NeXus", arrays, chosen, calibration, spacings.angular)
 
 
-def _signals(file: Any) -> list[tuple[h5py.Dataset, list[Axis]]]:
+def _signals(file: Node) -> list[tuple[Node, list[Axis]]]:
     """Arrays of at least three axes that a group calls its signal, each once, and the axes that are named with it."""
-    found: dict[str, tuple[h5py.Dataset, list[Axis]]] = {}
+    found: dict[str, tuple[Node, list[Axis]]] = {}
 
-    def visit(_name: str, item: object) -> None:
-        if not isinstance(item, h5py.Group):
+    def visit(_name: str, item: Node) -> None:
+        if not is_group(item):
             return
         dataset = item.get(text_of(item.attrs.get("signal")) or "data")
-        old = isinstance(dataset, h5py.Dataset) and str(dataset.attrs.get("signal", "")) in ("1", "b'1'")
-        if isinstance(dataset, h5py.Dataset) and ("signal" in item.attrs or old) and dataset.ndim >= 3:
+        old = is_dataset(dataset) and str(dataset.attrs.get("signal", "")) in ("1", "b'1'")
+        if is_dataset(dataset) and ("signal" in item.attrs or old) and dataset.ndim >= 3:
             found[dataset.name] = dataset, _axes(item, dataset)
 
     file.visititems(visit)
@@ -73,21 +72,19 @@ def _signals(file: Any) -> list[tuple[h5py.Dataset, list[Axis]]]:
     return list(found.values())
 
 
-def _axes(group: h5py.Group, dataset: h5py.Dataset) -> list[Axis]:
+def _axes(group: Node, dataset: Node) -> list[Axis]:
     """Axes by the names that the group lists, where there is one for each."""
     names = np.atleast_1d(np.asarray(group.attrs.get("axes", ()))).ravel()
     if len(names) != dataset.ndim:
         return [Axis()] * dataset.ndim
     listed = [group.get(text_of(name) or ".") for name in names]
     return [
-        axis_of(np.asarray(one[()]), text_of(one.attrs.get("units")))
-        if isinstance(one, h5py.Dataset) and one.ndim == 1
-        else Axis()
+        axis_of(np.asarray(one[()]), text_of(one.attrs.get("units"))) if is_dataset(one) and one.ndim == 1 else Axis()
         for one in listed
     ]
 
 
-def _dectris(file: Any, path: Path) -> Contents:
+def _dectris(file: Node, path: Path) -> Contents:
     """All parts of a master file, in order of their numbers, as one list of patterns."""
     group, parts = file["entry/data"], []
     for name in sorted(filter(PART.fullmatch, group)):
@@ -101,7 +98,7 @@ def _dectris(file: Any, path: Path) -> Contents:
     return Contents("DECTRIS", arrays, "entry/data", mask=_mask(file, patterns.shape[1:]))
 
 
-def _linked(group: h5py.Group, name: str, path: Path) -> StoredArray:
+def _linked(group: Node, name: str, path: Path) -> StoredArray:
     link = group.get(name, getlink=True)
     try:
         return stored(group[name], path)
@@ -113,10 +110,10 @@ def _linked(group: h5py.Group, name: str, path: Path) -> StoredArray:
         ) from None
 
 
-def _mask(file: Any, window: tuple[int, ...]) -> np.ndarray | None:
+def _mask(file: Node, window: tuple[int, ...]) -> np.ndarray | None:
     """Weight of each pixel, where the file has a mask that fits and leaves any."""
     found = file["entry"].get(MASK)
-    if not isinstance(found, h5py.Dataset) or found.shape != window:
+    if not is_dataset(found) or found.shape != window:
         return None
     good = np.asarray(found[()]) == 0
     return good.astype(float) if good.any() and not good.all() else None

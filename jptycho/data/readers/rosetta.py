@@ -12,13 +12,12 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jptycho.data.dataset import Calibration
 from jptycho.data.readers.axes import Axis, spacings_of
-from jptycho.data.readers.base import Contents, Index, StoredArray, guard, naming_errors
+from jptycho.data.readers.base import Contents, Index, Node, StoredArray, guard, naming_errors
 from jptycho.data.readers.hyperspy import positive
 from jptycho.data.readers.views import permute, squeeze
 from jptycho.settings import Table
@@ -76,7 +75,7 @@ def _read(path: Path, plugin: str, words: str, **options: int) -> Contents:
     return Contents(words, {"patterns": squeeze(array)}, "patterns", calibration, angular)
 
 
-def _part_of(data: Any) -> Callable[[Index], np.ndarray]:
+def _part_of(data: Node) -> Callable[[Index], np.ndarray]:
     """Reads parts of a lazy array in this thread: nothing else is computed at the same time."""
 
     def get(index: Index) -> np.ndarray:
@@ -87,7 +86,7 @@ def _part_of(data: Any) -> Callable[[Index], np.ndarray]:
 
 
 def _calibration(
-    axes: list[Mapping[str, Any]], signal: Mapping[str, Any]
+    axes: list[Mapping[str, Node]], signal: Mapping[str, Node]
 ) -> tuple[Calibration, tuple[float, float] | None]:
     spacings = spacings_of([Axis(positive(one.get("scale")), str(one.get("units") or "")) for one in axes])
     energy = positive(_microscope(signal, "beam_energy"))
@@ -100,7 +99,7 @@ def _calibration(
     return calibration, spacings.angular
 
 
-def _microscope(signal: Mapping[str, Any], name: str) -> object:
+def _microscope(signal: Mapping[str, Node], name: str) -> object:
     """A setting of the microscope: given as such, or by where it lies among the file's own words and what makes it."""
     given = signal["metadata"].get("Acquisition_instrument", {}).get("TEM", {}).get(name)
     for place, (destination, convert) in (signal.get("mapping") or {}).items():
@@ -114,12 +113,14 @@ def _microscope(signal: Mapping[str, Any], name: str) -> object:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the library's remarks, which are for those who call it."""
-    logger = logging.getLogger("rsciio")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Without the remarks of the libraries, which are for those who call them."""
+    loggers = [logging.getLogger(name) for name in ("rsciio", "tifffile")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -71,7 +71,7 @@ def in_mrad(value: float, unit: str) -> float | None:
 def _plain(unit: str) -> str:
     """A unit in small ASCII letters: ``[n_m^-1]``, ``nm⁻¹``, ``1 / nm`` and ``nm**-1`` are one."""
     text = re.sub(r"[\s\[\]_$()]", "", str(unit)).replace("⁻¹", "^-1").replace("**", "^")
-    return text.replace("Å", "A").replace("Å", "A").replace("µ", "u").replace("μ", "u").lower()
+    return text.replace("\u212b", "A").replace("Å", "A").replace("µ", "u").replace("μ", "u").lower()
 
 
 def _scaled(value: float, factor: float | None) -> float | None:

@@ -8,22 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
 from jptycho.data.dataset import Calibration
 from jptycho.data.readers.axes import Axis, spacings_of
-from jptycho.data.readers.base import Contents
-from jptycho.data.readers.hdf5 import stored
+from jptycho.data.readers.base import Contents, Node
+from jptycho.data.readers.hdf5 import is_dataset, is_group, stored
 from jptycho.data.readers.hyperspy import positive
 from jptycho.data.readers.views import permute
 
 MOST_METADATA = 2**24
 
 
-def describe(file: Any, path: Path, wanted: str | None) -> Contents | None:
+def describe(file: Node, path: Path, wanted: str | None) -> Contents | None:
     """What a Velox file holds.
 
     Args:
@@ -35,15 +33,16 @@ def describe(file: Any, path: Path, wanted: str | None) -> Contents | None:
         its contents; None if Velox did not write it.
     """
     images = file.get("Data/Image")
-    if not isinstance(images, h5py.Group):
+    if not is_group(images):
         return None
     arrays, said = {}, {}
     for name in images:
-        data = images[name].get("Data") if isinstance(images[name], h5py.Group) else None
-        if isinstance(data, h5py.Dataset) and data.ndim == 3 and data.dtype.kind in "uif":
+        image: Node = images[name]
+        data: Node = image.get("Data") if is_group(image) else None
+        if is_dataset(data) and data.ndim == 3 and data.dtype.kind in "uif":
             place = f"Data/Image/{name}/Data"
             arrays[place] = permute(stored(data, path), (2, 0, 1))
-            said[place] = _metadata(images[name].get("Metadata"))
+            said[place] = _metadata(image.get("Metadata"))
     stacks = [place for place in arrays if arrays[place].shape[0] > 1]
     chosen = wanted if wanted in arrays else stacks[0] if len(stacks) == 1 else None
     if chosen is None:
@@ -56,9 +55,9 @@ def describe(file: Any, path: Path, wanted: str | None) -> Contents | None:
     return Contents("Velox", arrays, chosen, calibration, spacings.angular)
 
 
-def _metadata(dataset: object) -> dict[str, object]:
+def _metadata(dataset: Node) -> dict[str, object]:
     """The JSON text of the first frame, which ends with a zero."""
-    if not isinstance(dataset, h5py.Dataset) or dataset.dtype != np.uint8 or dataset.shape[0] > MOST_METADATA:
+    if not is_dataset(dataset) or dataset.dtype != np.uint8 or dataset.shape[0] > MOST_METADATA:
         return {}
     values = dataset[:, 0] if dataset.ndim == 2 else dataset[()]
     text = np.asarray(values).tobytes().split(b"\0")[0].decode("utf-8", "replace")

@@ -10,12 +10,11 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jptycho.data.readers import hyperspy
-from jptycho.data.readers.base import Contents, Index, StoredArray, guard, naming_errors
+from jptycho.data.readers.base import Contents, Index, Node, StoredArray, guard, naming_errors
 from jptycho.errors import FormatError
 from jptycho.settings import Table
 
@@ -68,7 +67,7 @@ def open_zarr(path: Path, options: Table) -> Contents:
         return Contents("zarr", {array.path: _stored(array, path) for array in _arrays(root)})
 
 
-def _arrays(group: Any) -> Iterator[Any]:
+def _arrays(group: Node) -> Iterator[Node]:
     """Every array of numbers in a group and those within."""
     for _, array in sorted(group.arrays()):
         if np.dtype(array.dtype).kind in "uifcb":
@@ -103,7 +102,7 @@ def _codecs(metadata: object) -> Iterator[str]:
             yield from _codecs(codec.get("configuration"))
 
 
-def _stored(array: Any, path: Path) -> StoredArray:
+def _stored(array: Node, path: Path) -> StoredArray:
     shape, dtype = tuple(array.shape), np.dtype(array.dtype)
     if dtype.kind not in "uifcb":
         raise ValueError(f"{array.path} holds no numbers but {dtype}")

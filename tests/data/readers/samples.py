@@ -61,7 +61,9 @@ def own_scan(path: Path) -> np.ndarray:
 
 
 def result(path: Path) -> np.ndarray:
-    write_result(path, made_up(), overwrite=True)
+    one = made_up()
+    own = {"kind": "complex", "origin": np.array([-2.0, 3.0]), "slice_thickness": 4.0}
+    write_result(path, dataclasses.replace(one, attributes=one.attributes | own), overwrite=True)
     return made_up().phase
 
 
