@@ -17,7 +17,7 @@ MOST_BYTES = 2**28  # that are read for the coarse raster
 CHUNK_BYTES = 2**23  # that are looked at at once
 SECONDS = 4.0  # that the coarse raster may take
 PATCH_BYTES = 2**25  # of neighbouring patterns
-PATCH_SIDE = 16  # patterns along a side of them
+PATCH_SIDE = 24  # patterns along a side of them
 PATCH_WINDOW = 512  # detector pixels along an axis that are looked at for noise
 BINS = 48  # of the histogram
 
