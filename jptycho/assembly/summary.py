@@ -15,6 +15,7 @@ from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.config.stages import StageConfig
 from jptycho.preprocess.detector_gain import UNCERTAIN
+from jptycho.preprocess.preflight import improbable
 from jptycho.preprocess.prepare import Problem
 from jptycho.settings import Table
 from jptycho.solvers.optimisers import LINE_SEARCH
@@ -39,6 +40,7 @@ def summarise_run(config: Config, problem: Problem, validated: str, extension: E
         f"{len(problem.counts)} patterns of {window}, {problem.electrons:.3g} electrons each",
         f"object {config.object.kind}, {slices} slice{'s' if slices > 1 else ''} of {rows} x {columns} pixels of "
         f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}",
+        *(f"look at this: {doubt}" for doubt in improbable(problem.dataset)),
         *summarise_counts(problem),
         *summarise_objective(config, extension),
         *([f"each epoch is validated by {validated}"] if validated else []),

@@ -13,6 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from jptycho.cli.compare import compare
+from jptycho.cli.export import export
+from jptycho.cli.inspect import inspect
 from jptycho.cli.interruption import NOTHING, end, guard, release, say_nothing
 from jptycho.cli.progress import Progress
 from jptycho.config.run import Config, load_config
@@ -104,6 +107,11 @@ def demo(
     for file in files:
         if file.suffix != ".png":
             console.print(f"wrote {file}")
+
+
+app.command(context_settings={"ignore_unknown_options": True})(inspect)
+app.command()(compare)
+app.command()(export)
 
 
 def _reconstruct(settings: Config, output: Path, page: Path) -> None:

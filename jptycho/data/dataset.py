@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -11,7 +12,10 @@ from jptycho.errors import ConfigError, FormatError
 from jptycho.optics import electron
 from jptycho.types import Float, Shaped
 
-CHUNK = 256  # patterns that are checked at once
+CHUNK_BYTES = 2**26
+"""Of the patterns that are read and checked at once."""
+Rows = slice | Sequence[int] | np.ndarray
+"""Numbers of patterns, counted along the fast axis first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +71,8 @@ class Dataset4D:
     Attributes:
         shape: of the patterns (..., ky, kx); one or two scan axes lead.
         dtype: of the stored counts.
-        read: gives the patterns as (scan, ky, kx), zero frequency in the centre.
+        read: gives the patterns of the rows that are asked for, or all of them, as (n, ky, kx), zero frequency in the
+            centre: ``read()``, ``read(slice(10, 20))``, ``read([3, 5])``. No other pattern is read.
         calibration: of the microscope.
         positions: along slow and fast axis (scan, 2) in Å or pixels, to which the calibration's rotation and transpose
             are applied; None for a raster of steps.
@@ -79,7 +84,7 @@ class Dataset4D:
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    read: Callable[[], Shaped[np.ndarray, "scan ky kx"]]
+    read: Callable[..., Shaped[np.ndarray, "n ky kx"]]
     calibration: Calibration
     positions: Float[np.ndarray, "scan 2"] | None = None
     probe: np.ndarray | None = None
@@ -114,13 +119,14 @@ def from_arrays(
 
     Example:
         >>> scan = from_arrays(np.ones((2, 3, 8, 8), np.uint8), Calibration(energy=3e5, step=(1.0, 1.0)))
-        >>> scan.read().shape
-        (6, 8, 8)
+        >>> scan.read().shape, scan.read(slice(2, 4)).shape
+        ((6, 8, 8), (2, 8, 8))
     """
+    patterns = counts.reshape(-1, *counts.shape[-2:])
     dataset = Dataset4D(
         counts.shape,
         counts.dtype,
-        lambda: counts.reshape(-1, *counts.shape[-2:]),
+        lambda rows=slice(None): patterns[rows],
         calibration,
         positions,
         probe[None] if probe is not None and probe.ndim == 2 else probe,
@@ -199,33 +205,66 @@ def sampling_of(dataset: Dataset4D) -> tuple[float, float]:
     return 1 / (reciprocal[0] * dataset.shape[-2]), 1 / (reciprocal[1] * dataset.shape[-1])
 
 
+def chunks(dataset: Dataset4D, size: int = CHUNK_BYTES) -> Iterator[slice]:
+    """Rows that are read one after the other where a whole scan may be larger than memory.
+
+    Args:
+        dataset: the scan.
+        size: bytes of the patterns that are read at once, at least one pattern.
+
+    Yields:
+        rows for :attr:`Dataset4D.read`.
+
+    Example:
+        >>> list(chunks(from_arrays(np.ones((5, 8, 8)), Calibration()), size=1024))
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    count = math.prod(dataset.shape[:-2])
+    each = max(size // max(math.prod(dataset.shape[-2:]) * dataset.dtype.itemsize, 1), 1)
+    for start in range(0, count, each):
+        yield slice(start, min(start + each, count))
+
+
 def load_counts(dataset: Dataset4D) -> Shaped[np.ndarray, "scan ky kx"]:
     """Read every pattern, check it, and move zero frequency to index [0, 0].
+
+    The patterns are read in parts, each put to its place: beside the array that is returned there is never more than
+    one part in memory.
 
     Args:
         dataset: the scan.
 
     Returns:
-        counts in their stored type (floats as float32).
+        counts in their stored type (floats as float32, signed integers in the smallest type that holds them).
 
     Raises:
         FormatError: values that are negative (without read-out noise) or not finite, or no counts at all.
     """
-    counts = dataset.read()
-    if dataset.mask is not None:
-        counts = np.where(dataset.mask > 0, counts, np.zeros((), counts.dtype))  # a dead pixel may hold anything
-    total = 0.0
-    for start in range(0, len(counts), CHUNK):
-        part = counts[start : start + CHUNK]
-        total += _checked_sum(part, start, dataset)
-    if total <= 0:
+    count, window = math.prod(dataset.shape[:-2]), dataset.shape[-2:]
+    counts, total = None, 0.0
+    for rows in chunks(dataset):
+        part = dataset.read(rows)
+        if dataset.mask is not None:
+            part = np.where(dataset.mask > 0, part, np.zeros((), part.dtype))  # a dead pixel may hold anything
+        total += _checked_sum(part, rows.start, dataset)
+        dtype = _loaded_type(part)
+        if counts is None:
+            counts = np.empty((count, *window), dtype)
+        elif not np.can_cast(dtype, counts.dtype):
+            counts = counts.astype(np.result_type(dtype, counts.dtype))
+        counts[rows] = np.fft.ifftshift(part, axes=(-2, -1))
+    if counts is None or total <= 0:
         raise FormatError(f"counts: {dataset.source} holds zeros only; expected electrons. Check data.counts.")
-    counts = counts.astype(counts.dtype.newbyteorder("="), copy=False)
-    if counts.dtype.kind == "f":
-        counts = counts.astype(np.float32)
-    elif counts.dtype.kind == "i" and counts.min() >= 0:
-        counts = counts.astype(np.min_scalar_type(int(counts.max())))
-    return np.fft.ifftshift(counts, axes=(-2, -1))
+    return counts
+
+
+def _loaded_type(part: np.ndarray) -> np.dtype:
+    """The type in which counts stay in memory."""
+    if part.dtype.kind == "f":
+        return np.dtype(np.float32)
+    if part.dtype.kind == "i" and part.min() >= 0:
+        return np.min_scalar_type(int(part.max()))
+    return part.dtype.newbyteorder("=")
 
 
 def _checked_sum(part: np.ndarray, start: int, dataset: Dataset4D) -> float:

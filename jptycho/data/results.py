@@ -33,6 +33,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from jptycho.data.display import result_as_html, result_in_words
 from jptycho.data.readers.hdf5 import atomic_write, open_hdf5
 from jptycho.errors import FormatError
 from jptycho.settings import Table
@@ -79,6 +80,14 @@ class Result:
     tilts: Float[np.ndarray, "scan 2"] | None = None
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     units: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """One line: the arrays would fill pages."""
+        return result_in_words(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return result_as_html(self)
 
 
 LENGTH = "length"
@@ -201,6 +210,7 @@ def read_result(path: str | Path, name: str = "result") -> Result:
             for name, column in file["history"].items()
         }
         arrays: Table = {field: file[place][()] if place in file else None for field, (place, _) in ARRAYS.items()}
+        _check(arrays, attributes)
         extra = dict(file["extra"].items()) if "extra" in file else {}
         return Result(
             **arrays,
@@ -212,6 +222,23 @@ def read_result(path: str | Path, name: str = "result") -> Result:
         )
 
 
+def _check(arrays: Table, attributes: Table) -> None:
+    """Refuse arrays and attributes that are not those of a result; what is wrong is named by whoever opened it."""
+    for field, axes in AXES.items():
+        array, kinds = arrays[field], "c" if field == "probe" else "fiu"
+        if array is not None and (np.ndim(array) != axes or array.dtype.kind not in kinds):
+            raise ValueError(f"{field} has shape {np.shape(array)} and type {array.dtype}; expected {axes} axes")
+    for name in ("sampling", "origin"):
+        value = np.asarray(attributes.get(name, np.nan), float)
+        if value.shape != (2,) or not np.isfinite(value).all():
+            raise ValueError(f"its {name} is {value}")
+
+
+AXES = {
+    **dict.fromkeys(("phase", "absorption", "deviation", "probe"), 3),
+    **dict.fromkeys(("positions", "tilts", "measured", "modelled"), 2),
+}
+"""Number of axes of each array."""
 RENAMED = {"error": "amplitude_error", "held_out": "validation_loss"}
 """Columns of the history that were called otherwise in version 1."""
 

@@ -17,6 +17,7 @@ from jptycho.optics.probe import form_probe, incoherent_modes
 from jptycho.preprocess.calibrate import beam_centre, check_calibration, check_mask
 from jptycho.preprocess.detector_gain import CountUnit, check_unit, unit_of, whole_electrons
 from jptycho.preprocess.object_spec import ObjectSpec, check_object
+from jptycho.preprocess.preflight import check_before
 from jptycho.representations.base import Unknown
 from jptycho.representations.estimate import Estimate
 from jptycho.representations.object_kinds import channels_of
@@ -179,6 +180,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
     spec = ObjectSpec() if spec is None else spec
     check_calibration(dataset)
     check_mask(dataset)
+    check_before(dataset)
     check_object(spec, dataset)
     window = (int(dataset.shape[-2]), int(dataset.shape[-1]))
     grid = Grid(window, sampling_of(dataset))

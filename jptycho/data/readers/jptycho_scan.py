@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
-from jptycho.data.dataset import Calibration, Dataset4D, Truth
-from jptycho.data.readers.hdf5 import atomic_write, find_dataset, open_hdf5, read_array
+from jptycho.data.dataset import Calibration, Dataset4D, Truth, chunks
+from jptycho.data.readers.base import Contents, Node, read_rows
+from jptycho.data.readers.hdf5 import atomic_write, find_dataset, open_hdf5, stored
 from jptycho.errors import FormatError
 from jptycho.settings import Table
 
@@ -45,9 +45,7 @@ def write_scan(path: str | Path, dataset: Dataset4D, overwrite: bool = False, ex
 
     def write(file: h5py.File) -> None:
         file.attrs.update({"schema": SCHEMA, "schema_version": VERSION, **(extra or {})})
-        counts = dataset.read().reshape(dataset.shape)
-        chunk = (1,) * (counts.ndim - 2) + counts.shape[-2:]
-        file.create_dataset("counts", data=counts, chunks=chunk, compression="gzip", compression_opts=1)
+        _write_counts(file, dataset)
         unit = dataset.calibration.length_unit.replace("A", "Å")
         if dataset.positions is not None:
             file.create_dataset("positions", data=dataset.positions).attrs["unit"] = unit
@@ -71,6 +69,18 @@ def write_scan(path: str | Path, dataset: Dataset4D, overwrite: bool = False, ex
             )
 
     atomic_write(Path(path), write, overwrite)
+
+
+def _write_counts(file: h5py.File, dataset: Dataset4D) -> None:
+    """Write the patterns, some at a time and each a chunk of its own."""
+    chunk = (1,) * (len(dataset.shape) - 2) + dataset.shape[-2:]
+    written = file.create_dataset(
+        "counts", dataset.shape, dataset.dtype, chunks=chunk, compression="gzip", compression_opts=1
+    )
+    lines = 1 if len(dataset.shape) == 3 else dataset.shape[1]
+    for rows in chunks(dataset):
+        for number, pattern in enumerate(dataset.read(rows), rows.start):
+            written[number if len(dataset.shape) == 3 else divmod(number, lines)] = pattern
 
 
 CALIBRATION_UNITS = {
@@ -100,38 +110,70 @@ def read_scan(path: Path) -> Dataset4D:
         FormatError: a newer schema, or parts are missing.
     """
     with open_hdf5(path, "data.file") as file:
-        version = int(file.attrs.get("schema_version", 0))
-        if version > VERSION:
-            raise FormatError(
-                f"data.file: {str(path)!r} has schema {version}; this version reads {VERSION}. Update jptycho."
-            )
-        if "calibration" not in file:
-            raise FormatError(f"data.file: {str(path)!r} holds no calibration; it is damaged. Copy it again.")
-        counts = find_dataset(file, "counts", path)
-        shape, dtype = counts.shape, counts.dtype
-        values = {k: _plain(file["calibration"].attrs[k]) for k in CALIBRATION_UNITS if k in file["calibration"].attrs}
-        aberrations = file.get("calibration/aberrations")
-        residual = () if aberrations is None else tuple((k, float(v)) for k, v in aberrations.attrs.items())
-        positions = np.asarray(file["positions"][()]).reshape(-1, 2) if "positions" in file else None
-        probe, mask = (np.asarray(file[name][()]) if name in file else None for name in ("probe", "mask"))
-        truth = None
-        if "truth/phase" in file:
-            image = file["truth/phase"]
-            truth = Truth(np.asarray(image[()]), _plain(image.attrs["sampling"]), _plain(image.attrs["origin"]))
+        found = describe(file, path)
+    counts = found.arrays["counts"]
+    if counts.complete is not None:
+        raise FormatError(
+            f"data.file: {str(path)!r} holds {counts.complete} whole patterns of {counts.shape[:-2]}; it was cut off. "
+            "Copy it again, or name counts."
+        )
     return Dataset4D(
-        shape,
-        dtype,
-        lambda: read_array(path, "counts").reshape(-1, *shape[-2:]),
-        Calibration(aberrations=residual, **values),
-        positions,
-        probe,
-        truth,
+        counts.shape,
+        counts.dtype,
+        lambda rows=slice(None): read_rows(counts, rows),
+        found.calibration,
+        found.positions,
+        found.probe,
+        found.truth,
         str(path),
-        mask,
+        found.mask,
     )
 
 
-def _plain(value: Any) -> Any:
+def describe(file: Node, path: Path) -> Contents:
+    """What one of jptycho's own scans holds.
+
+    Args:
+        file: open.
+        path: of the file.
+
+    Returns:
+        its patterns and everything that it states.
+
+    Raises:
+        FormatError: a newer schema, or parts are missing.
+    """
+    version = int(file.attrs.get("schema_version", 0))
+    if version > VERSION:
+        raise FormatError(
+            f"data.file: {str(path)!r} has schema {version}; this version reads {VERSION}. Update jptycho."
+        )
+    if "calibration" not in file:
+        raise FormatError(f"data.file: {str(path)!r} holds no calibration; it is damaged. Copy it again.")
+    counts = stored(find_dataset(file, "counts", path), path)
+    values = {k: _plain(file["calibration"].attrs[k]) for k in CALIBRATION_UNITS if k in file["calibration"].attrs}
+    aberrations = file.get("calibration/aberrations")
+    residual = () if aberrations is None else tuple((k, float(v)) for k, v in aberrations.attrs.items())
+    positions = np.asarray(file["positions"][()]).reshape(-1, 2) if "positions" in file else None
+    probe, mask = (np.asarray(file[name][()]) if name in file else None for name in ("probe", "mask"))
+    truth = None
+    if "truth/phase" in file:
+        image = file["truth/phase"]
+        truth = Truth(np.asarray(image[()]), _plain(image.attrs["sampling"]), _plain(image.attrs["origin"]))
+    return Contents(
+        "jptycho scan",
+        {"counts": counts},
+        "counts",
+        Calibration(aberrations=residual, **values),
+        positions=positions,
+        probe=probe,
+        truth=truth,
+        mask=mask,
+        complete=True,
+    )
+
+
+def _plain(value: Node) -> Node:
     """An attribute as the Python number, text, or tuple of numbers that it stands for."""
     if isinstance(value, str):
         return value

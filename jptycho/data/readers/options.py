@@ -6,15 +6,31 @@ from typing import Literal
 
 from jptycho.errors import nearest_name
 from jptycho.optics.aberrations import COEFFICIENTS
-from jptycho.settings import Count, Field, NotNegative, Positive, PositivePair, Section, field_validator
+from jptycho.settings import Count, CountOrNone, Field, NotNegative, Positive, PositivePair, Section, field_validator
 
 
 class DataSettings(Section):
     """``[data]``: where the patterns are and how they were recorded. What a jptycho file states may be left out."""
 
-    file: str = Field(description="HDF5, .npy or .npz file; a relative path starts at the TOML file")
+    file: str = Field(description="of any format that is known; a relative path starts at the TOML file")
     counts: str | None = Field(None, description="name of the patterns in the file: (slow, fast, y, x) or (scan, y, x)")
     scan_shape: tuple[Count, Count] | None = Field(None, description="slow and fast steps, where the file does not say")
+    axes: str | None = Field(
+        None, description="order of the patterns' axes in the file: s slow, f fast or n number, y, x; else sfyx or nyx"
+    )
+    shape: tuple[Count, ...] | None = Field(
+        None, description="of the patterns in a plain binary file of another format, with dtype"
+    )
+    dtype: str | None = Field(None, description="type of one value in such a file: uint16, >u2, float32, ...")
+    offset: CountOrNone | None = Field(None, description="bytes before the patterns in such a file")
+
+    @field_validator("axes")
+    @classmethod
+    def _orders(cls, value: str | None) -> str | None:
+        if value is not None and sorted(value) not in (sorted("sfyx"), sorted("nyx")):
+            raise ValueError(f"{value!r} is no order of the letters sfyx or nyx. An example is 'yxn'.")
+        return value
+
     energy: Positive | None = Field(None, description="eV")
     semiangle_cutoff: Positive | None = Field(None, description="mrad")
     defocus: float | None = Field(None, description="Å at the middle of the object, positive for underfocus")
