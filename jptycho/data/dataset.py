@@ -235,7 +235,7 @@ def load_counts(dataset: Dataset4D) -> Shaped[np.ndarray, "scan ky kx"]:
         dataset: the scan.
 
     Returns:
-        counts in their stored type (floats as float32, signed integers in the smallest type that holds them).
+        counts, integers in the smallest type that holds them, floats as float32.
 
     Raises:
         FormatError: values that are negative (without read-out noise) or not finite, or no counts at all.
@@ -262,7 +262,7 @@ def _loaded_type(part: np.ndarray) -> np.dtype:
     """The type in which counts stay in memory."""
     if part.dtype.kind == "f":
         return np.dtype(np.float32)
-    if part.dtype.kind == "i" and part.min() >= 0:
+    if part.dtype.kind in "iu" and part.min() >= 0:
         return np.min_scalar_type(int(part.max()))
     return part.dtype.newbyteorder("=")
 

@@ -77,8 +77,20 @@ def test_modes_are_added_orthogonal_to_all_that_the_data_give():
 
 
 def test_big_endian_counts_are_read():
-    loaded = load_counts(from_arrays(counts().astype(">u2"), CALIBRATION))
+    many = counts().astype(">u2") + np.uint16(300)
+    loaded = load_counts(from_arrays(many, CALIBRATION))
     assert loaded.dtype == np.dtype("=u2")
+    np.testing.assert_array_equal(np.fft.fftshift(loaded, axes=(-2, -1)).reshape(many.shape), many)
+
+
+def test_counts_are_kept_in_the_smallest_type_that_holds_them():
+    """Most electrons fall singly, but detectors write sixteen bits and more."""
+    for dtype, more, expected in ((np.uint16, 0, np.uint8), (np.int32, 300, np.uint16), (np.uint32, 70_000, np.uint32)):
+        stored = counts().astype(dtype)
+        stored[-1, -1, 3, 2] += more  # in the last part that is read
+        loaded = load_counts(from_arrays(stored, CALIBRATION))
+        assert loaded.dtype == expected
+        np.testing.assert_array_equal(np.fft.fftshift(loaded, axes=(-2, -1)).reshape(stored.shape), stored)
 
 
 def test_opening_reads_no_pattern(tmp_path, monkeypatch):
