@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from jptycho.cli.calibrate import register as register_calibrate
 from jptycho.cli.interruption import NOTHING, end, guard, release, say_nothing
 from jptycho.cli.progress import Progress
 from jptycho.config.run import Config, load_config
@@ -23,6 +24,7 @@ from jptycho.simulate.scan import GoldSettings, simulate_gold
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Electron ptychography with pixels or deep generative priors."
 )
+register_calibrate(app)
 console = Console(highlight=False, soft_wrap=True)
 
 

@@ -10,106 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
 
+from jptycho.optics.waves import cis, to_complex
 from jptycho.preprocess.interference import Interference
-from jptycho.types import Array, Complex, Float, Number
+from jptycho.preprocess.weak_phase import LEAST, Lens, beams, evidence, limited_gain, transfer
+from jptycho.types import Array, Complex, Float
 
-ASTIGMATIC = 0.2  # of the defocus, and of the depth of focus, that C12 may be
+ASTIGMATIC = 0.1  # of the defocus, and of the depth of focus, that C12 may be
 ANGLE = 8.0  # degrees between rotations that are looked at, in focus
-MOST = 0.999  # of the power, that a model may explain
-LEAST = 1e-3  # of a transfer's power, added so that one that vanishes gives nothing
-
-
-@dataclasses.dataclass(frozen=True)
-class Lens:
-    """Aperture of the fit.
-
-    Attributes:
-        wavelength: Å.
-        cutoff: radius of the aperture in Å⁻¹.
-        edge: width of its edge in Å⁻¹.
-    """
-
-    wavelength: float
-    cutoff: float
-    edge: float
-
-    @property
-    def depth(self) -> float:
-        """Depth of focus λ/α² in Å."""
-        return 1 / (self.wavelength * self.cutoff**2)
-
-
-def transfer(
-    params: Float[Array, "4"], q: Float[Array, "2"], k: Float[Array, "k 2"], lens: Float[Array, "3"]
-) -> Complex[Array, "k"]:
-    """What a weak phase of one spatial frequency does to the patterns of the bright disk, in FFT over positions.
-
-    Γ(q, k) = Ψ*(k) Ψ(k - q) - Ψ(k) Ψ*(k + q), Ψ = A exp(-iχ), for an object 1 + i φ; q = R(θ) q_scan.
-
-    Args:
-        params: θ in rad; C10, C12 cos 2φ12, C12 sin 2φ12 in Å.
-        q: along the scan's axes, swapped where they are transposed.
-        k: of the detector.
-        lens: wavelength, cutoff and edge.
-
-    Returns:
-        Γ / i.
-
-    Source:
-        Rodenburg, McCallum & Nellist, Ultramicroscopy 48 (1993) 304.
-    """
-    cos, sin = jnp.cos(params[0]), jnp.sin(params[0])
-    turned = jnp.stack([cos * q[0] - sin * q[1], sin * q[0] + cos * q[1]])[None]
-
-    def wave(at: Float[Array, "k 2"]) -> tuple[Array, Array]:
-        y, x = at[:, 0], at[:, 1]
-        square = y**2 + x**2
-        aperture = jnp.clip((lens[1] - jnp.sqrt(jnp.maximum(square, 1e-12))) / lens[2] + 0.5, 0.0, 1.0)
-        chi = params[1] * square + params[2] * (x**2 - y**2) + params[3] * 2 * x * y
-        return aperture, math.pi * lens[0] * chi
-
-    (a, chi), (a_minus, chi_minus), (a_plus, chi_plus) = (wave(at) for at in (k, k - turned, k + turned))
-    low, high = chi - chi_minus, chi_plus - chi
-    return jax.lax.complex(
-        a * (a_minus * jnp.cos(low) - a_plus * jnp.cos(high)), a * (a_minus * jnp.sin(low) - a_plus * jnp.sin(high))
-    )
-
-
-@jax.jit
-def evidence(
-    params: Float[Array, "4"],
-    q: Float[Array, "q 2"],
-    values: Complex[Array, "q k"],
-    k: Float[Array, "k 2"],
-    height: Float[Array, "k"],
-    lens: Float[Array, "3"],
-) -> Float[Array, "q"]:
-    """How much more likely a weak phase makes what each spatial frequency shows, its size and the noise both unknown.
-
-    -K ln(1 - |Σ Γ* G|² / Σ |Γ|² Σ |G|²), K bins: about one where there is nothing.
-
-    Args:
-        params: as :func:`transfer` takes them.
-        q: along the scan's axes, swapped where they are transposed.
-        values: of :class:`Interference`.
-        k: likewise.
-        height: likewise.
-        lens: as :func:`transfer` takes it.
-
-    Returns:
-        logarithm of the likelihood's ratio.
-    """
-
-    def one(place: tuple[Array, Array]) -> Array:
-        model = transfer(params, place[0], k, lens)
-        model = jax.lax.complex(model.real * height, model.imag * height)
-        power = jnp.sum(model.real**2 + model.imag**2) + LEAST
-        overlap = jnp.sum(model.conj() * place[1])
-        whole = jnp.sum(place[1].real ** 2 + place[1].imag ** 2)
-        share = (overlap.real**2 + overlap.imag**2) / (power * whole + LEAST)
-        return -k.shape[0] * jnp.log1p(-jnp.minimum(share, MOST))
-
-    return jax.vmap(one)((q, values))
 
 
 def _total(params: Array, *data: Array) -> Array:
@@ -129,7 +36,7 @@ class AberrationFit:
     Attributes:
         params: θ in rad; C10, C12 cos 2φ12 and C12 sin 2φ12 in Å, in the detector's axes.
         transpose: whether detector rows run along the fast axis.
-        errors: standard errors of ``rotation`` in degrees, ``C10`` and ``C12`` in Å.
+        errors: standard errors of ``rotation`` in degrees, ``defocus`` and ``astigmatism`` in Å.
         evidence: logarithm of the likelihood's ratio to noise, of each frequency.
     """
 
@@ -144,18 +51,18 @@ class AberrationFit:
         return 180 - (180 - math.degrees(self.params[0])) % 360
 
     @property
-    def C10(self) -> float:
-        """Å; minus the defocus."""
-        return float(self.params[1])
+    def defocus(self) -> float:
+        """Å, positive for underfocus; minus C10."""
+        return -float(self.params[1])
 
     @property
-    def C12(self) -> float:
-        """Å."""
+    def astigmatism(self) -> float:
+        """C12 in Å."""
         return float(np.hypot(*self.params[2:]))
 
     @property
-    def phi12(self) -> float:
-        """Rad."""
+    def azimuth(self) -> float:
+        """phi12 in rad."""
         return 0.5 * math.atan2(self.params[3], self.params[2])
 
     def twin(self) -> AberrationFit:
@@ -181,26 +88,59 @@ def search_aberrations(
     """
     depth = lens.depth
     count = max(1, math.ceil(largest / (step * depth)))
-    defoci = np.linspace(-largest, largest, 2 * count + 1)
+    # The farther out of focus, the farther the images of the disk's border move with the angle.
+    turns = math.ceil(180 / np.clip(4 * ANGLE * depth / largest, 2.0, ANGLE))
+    angles, defoci = np.arange(turns) * math.pi / turns, np.linspace(-largest, largest, 2 * count + 1)
+    points = np.stack(np.meshgrid(angles, defoci, indexing="ij"), axis=-1).reshape(-1, 2)
+    points = np.pad(points, ((0, 0), (0, 2)))
     out = []
     for transpose in (False, True):
-        grid = []
-        for C10 in defoci:
-            # The farther out of focus, the farther the images of the disk's border move with the angle.
-            turns = math.ceil(180 / np.clip(ANGLE * 4 * depth / max(abs(C10), 1e-9), 1.5, ANGLE))
-            grid += [(angle, C10, 0.0, 0.0) for angle in np.arange(turns) * math.pi / turns]
-        points = np.array(grid)
-        score = np.asarray(_many(jnp.asarray(points, jnp.float32), *_arguments(data, lens, transpose)))
-        out += [(transpose, points[i]) for i in _maxima(points, score, depth, candidates)]
+        arguments = _arguments(data, lens, transpose)
+        score = _along_defocus(jnp.asarray(angles, jnp.float32), jnp.asarray(defoci, jnp.float32), *arguments)
+        out += [(transpose, points[i]) for i in _maxima(points, np.asarray(score).ravel(), depth, candidates)]
     return out
+
+
+@jax.jit
+def _along_defocus(
+    angles: Array, defoci: Array, q: Array, values: Array, k: Array, height: Array, lens: Array
+) -> Array:
+    """Evidence at every angle and every one of evenly spaced defoci, without astigmatism.
+
+    With χ = πλ C10 k² both beams' phases are 2πλ C10 k·q ∓ πλ C10 q², so a step of C10 is one multiplication.
+    """
+    whole = jnp.sum(values.real**2 + values.imag**2, axis=1)
+    weighted = values.conj() * to_complex(height)[None]
+    step = defoci[1] - defoci[0]
+
+    def one(angle: Array) -> Array:
+        below, above, along = jax.vmap(lambda place: beams(angle, place, k, lens))(q)
+        square = jnp.sum(q**2, axis=1)
+        low, high = (weighted * to_complex(side) for side in (below, above))
+        alone = jnp.sum(height[None] ** 2 * (below**2 + above**2), axis=1)
+        together = 2 * jnp.sum(height[None] ** 2 * below * above, axis=1)
+        rate = 2 * math.pi * lens[0] * along
+
+        def at(carry: Array, C10: Array) -> tuple[Array, Array]:
+            beta = math.pi * lens[0] * C10 * square
+            overlap = jnp.sum(low * carry, axis=1) * cis(-beta) - jnp.sum(high * carry, axis=1) * cis(beta)
+            power = alone - together * jnp.cos(2 * beta) + LEAST
+            share = (overlap.real**2 + overlap.imag**2) / (power * whole + LEAST)
+            return carry * turn, jnp.sum(limited_gain(share, k.shape[0]))
+
+        turn = cis(rate * step)
+        return jax.lax.scan(at, cis(rate * defoci[0]), defoci)[1]
+
+    return jax.lax.map(one, angles)
 
 
 def _maxima(points: np.ndarray, score: np.ndarray, depth: float, count: int) -> list[int]:
     """The highest points of a grid that are not beside a higher one."""
     chosen: list[int] = []
     for i in np.argsort(-score):
-        turn = np.abs((points[chosen, 0] - points[i, 0] + math.pi / 2) % math.pi - math.pi / 2) if chosen else np.ones(1)
-        if not chosen or np.all((turn > math.radians(2 * ANGLE)) | (np.abs(points[chosen, 1] - points[i, 1]) > 2 * depth)):
+        turn = np.abs((points[chosen, 0] - points[i, 0] + math.pi / 2) % math.pi - math.pi / 2)
+        move = np.abs(points[chosen, 1] - points[i, 1])
+        if np.all((turn > math.radians(2 * ANGLE)) | (move > 2 * depth)):
             chosen.append(int(i))
         if len(chosen) == count:
             break
@@ -227,7 +167,7 @@ def refine_near(data: Interference, lens: Lens, start: AberrationFit) -> Aberrat
     """
     turns, moves = np.radians(np.arange(-16.0, 16.1, 2.0)), np.array([-0.4, 0.0, 0.4]) * lens.depth
     # Far out of focus the start is certain, and a degree moves the images by more than a bin.
-    turns = turns / max(1.0, abs(start.C10) / lens.depth / 2)
+    turns = turns / max(1.0, abs(start.defocus) / lens.depth / 2)
     grid = np.array([start.params * [1, 1, 0, 0] + [turn, move, 0, 0] for turn in turns for move in moves])
     score = np.asarray(_many(jnp.asarray(grid, jnp.float32), *_arguments(data, lens, start.transpose)))
     return refine_aberrations(data, lens, start.transpose, grid[int(np.argmax(score))])
@@ -265,12 +205,15 @@ def refine_aberrations(
 
     bounds = [(None, None)] * 2 + [(-most, most)] * 2
     options = {"maxiter": 30, "ftol": 1e-7, "gtol": 1e-3}
-    found = minimize(
-        negative, np.clip(start / unit, *zip(*[(-1e9, 1e9)] * 2, *bounds[2:], strict=False)), jac=True, method="L-BFGS-B", bounds=bounds, options=options
-    )
+    first = np.append(start[:2] / unit[:2], np.clip(start[2:] / unit[2:], -most, most))
+    found = minimize(negative, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     params = jnp.asarray(found.x * unit, jnp.float32)
     spread = _errors(params, unit, arguments) if astigmatic else np.full(4, np.nan)
-    named = {"rotation": math.degrees(spread[0]), "C10": float(spread[1]), "C12": float(np.hypot(*spread[2:]) / 2**0.5)}
+    named = {
+        "rotation": math.degrees(spread[0]),
+        "defocus": float(spread[1]),
+        "astigmatism": float(np.hypot(*spread[2:]) / 2**0.5),
+    }
     return AberrationFit(np.asarray(params, np.float64), transpose, named, np.asarray(evidence(params, *arguments)))
 
 

@@ -43,7 +43,7 @@ class Disk:
 
     @property
     def cutoff(self) -> float:
-        """Radius of the aperture of :func:`jptycho.optics.probe.soft_aperture` whose intensity has half its height here.
+        """Radius of the :func:`jptycho.optics.probe.soft_aperture` whose intensity has half its height here.
 
         Its amplitude falls linearly over one pixel, so that its intensity is a half 0.207 pixel inside the cutoff.
         """
@@ -56,9 +56,7 @@ class Disk:
         return float(np.sqrt((1 + e) / (1 - e)))
 
 
-def fit_disk(
-    mean_pattern: Float[np.ndarray, "ky kx"], mask: Float[np.ndarray, "ky kx"] | None = None
-) -> Disk:
+def fit_disk(mean_pattern: Float[np.ndarray, "ky kx"], mask: Float[np.ndarray, "ky kx"] | None = None) -> Disk:
     """Fit an ellipse with a soft edge to the mean pattern.
 
     I(k) = s(k) P(k) + (1 - s(k)) B(k), s = (1 - erf((ρ - R) / (√2 w))) / 2, ρ² = (1 + e1) y² + (1 - e1) x² + 2 e2 y x

@@ -8,13 +8,13 @@ import math
 import numpy as np
 from scipy import sparse
 
+from jptycho.optics.frequencies import host_frequencies
 from jptycho.preprocess.disk import Disk
 from jptycho.types import Complex, Float, Shaped
 
 CHUNK = 256  # patterns at once
 MARGIN = 1.15  # of the disk's radius, within which electrons count as not scattered
 LOWEST = 1.5  # periods in the scan, below which its border rules
-MOST_PATTERNS_A_SIDE = 96  # of the part of a scan that is looked at
 FREQUENCIES = 4096  # that are looked at, at most
 
 
@@ -173,8 +173,8 @@ def _bins(
 ) -> tuple[sparse.csr_array, np.ndarray, np.ndarray]:
     """A matrix that adds pixels up to bins, the bins' middles in Å⁻¹, and what gives centre and brightness."""
     live = np.ones(window) if mask is None else np.asarray(mask, float) > 0
-    index = [np.fft.fftfreq(n, 1 / n)[:, None] if i == 0 else np.fft.fftfreq(n, 1 / n)[None] for i, n in enumerate(window)]
-    y, x = np.broadcast_arrays(index[0] - disk.centre[0], index[1] - disk.centre[1])
+    rows, columns = host_frequencies(window, (1 / window[0], 1 / window[1]))
+    y, x = np.broadcast_arrays(rows - disk.centre[0], columns - disk.centre[1])
     size = max(1.0, disk.radius / bins)
     inside = (np.hypot(y, x) <= disk.radius + 0.5) & (live > 0)
     number = np.floor(y / size + 0.5) * 4096 + np.floor(x / size + 0.5)
@@ -188,9 +188,7 @@ def _bins(
     return matrix, k, extra
 
 
-def _images(
-    counts: np.ndarray, grid: sparse.csr_array, extra: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _images(counts: np.ndarray, grid: sparse.csr_array, extra: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Bins (scan, k), centres of mass (scan, 2) in Å⁻¹ and electrons in the disk (scan,) of each pattern."""
     parts, sums = [], []
     for first in range(0, len(counts), CHUNK):

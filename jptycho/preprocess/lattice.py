@@ -55,8 +55,8 @@ def step_scale(
     places = np.argwhere(ring & (power > CERTAIN * np.median(power[ring])) & _is_peak(power))
     if not len(places):
         raise ConfigError(
-            f"lattice: no peak within {searched:.0%} of 1/{lattice:g} Å⁻¹ stands out of the image's spectrum. Check the "
-            "spacing and data.step, or give an image that shows the lattice."
+            f"lattice: no peak within {searched:.0%} of 1/{lattice:g} Å⁻¹ stands out of the image's spectrum. Check "
+            "the spacing and data.step, or give an image that shows the lattice."
         )
     found = [_peak(flat, place, step) for place in places]
     ratio, weight = np.array([(frequency * lattice, strength) for frequency, strength in found]).T

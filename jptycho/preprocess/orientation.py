@@ -31,9 +31,7 @@ class CentreOrientation:
     curl_other: float
 
 
-def orient_centres(
-    q: Float[np.ndarray, "q 2"], centres: Complex[np.ndarray, "q 2"]
-) -> CentreOrientation:
+def orient_centres(q: Float[np.ndarray, "q 2"], centres: Complex[np.ndarray, "q 2"]) -> CentreOrientation:
     """The rotation at which the field of the centres of mass is a gradient, so has no curl.
 
     In a thin object ⟨k⟩(p) = ∇(|ψ|² ⋆ φ) / 2π whatever the probe. With q̂ = R(θ) q̂_T the power along q̂ is
@@ -64,8 +62,6 @@ def orient_centres(
         across = unit[:, 0] * centres[:, 1] - unit[:, 1] * centres[:, 0]
         terms = np.stack([np.abs(along) ** 2 - np.abs(across) ** 2, 2 * (along * across.conj()).real])
         power = np.abs(along) ** 2 + np.abs(across) ** 2
-        weight = 1 / (power + 2)  # a vote each, for noise of unit variance
-        terms, power = terms * weight, power * weight
         found[transpose] = (terms, power)
     shares = {t: 0.5 - 0.5 * float(np.hypot(*s.sum(axis=1)) / p.sum()) for t, (s, p) in found.items()}
     best = min(shares, key=shares.__getitem__)

@@ -12,7 +12,6 @@ from jptycho.data.dataset import Calibration, Dataset4D, load_counts, wavelength
 from jptycho.errors import ConfigError
 from jptycho.preprocess.aberration_fit import (
     AberrationFit,
-    Lens,
     phase_spectrum,
     refine_aberrations,
     refine_near,
@@ -29,14 +28,17 @@ from jptycho.preprocess.interference import (
     spiral_frequencies,
 )
 from jptycho.preprocess.orientation import CentreOrientation, orient_centres
+from jptycho.preprocess.weak_phase import Lens
 from jptycho.scan import raster_positions
 from jptycho.types import Float, Shaped
 
 PATTERNS = 4096  # about the middle of the scan, that are looked at
 LEAST_ROWS = 4  # of a scan, below which nothing tells how it lies
-SURE = 4.0  # standard errors, above which something is taken for decided
+SURE = 3.0  # standard errors, above which something is taken for decided
+CENTRES = 0.7  # of the aperture's radius, up to which centres of mass are looked at
+SLOW = 0.1  # of the aperture's radius, up to which a phase is that of thickness
 CONTRAST = 6.0  # the same for there being anything to see
-COARSE, FINE = (7, 110, 0.5), (14, 260, 1.8)
+COARSE, FINE = (9, 220, 0.6), (14, 400, 0.8)
 """Bins in the disk's radius, spatial frequencies, and the highest of them in radii of the aperture."""
 
 
@@ -134,14 +136,12 @@ class Part:
 def _oriented(
     part: Part, common: tuple[Disk, tuple[float, float], tuple[float, float], np.ndarray], largest: float | None
 ) -> ScanCalibration:
-    fits = fit_orientation(part, largest)
-    fit, other = sorted(fits, key=lambda one: -float(one.evidence.sum()))
-    gain = fit.evidence - other.evidence
-    handed = float(gain.sum() / max(math.sqrt(float((gain**2).sum())), 1e-12))
+    fit, handed = fit_orientation(part, largest)
     count = len(fit.evidence)
     contrast = (float(fit.evidence.sum()) - count) / math.sqrt(count)
     seen = part.measure(COARSE[0], scan_frequencies(part.positions))
-    centres = orient_centres(seen.q, seen.centres)
+    low = np.linalg.norm(seen.q, axis=1) < CENTRES * part.lens(1.0).cutoff
+    centres = orient_centres(seen.q[low], seen.centres[low])
     if contrast < CONTRAST or fit.errors["rotation"] > 10:
         why = "orientation and defocus: the patterns show no contrast that follows the scan (flat specimen or low dose)"
         return ScanCalibration(*common, None, 0.0, 0.0, centres, (why,))
@@ -154,51 +154,57 @@ def _oriented(
     return ScanCalibration(*common, fit, handed, positive, centres, tuple(undecided))
 
 
-def fit_orientation(part: Part, largest: float | None = None) -> list[AberrationFit]:
-    """The best fit of either handedness: a search over everything, then at finer spatial frequencies about its maxima.
+def fit_orientation(part: Part, largest: float | None = None) -> tuple[AberrationFit, float]:
+    """The best fit: a search over everything, then at finer bins about its maximum.
 
     Args:
         part: of the scan.
         largest: defocus in Å; by default where the probe fills its window.
 
     Returns:
-        both fits.
+        the fit, and by how many standard errors it is better than the best with the axes the other way.
     """
     lens, lowest = part.lens(COARSE[0]), lowest_frequency(part.positions)
     largest = largest or 0.5 / (min(part.sampling) * lens.cutoff * lens.wavelength)
     data = part.measure(COARSE[0], spiral_frequencies(lowest, COARSE[2] * lens.cutoff, COARSE[1]))
     found = search_aberrations(data, lens, largest)
     starts = [refine_aberrations(data, lens, transpose, start, False) for transpose, start in found]
-    best = [max((f for f in starts if f.transpose == t), key=lambda f: float(f.evidence.sum())) for t in (False, True)]
-    out = []
-    for one in best:
-        bins, count, highest = FINE
-        # Beams interfere with a phase that turns by this much over a bin, which must not average it out.
-        reach = 0.8 * bins / max(abs(one.C10) / lens.depth, 1e-9)
-        fine = part.measure(bins, spiral_frequencies(lowest, min(highest, reach) * lens.cutoff, count))
-        out.append(refine_near(fine, part.lens(bins), one))
-    return out
+    starts.sort(key=lambda one: -float(one.evidence.sum()))
+    best = starts[0]
+    other = next(one for one in starts if one.transpose != best.transpose)
+    gain = best.evidence - other.evidence
+    handed = float(gain.sum() / max(math.sqrt(len(gain)) * float(gain.std()), 1e-12))
+    bins, count, highest = FINE
+    # Beams interfere with a phase that turns by this much over a bin, which must not average it out.
+    reach = 0.8 * bins / max(abs(best.defocus) / lens.depth, 1e-9)
+    fine = part.measure(bins, spiral_frequencies(lowest, min(highest, reach) * lens.cutoff, count))
+    return refine_near(fine, part.lens(bins), best), handed
 
 
 def choose_twin(part: Part, fit: AberrationFit) -> tuple[AberrationFit, float]:
     """That of two twins whose phase has its peaks up: the potential of atoms is positive.
 
-    The weak phase at the scan's positions, from spatial frequencies up to the aperture's radius, is skewed towards
-    atoms; noise is not.
+    Two things say so: the weak phase at the scan's positions is skewed towards atoms, noise is not; and slowly varying
+    phase rises with the electrons that leave the disk, for both rise with thickness.
 
     Args:
         part: of the scan.
         fit: either.
 
     Returns:
-        the fit whose phase is positive, and by how many standard errors of the skewness, √(6/N).
+        the fit whose phase is positive, and by how many standard errors of both together.
     """
     lens = part.lens(COARSE[0])
     q = dense_frequencies(part.positions, 0.7 * lens.cutoff)
-    phase = phase_spectrum(part.measure(COARSE[0], q), lens, fit)
+    data = part.measure(COARSE[0], q)
+    phase = phase_spectrum(data, lens, fit)
     image = np.exp(2j * math.pi * (part.positions @ q.T)) @ phase
     skewness = float(skew(image.real)) / math.sqrt(6 / len(image))
-    return (fit, skewness) if skewness >= 0 else (fit.twin(), -skewness)
+    slow = np.linalg.norm(q, axis=1) < max(SLOW * lens.cutoff, 2 * lowest_frequency(part.positions))
+    cross = (phase * data.scattered.conj())[slow]
+    thick = float(cross.real.sum()) / max(math.sqrt(0.5 * float((np.abs(cross) ** 2).sum())), 1e-30)
+    positive = (skewness + thick) / math.sqrt(2)
+    return (fit, positive) if positive >= 0 else (fit.twin(), -positive)
 
 
 def dense_frequencies(positions: Float[np.ndarray, "scan 2"], highest: float) -> Float[np.ndarray, "q 2"]:
