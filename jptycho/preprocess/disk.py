@@ -84,7 +84,10 @@ def fit_disk(mean_pattern: Float[np.ndarray, "ky kx"], mask: Float[np.ndarray, "
         >>> round(disk.radius, 1), round(disk.centre[0], 2), round(disk.centre[1], 2)
         (10.2, 0.5, -1.2)
     """
-    pattern = np.fft.fftshift(np.asarray(mean_pattern, np.float64))
+    mean_pattern = np.asarray(mean_pattern, np.float64)
+    if mask is not None:
+        mean_pattern = np.where(mask > 0, mean_pattern, 0.0)
+    pattern = np.fft.fftshift(mean_pattern)
     live = np.ones(pattern.shape, bool) if mask is None else np.fft.fftshift(mask) > 0
     start = _start(mean_pattern, pattern, live, mask)
     middle = np.array([n // 2 for n in pattern.shape])

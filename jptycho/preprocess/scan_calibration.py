@@ -34,11 +34,12 @@ from jptycho.types import Float, Shaped
 
 PATTERNS = 4096  # about the middle of the scan, that are looked at
 LEAST_ROWS = 4  # of a scan, below which nothing tells how it lies
+SKEWNESS = 2.0  # standard errors, that a phase's skewness may say of its sign
 SURE = 3.0  # standard errors, above which something is taken for decided
 CENTRES = 0.7  # of the aperture's radius, up to which centres of mass are looked at
 SLOW = 0.1  # of the aperture's radius, up to which a phase is that of thickness
 CONTRAST = 6.0  # the same for there being anything to see
-COARSE, FINE = (9, 220, 0.6), (14, 400, 0.8)
+COARSE, FINE = (9.0, 220, 0.6), (14.0, 400, 0.8)
 """Bins in the disk's radius, spatial frequencies, and the highest of them in radii of the aperture."""
 
 
@@ -184,15 +185,16 @@ def fit_orientation(part: Part, largest: float | None = None) -> tuple[Aberratio
 def choose_twin(part: Part, fit: AberrationFit) -> tuple[AberrationFit, float]:
     """That of two twins whose phase has its peaks up: the potential of atoms is positive.
 
-    Two things say so: the weak phase at the scan's positions is skewed towards atoms, noise is not; and slowly varying
-    phase rises with the electrons that leave the disk, for both rise with thickness.
+    Slowly varying phase rises with the electrons that leave the disk, for both rise with thickness. That the weak phase
+    at the scan's positions is skewed towards atoms says so too, but of holes in something solid the contrary: it
+    counts little.
 
     Args:
         part: of the scan.
         fit: either.
 
     Returns:
-        the fit whose phase is positive, and by how many standard errors of both together.
+        the fit whose phase is positive, and by about how many standard errors.
     """
     lens = part.lens(COARSE[0])
     q = dense_frequencies(part.positions, 0.7 * lens.cutoff)
@@ -203,7 +205,7 @@ def choose_twin(part: Part, fit: AberrationFit) -> tuple[AberrationFit, float]:
     slow = np.linalg.norm(q, axis=1) < max(SLOW * lens.cutoff, 2 * lowest_frequency(part.positions))
     cross = (phase * data.scattered.conj())[slow]
     thick = float(cross.real.sum()) / max(math.sqrt(0.5 * float((np.abs(cross) ** 2).sum())), 1e-30)
-    positive = (skewness + thick) / math.sqrt(2)
+    positive = thick + float(np.clip(skewness / 4, -SKEWNESS, SKEWNESS))
     return (fit, positive) if positive >= 0 else (fit.twin(), -positive)
 
 
