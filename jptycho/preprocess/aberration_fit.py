@@ -12,9 +12,10 @@ from scipy.optimize import minimize
 
 from jptycho.optics.waves import cis, to_complex
 from jptycho.preprocess.interference import Interference
-from jptycho.preprocess.weak_phase import LEAST, Lens, beams, evidence, limited_gain, transfer
+from jptycho.preprocess.weak_phase import LEAST, Lens, beams, evidence, filled_bins, limited_gain, transfer
 from jptycho.types import Array, Complex, Float
 
+ROUND = 64  # bins, of whose multiples there are as many
 ASTIGMATIC = 0.1  # of the defocus, and of the depth of focus, that C12 may be
 ANGLE = 8.0  # degrees between rotations that are looked at, in focus
 
@@ -111,7 +112,7 @@ def _along_defocus(
     """
     whole = jnp.sum(values.real**2 + values.imag**2, axis=1)
     weighted = values.conj() * to_complex(height)[None]
-    step = defoci[1] - defoci[0]
+    step, bins = defoci[1] - defoci[0], filled_bins(height)
 
     def one(angle: Array) -> Array:
         below, above, along = jax.vmap(lambda place: beams(angle, place, k, lens))(q)
@@ -126,7 +127,7 @@ def _along_defocus(
             overlap = jnp.sum(low * carry, axis=1) * cis(-beta) - jnp.sum(high * carry, axis=1) * cis(beta)
             power = alone - together * jnp.cos(2 * beta) + LEAST
             share = (overlap.real**2 + overlap.imag**2) / (power * whole + LEAST)
-            return carry * turn, jnp.sum(limited_gain(share, k.shape[0]))
+            return carry * turn, jnp.sum(limited_gain(share, bins))
 
         turn = cis(rate * step)
         return jax.lax.scan(at, cis(rate * defoci[0]), defoci)[1]
@@ -148,10 +149,15 @@ def _maxima(points: np.ndarray, score: np.ndarray, depth: float, count: int) -> 
 
 
 def _arguments(data: Interference, lens: Lens, transpose: bool) -> tuple[Array, ...]:
+    """What the kernels take; empty bins make their number round, so that scans of about equal disks share programs."""
     q = data.q[:, ::-1] if transpose else data.q
-    real = (jnp.asarray(x, jnp.float32) for x in (data.k, data.height, [lens.wavelength, lens.cutoff, lens.edge]))
-    k, height, constants = real
-    return jnp.asarray(q, jnp.float32), jnp.asarray(data.values), k, height, constants
+    spare = -len(data.k) % ROUND
+    k, height = np.pad(data.k, ((0, spare), (0, 0))), np.pad(data.height, (0, spare))
+    values = np.pad(data.values, ((0, 0), (0, spare)))
+    constants = [lens.wavelength, lens.cutoff, lens.edge]
+    real = (jnp.asarray(x, jnp.float32) for x in (q, k, height, constants))
+    q_, k_, height_, constants_ = real
+    return q_, jnp.asarray(values), k_, height_, constants_
 
 
 def refine_near(data: Interference, lens: Lens, start: AberrationFit) -> AberrationFit:

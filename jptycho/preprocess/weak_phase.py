@@ -86,7 +86,12 @@ def beams(
     return here * aperture(k - turned), here * aperture(k + turned), jnp.sum(k * turned, axis=1)
 
 
-def limited_gain(share: Float[Array, "*q"], bins: int) -> Float[Array, "*q"]:
+def filled_bins(height: Float[Array, "k"]) -> Float[Array, ""]:
+    """How many bins see anything."""
+    return jnp.sum((height > 0).astype(height.dtype))
+
+
+def limited_gain(share: Float[Array, "*q"], bins: Float[Array, ""]) -> Float[Array, "*q"]:
     """Evidence of a share of the power, of which a few strong spatial frequencies give no more than many weak ones."""
     gain = -bins * jnp.log1p(-jnp.minimum(share, MOST))
     return STRONG * jnp.log1p(gain / STRONG)
@@ -118,6 +123,8 @@ def evidence(
         logarithm of the likelihood's ratio.
     """
 
+    bins = filled_bins(height)
+
     def one(place: tuple[Array, Array]) -> Array:
         model = transfer(params, place[0], k, lens)
         model = jax.lax.complex(model.real * height, model.imag * height)
@@ -125,6 +132,6 @@ def evidence(
         overlap = jnp.sum(model.conj() * place[1])
         whole = jnp.sum(place[1].real ** 2 + place[1].imag ** 2)
         share = (overlap.real**2 + overlap.imag**2) / (power * whole + LEAST)
-        return limited_gain(share, k.shape[0])
+        return limited_gain(share, bins)
 
     return jax.vmap(one)((q, values))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jptycho.optics.aberrations import aberration_phase
-from jptycho.preprocess.weak_phase import Lens, beams, evidence, limited_gain, transfer, turn_frequency
+from jptycho.preprocess.weak_phase import Lens, beams, evidence, filled_bins, limited_gain, transfer, turn_frequency
 
 WAVELENGTH, CUTOFF = 0.02, 0.9
 PIXELS, SAMPLING = 48, 0.35
@@ -26,9 +26,7 @@ def test_the_transfer_is_that_of_a_scan_over_a_weak_wave():
     radius = np.hypot(ky, kx)
     aperture = np.clip((CUTOFF - radius) / STEP + 0.5, 0, 1)
     chi = np.asarray(
-        aberration_phase(
-            jnp.asarray(WAVELENGTH * radius), jnp.asarray(np.arctan2(ky, kx)), WAVELENGTH, COEFFICIENTS
-        )
+        aberration_phase(jnp.asarray(WAVELENGTH * radius), jnp.asarray(np.arctan2(ky, kx)), WAVELENGTH, COEFFICIENTS)
     )
     wave = aperture * np.exp(-1j * chi)
     order = np.array([3, -2])
@@ -78,7 +76,7 @@ def test_evidence_of_noise_is_about_one_and_that_of_the_model_large():
     signal = np.stack([np.asarray(transfer(PARAMS, one, k, LENS)) for one in q[:20]])
     seen = np.asarray(evidence(PARAMS, q[:20], jnp.asarray(signal + 0.1 * noise[:20], jnp.complex64), k, height, LENS))
     assert seen.min() > 20
-    assert float(limited_gain(jnp.asarray(1.0), 150)) < 150  # one frequency never outvotes many
+    assert float(limited_gain(jnp.asarray(1.0), filled_bins(height))) < 150  # one frequency never outvotes many
 
 
 def test_the_depth_of_focus_is_that_of_the_aperture():
