@@ -90,26 +90,36 @@ def fit_disk(mean_pattern: Float[np.ndarray, "ky kx"], mask: Float[np.ndarray, "
     pattern = np.fft.fftshift(mean_pattern)
     live = np.ones(pattern.shape, bool) if mask is None else np.fft.fftshift(mask) > 0
     start = _start(mean_pattern, pattern, live, mask)
-    middle = np.array([n // 2 for n in pattern.shape])
-    y, x = (axis - m for axis, m in zip(np.indices(pattern.shape), middle, strict=True))
-    for _ in range(2):  # the ring about a better radius
-        near = np.hypot(y - start[0], x - start[1]) / start[2]
-        used = live & (near > INNER) & (near < OUTER)
-        _check(start, pattern, used, near)
-        points, values = (y[used].astype(float), x[used].astype(float)), pattern[used]
-        scale = STEADY * np.maximum(values, 0.1 * np.median(values[near[used] < 0.9]))
-        fit = least_squares(
-            lambda p, points=points, values=values, scale=scale: _residual(p, points, values, scale),
-            start, loss="soft_l1", x_scale=[1, 1, 1, 0.5, 0.1, 0.1],
-            bounds=([-np.inf, -np.inf, 1, 0.15, -0.5, -0.5], [np.inf, np.inf, np.inf, start[2], 0.5, 0.5]),
-        )  # fmt: skip
-        start = fit.x
+    middle = [n // 2 for n in pattern.shape]
+    place = tuple(axis - m for axis, m in zip(np.indices(pattern.shape, float), middle, strict=True))
+    start, _, _, _ = _fit_ring(start, pattern, live, (place[0], place[1]))
+    start, slope, misfit, points = _fit_ring(start, pattern, live, (place[0], place[1]))  # about a better radius
     sector = np.floor((np.arctan2(points[0] - start[0], points[1] - start[1]) / np.pi + 1) * SECTORS / 2).astype(int)
-    error = _sector_errors(fit.jac, fit.fun, sector % SECTORS)
+    error = _sector_errors(slope, misfit, sector % SECTORS)
     pair = lambda values, i: (float(values[i]), float(values[i + 1]))  # noqa: E731
     # The half axes are R / √(1 ± e), e = |(e1, e2)|.
     mean = float(start[2] / (1 - start[4] ** 2 - start[5] ** 2) ** 0.25)
     return Disk(pair(start, 0), pair(error, 0), mean, float(error[2]), pair(start, 4), pair(error, 4), float(start[3]))
+
+
+def _fit_ring(
+    start: np.ndarray, pattern: np.ndarray, live: np.ndarray, place: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Parameters that fit the ring about a start's edge best; slopes and misfits of its pixels, and where they are."""
+    near = np.hypot(place[0] - start[0], place[1] - start[1]) / start[2]
+    used = live & (near > INNER) & (near < OUTER)
+    _check(start, pattern, used, near)
+    points, values = (place[0][used], place[1][used]), pattern[used]
+    scale = STEADY * np.maximum(values, 0.1 * np.median(values[near[used] < 0.9]))
+    low, high = [-np.inf, -np.inf, 1, 0.15, -0.5, -0.5], [np.inf, np.inf, np.inf, start[2], 0.5, 0.5]
+    fit = least_squares(
+        lambda p: _residual(p, points, values, scale),
+        start,
+        loss="soft_l1",
+        x_scale=[1, 1, 1, 0.5, 0.1, 0.1],
+        bounds=(low, high),
+    )
+    return fit.x, fit.jac, fit.fun, points
 
 
 def _start(

@@ -201,10 +201,10 @@ def choose_twin(part: Part, fit: AberrationFit) -> tuple[AberrationFit, float]:
     data = part.measure(COARSE[0], q)
     phase = phase_spectrum(data, lens, fit)
     image = np.exp(2j * math.pi * (part.positions @ q.T)) @ phase
-    skewness = float(skew(image.real)) / math.sqrt(6 / len(image))
+    skewness = float(skew(np.real(image))) / math.sqrt(6 / len(image))
     slow = np.linalg.norm(q, axis=1) < max(SLOW * lens.cutoff, 2 * lowest_frequency(part.positions))
     cross = (phase * data.scattered.conj())[slow]
-    thick = float(cross.real.sum()) / max(math.sqrt(0.5 * float((np.abs(cross) ** 2).sum())), 1e-30)
+    thick = float(np.real(cross).sum()) / max(math.sqrt(0.5 * float((np.abs(cross) ** 2).sum())), 1e-30)
     positive = thick + float(np.clip(skewness / 4, -SKEWNESS, SKEWNESS))
     return (fit, positive) if positive >= 0 else (fit.twin(), -positive)
 
