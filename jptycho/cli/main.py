@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from jptycho.cli.calibrate import calibrate
 from jptycho.cli.compare import compare
 from jptycho.cli.export import export
 from jptycho.cli.inspect import inspect
@@ -110,6 +111,7 @@ def demo(
 
 
 app.command(context_settings={"ignore_unknown_options": True})(inspect)
+app.command()(calibrate)
 app.command()(compare)
 app.command()(export)
 

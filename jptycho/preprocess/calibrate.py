@@ -98,7 +98,7 @@ def check_calibration(dataset: Dataset4D) -> None:
             raise ConfigError("data.probe: missing; positions in pixels need a probe to start from. Name its array.")
         return
     _check_present(dataset)
-    _check_energy(float(calibration.energy or 0))
+    check_energy(float(calibration.energy or 0))
     sampling = sampling_of(dataset)
     largest = 0.5 * wavelength_of(calibration) / max(sampling) * 1e3
     if float(calibration.semiangle_cutoff or 0) >= largest:
@@ -149,7 +149,15 @@ def _check_present(dataset: Dataset4D) -> None:
         )
 
 
-def _check_energy(energy: float) -> None:
+def check_energy(energy: float) -> None:
+    """Refuse an energy that was meant in another unit.
+
+    Args:
+        energy: eV.
+
+    Raises:
+        ConfigError: what was probably meant.
+    """
     if not LOWEST_ENERGY <= energy <= HIGHEST_ENERGY:
         estimate = f" Did you mean {energy * 1e3:g}?" if LOWEST_ENERGY <= energy * 1e3 <= HIGHEST_ENERGY else ""
         raise ConfigError(f"data.energy: expected eV between 1e4 and 5e6, found {energy:g}.{estimate}")

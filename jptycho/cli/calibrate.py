@@ -1,0 +1,255 @@
+"""``jptycho calibrate``: what a scan says of how it was recorded, in words, as JSON or as a configuration."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jptycho.errors import ConfigError, FormatError
+from jptycho.settings import Table, load_toml
+
+if TYPE_CHECKING:
+    from jptycho.data.dataset import Dataset4D
+    from jptycho.preprocess.scan_calibration import ScanCalibration
+
+LEAST_ASTIGMATISM = 3.0  # standard errors, below which C12 is not written
+
+
+def calibrate(
+    config: Annotated[Path, typer.Argument(help="TOML file; its [data] names the scan, energy, step and sampling")],
+    write: Annotated[Path | None, typer.Option(help="new TOML file with what was found")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the findings as JSON")] = False,
+    overwrite: Annotated[bool, typer.Option(help="replace an existing file")] = False,
+) -> None:
+    """Find semiangle, orientation, defocus and bad pixels of a scan from its patterns, each with its error."""
+    values = load_toml(config)
+    table = _data_of(values, config)
+    if write is not None:
+        _refuse(write, overwrite)
+    from jptycho.preprocess.scan_calibration import calibrate_scan  # noqa: PLC0415
+
+    dataset = _open(table, config)
+    found = calibrate_scan(dataset)
+    if as_json:
+        import json  # noqa: PLC0415
+
+        typer.echo(json.dumps(findings(found, dataset), indent=1))
+    else:
+        typer.echo("\n".join(describe(found, dataset)))
+    if write is not None:
+        write.parent.mkdir(parents=True, exist_ok=True)
+        write.write_text(new_configuration(values, found, config, write), encoding="utf-8")
+        if not as_json:
+            typer.echo(f"wrote {write}")
+
+
+def findings(found: ScanCalibration, dataset: Dataset4D) -> dict[str, object]:
+    """Everything that was found, as plain numbers; errors are standard errors.
+
+    Args:
+        found: of :func:`jptycho.preprocess.scan_calibration.calibrate_scan`.
+        dataset: the scan.
+
+    Returns:
+        names as in ``[data]``, and what else there is.
+    """
+    disk, window = found.disk, dataset.shape[-2:]
+    out: dict[str, object] = {
+        "semiangle_cutoff": _pair(found.semiangle_cutoff),
+        "reciprocal_sampling": list(found.reciprocal_sampling),
+        "disk_centre_pixels": [c + n // 2 for c, n in zip(disk.centre, window, strict=True)],
+        "disk_centre_error": list(disk.centre_error),
+        "disk_radius_pixels": [disk.radius, disk.radius_error],
+        "disk_axes_ratio": disk.axes_ratio,
+        "bad_pixels": bad_pixels(found),
+        "undecided": list(found.undecided),
+    }
+    for name, fit in (("found", found.fit), ("twin", found.twin)):
+        if fit is not None:
+            out[name] = {
+                "rotation": [fit.rotation, fit.errors["rotation"]],
+                "transpose": fit.transpose,
+                "defocus": [fit.defocus, fit.errors["defocus"]],
+                "C12": [fit.astigmatism, fit.errors["astigmatism"]],
+                "phi12": fit.azimuth,
+            }
+    if found.fit is not None:
+        out["transpose_sure"], out["phase_positive_sure"] = found.handed, found.positive
+    if found.centres is not None:
+        centres = found.centres
+        out["centre_of_mass"] = {
+            "rotation_modulo_180": [centres.rotation, centres.rotation_error],
+            "transpose": centres.transpose,
+            "curl": centres.curl,
+            "curl_other": centres.curl_other,
+        }
+    return out
+
+
+def bad_pixels(found: ScanCalibration) -> list[tuple[int, int]]:
+    """Rows and columns of hot and dead pixels on the stored detector.
+
+    Args:
+        found: of :func:`jptycho.preprocess.scan_calibration.calibrate_scan`.
+
+    Returns:
+        the places.
+    """
+    rows, columns = (found.mask == 0).nonzero()
+    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
+
+
+def describe(found: ScanCalibration, dataset: Dataset4D) -> list[str]:
+    """What was found, in words, with errors.
+
+    Args:
+        found: of :func:`jptycho.preprocess.scan_calibration.calibrate_scan`.
+        dataset: the scan.
+
+    Returns:
+        lines.
+    """
+    disk, window = found.disk, dataset.shape[-2:]
+    centre = [c + n // 2 for c, n in zip(disk.centre, window, strict=True)]
+    lines = [
+        f"semiangle_cutoff  {_with_error(*found.semiangle_cutoff)} mrad"
+        + _against(dataset.calibration.semiangle_cutoff, found.semiangle_cutoff[0], "mrad"),
+        f"bright disk       centre at pixel ({_with_error(centre[0], disk.centre_error[0])}, "
+        f"{_with_error(centre[1], disk.centre_error[1])}), radius {_with_error(disk.radius, disk.radius_error)} "
+        f"pixels, axes 1 : {disk.axes_ratio:.3f}",
+    ]
+    if dataset.calibration.reciprocal_sampling is None:
+        lines.append(f"reciprocal_sampling  {found.reciprocal_sampling[0]:.5g} Å⁻¹ a pixel, from the semiangle given")
+    bad = bad_pixels(found)
+    shown = ", ".join(map(str, bad[:8])) + (" ..." if len(bad) > 8 else "")
+    lines.append(
+        f"bad pixels        {len(bad)}{': ' + shown if bad else ''}; name a mask in data.mask to leave them out"
+    )
+    lines += _orientation_lines(found, dataset)
+    return lines + [f"cannot be told    {why}" for why in found.undecided]
+
+
+def _orientation_lines(found: ScanCalibration, dataset: Dataset4D) -> list[str]:
+    fit, twin = found.fit, found.twin
+    if fit is None or twin is None:
+        return []
+    lines = [
+        f"rotation          {_with_error(fit.rotation, fit.errors['rotation'])} degrees",
+        f"transpose         {str(fit.transpose).lower()} (by {found.handed:.1f} standard errors)",
+        f"defocus           {_with_error(fit.defocus, fit.errors['defocus'])} Å"
+        + _against(dataset.calibration.defocus or None, fit.defocus, "Å"),
+        f"astigmatism       C12 {_with_error(fit.astigmatism, fit.errors['astigmatism'])} Å at "
+        f"phi12 {fit.azimuth:.2f} rad",
+        f"twin              rotation {twin.rotation:.2f} degrees with defocus {twin.defocus:.4g} Å fits as well, its "
+        f"phase inverted; taken is the one whose phase is positive at atoms (by {found.positive:.1f} standard errors)",
+    ]
+    centres = found.centres
+    if centres is not None:
+        lines.append(
+            f"centre of mass    rotation {_with_error(centres.rotation, centres.rotation_error)} degrees or 180 more, "
+            f"transpose {str(centres.transpose).lower()}; curl {centres.curl:.0%} of the field "
+            f"({centres.curl_other:.0%} the other way, 50% is no gradient)"
+        )
+    return lines
+
+
+def new_configuration(values: Table, found: ScanCalibration, source: Path, target: Path) -> str:
+    """The configuration with what was found in ``[data]``, each value's error as a comment.
+
+    Args:
+        values: tables and keys of the given configuration.
+        found: of :func:`jptycho.preprocess.scan_calibration.calibrate_scan`.
+        source: where the configuration was read from.
+        target: where it is to be written; a relative path to the scan is made to start there.
+
+    Returns:
+        TOML.
+    """
+    import tomli_w  # noqa: PLC0415
+
+    data, comments = _found_table(dict(values["data"]), found)
+    if source.resolve().parent != target.resolve().parent:
+        data["file"] = str((source.resolve().parent / str(data["file"])).resolve())
+    rest = {name: value for name, value in values.items() if name != "data"}
+    top = {name: value for name, value in rest.items() if not isinstance(value, dict | list)}
+    tables = {name: value for name, value in rest.items() if name not in top}
+    lines = [*tomli_w.dumps(top).splitlines(), "", "[data]"] if top else ["[data]"]
+    lines += [f"# cannot be told: {why}" for why in found.undecided]
+    for name, value in data.items():
+        # An inline table keeps aberrations beside their error.
+        text = _inline(value) if isinstance(value, dict) else tomli_w.dumps({name: value}).strip().split(" = ", 1)[1]
+        lines.append(f"{name} = {' '.join(text.split())}" + (f"  # {comments[name]}" if name in comments else ""))
+    return "\n".join(lines) + "\n" + ("\n" + tomli_w.dumps(tables) if tables else "")
+
+
+def _found_table(data: Table, found: ScanCalibration) -> tuple[Table, dict[str, str]]:
+    """``[data]`` with what was found, and comments."""
+    comments = {"semiangle_cutoff": f"mrad, ± {found.semiangle_cutoff[1]:.2g} from the bright disk"}
+    data["semiangle_cutoff"] = float(f"{found.semiangle_cutoff[0]:.6g}")
+    if "reciprocal_sampling" not in data and "angular_sampling" not in data:
+        data["reciprocal_sampling"] = [float(f"{step:.6g}") for step in found.reciprocal_sampling]
+        comments["reciprocal_sampling"] = "Å⁻¹ a pixel along (y, x)"
+    fit, twin = found.fit, found.twin
+    if fit is None or twin is None:
+        return data, comments
+    data["rotation"], data["transpose"] = round(fit.rotation, 3), fit.transpose
+    data["defocus"] = float(f"{fit.defocus:.6g}")
+    comments["rotation"] = f"degrees, ± {fit.errors['rotation']:.2g}"
+    comments["transpose"] = f"by {found.handed:.1f} standard errors"
+    comments["defocus"] = (
+        f"Å, ± {fit.errors['defocus']:.2g}; twin with the phase inverted: rotation = {twin.rotation:.2f}, "
+        f"defocus = {twin.defocus:.5g}"
+    )
+    kept = {name: value for name, value in data.pop("aberrations", {}).items() if name not in ("C12", "phi12")}
+    if fit.astigmatism / max(fit.errors["astigmatism"], 1e-9) > LEAST_ASTIGMATISM:
+        kept |= {"C12": float(f"{fit.astigmatism:.4g}"), "phi12": round(fit.azimuth, 3)}
+        comments["aberrations"] = f"C12 ± {fit.errors['astigmatism']:.2g} Å"
+    return (data | {"aberrations": kept} if kept else data), comments
+
+
+def _data_of(values: Table, config: Path) -> Table:
+    table = values.get("data")
+    if not isinstance(table, dict) or not isinstance(table.get("file"), str):
+        raise ConfigError(
+            f"data.file: missing in {str(config)!r}; expected a [data] table with the scan's file. Add it."
+        )
+    return dict(table)
+
+
+def _open(table: Table, config: Path) -> Dataset4D:
+    from jptycho.data.readers.open import open_dataset  # noqa: PLC0415
+
+    file = config.resolve().parent / str(table["file"])
+    return open_dataset(file, **{name: value for name, value in table.items() if name != "file"})
+
+
+def _refuse(path: Path, overwrite: bool) -> None:
+    if path.suffix != ".toml":
+        raise FormatError(f"--write: expected a name that ends in .toml, found {str(path)!r}. Rename it.")
+    from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
+
+    refuse_existing(path, overwrite)
+
+
+def _pair(values: tuple[float, float]) -> list[float]:
+    return [float(value) for value in values]
+
+
+def _inline(table: Table) -> str:
+    return "{ " + ", ".join(f"{name} = {value}" for name, value in table.items()) + " }"
+
+
+def _against(given: float | None, found: float, unit: str) -> str:
+    """What the configuration says where that is another value."""
+    return "" if given is None or math.isclose(given, found, rel_tol=0.01) else f" (given: {given:g} {unit})"
+
+
+def _with_error(value: float, error: float) -> str:
+    """A value and its error, to two digits of the error."""
+    if not (math.isfinite(error) and error > 0):
+        return f"{value:.5g}"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} ± {error:.{digits}f}"

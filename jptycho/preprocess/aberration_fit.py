@@ -1,0 +1,256 @@
+"""Orientation of the scan, defocus and astigmatism together, from the interference of the bright disk's beams."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.optimize import minimize
+
+from jptycho.optics.waves import cis, to_complex
+from jptycho.preprocess.interference import Interference
+from jptycho.preprocess.weak_phase import LEAST, Lens, beams, evidence, filled_bins, limited_gain, transfer
+from jptycho.types import Array, Complex, Float
+
+ROUND = 64  # bins, of whose multiples there are as many
+ASTIGMATIC = 0.1  # of the defocus, and of the depth of focus, that C12 may be
+ANGLE = 8.0  # degrees between rotations that are looked at, in focus
+
+
+def _total(params: Array, *data: Array) -> Array:
+    return jnp.sum(evidence(params, *data))
+
+
+_many = jax.jit(lambda params, *data: jax.lax.map(lambda one: _total(one, *data), params))
+_slope = jax.jit(jax.value_and_grad(_total))
+_curvature = jax.jit(jax.hessian(_total))
+_slopes = jax.jit(jax.jacfwd(evidence))
+
+
+@dataclasses.dataclass(frozen=True)
+class AberrationFit:
+    """Orientation and aberrations that explain a scan best, by 180 degrees and a sign of all aberrations unknown.
+
+    Attributes:
+        params: θ in rad; C10, C12 cos 2φ12 and C12 sin 2φ12 in Å, in the detector's axes.
+        transpose: whether detector rows run along the fast axis.
+        errors: standard errors of ``rotation`` in degrees, ``defocus`` and ``astigmatism`` in Å.
+        evidence: logarithm of the likelihood's ratio to noise, of each frequency.
+    """
+
+    params: Float[np.ndarray, "4"]
+    transpose: bool
+    errors: dict[str, float]
+    evidence: Float[np.ndarray, "q"]
+
+    @property
+    def rotation(self) -> float:
+        """Degrees in (-180, 180]."""
+        return 180 - (180 - math.degrees(self.params[0])) % 360
+
+    @property
+    def defocus(self) -> float:
+        """Å, positive for underfocus; minus C10."""
+        return -float(self.params[1])
+
+    @property
+    def astigmatism(self) -> float:
+        """C12 in Å."""
+        return float(np.hypot(*self.params[2:]))
+
+    @property
+    def azimuth(self) -> float:
+        """phi12 in rad."""
+        return 0.5 * math.atan2(self.params[3], self.params[2])
+
+    def twin(self) -> AberrationFit:
+        """The other description that fits as well: turned by 180 degrees, all aberrations and the phase inverted."""
+        params = self.params * [1, -1, -1, -1] + [math.pi, 0, 0, 0]
+        return dataclasses.replace(self, params=params)
+
+
+def search_aberrations(
+    data: Interference, lens: Lens, largest: float, step: float = 0.75, candidates: int = 3
+) -> list[tuple[bool, np.ndarray]]:
+    """The most likely orientations and defoci of a grid that leaves nothing out.
+
+    Args:
+        data: the scan.
+        lens: its aperture.
+        largest: defocus in Å to look for, of either sign.
+        step: of the defocus in depths of focus λ/α².
+        candidates: how many maxima of each handedness.
+
+    Returns:
+        transpose and parameters, of each handedness the best first.
+    """
+    depth = lens.depth
+    count = max(1, math.ceil(largest / (step * depth)))
+    # The farther out of focus, the farther the images of the disk's border move with the angle.
+    turns = math.ceil(180 / np.clip(4 * ANGLE * depth / largest, 2.0, ANGLE))
+    angles, defoci = np.arange(turns) * math.pi / turns, np.linspace(-largest, largest, 2 * count + 1)
+    points = np.stack(np.meshgrid(angles, defoci, indexing="ij"), axis=-1).reshape(-1, 2)
+    points = np.pad(points, ((0, 0), (0, 2)))
+    out = []
+    for transpose in (False, True):
+        arguments = _arguments(data, lens, transpose)
+        score = _along_defocus(jnp.asarray(angles, jnp.float32), jnp.asarray(defoci, jnp.float32), *arguments)
+        out += [(transpose, points[i]) for i in _maxima(points, np.asarray(score).ravel(), depth, candidates)]
+    return out
+
+
+@jax.jit
+def _along_defocus(
+    angles: Array, defoci: Array, q: Array, values: Array, k: Array, height: Array, lens: Array
+) -> Array:
+    """Evidence at every angle and every one of evenly spaced defoci, without astigmatism.
+
+    With χ = πλ C10 k² both beams' phases are 2πλ C10 k·q ∓ πλ C10 q², so a step of C10 is one multiplication.
+    """
+    whole = jnp.sum(values.real**2 + values.imag**2, axis=1)
+    weighted = values.conj() * to_complex(height)[None]
+    step, bins = defoci[1] - defoci[0], filled_bins(height)
+
+    def one(angle: Array) -> Array:
+        below, above, along = jax.vmap(lambda place: beams(angle, place, k, lens))(q)
+        square = jnp.sum(q**2, axis=1)
+        low, high = (weighted * to_complex(side) for side in (below, above))
+        alone = jnp.sum(height[None] ** 2 * (below**2 + above**2), axis=1)
+        together = 2 * jnp.sum(height[None] ** 2 * below * above, axis=1)
+        rate = 2 * math.pi * lens[0] * along
+
+        def at(carry: Array, C10: Array) -> tuple[Array, Array]:
+            beta = math.pi * lens[0] * C10 * square
+            overlap = jnp.sum(low * carry, axis=1) * cis(-beta) - jnp.sum(high * carry, axis=1) * cis(beta)
+            power = alone - together * jnp.cos(2 * beta) + LEAST
+            share = (overlap.real**2 + overlap.imag**2) / (power * whole + LEAST)
+            return carry * turn, jnp.sum(limited_gain(share, bins))
+
+        turn = cis(rate * step)
+        return jax.lax.scan(at, cis(rate * defoci[0]), defoci)[1]
+
+    return jax.lax.map(one, angles)
+
+
+def _maxima(points: np.ndarray, score: np.ndarray, depth: float, count: int) -> list[int]:
+    """The highest points of a grid that are not beside a higher one."""
+    chosen: list[int] = []
+    for i in np.argsort(-score):
+        turn = np.abs((points[chosen, 0] - points[i, 0] + math.pi / 2) % math.pi - math.pi / 2)
+        move = np.abs(points[chosen, 1] - points[i, 1])
+        if np.all((turn > math.radians(2 * ANGLE)) | (move > 2 * depth)):
+            chosen.append(int(i))
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def _arguments(data: Interference, lens: Lens, transpose: bool) -> tuple[Array, ...]:
+    """What the kernels take; empty bins make their number round, so that scans of about equal disks share programs."""
+    q = data.q[:, ::-1] if transpose else data.q
+    spare = -len(data.k) % ROUND
+    k, height = np.pad(data.k, ((0, spare), (0, 0))), np.pad(data.height, (0, spare))
+    values = np.pad(data.values, ((0, 0), (0, spare)))
+    constants = [lens.wavelength, lens.cutoff, lens.edge]
+    real = (jnp.asarray(x, jnp.float32) for x in (q, k, height, constants))
+    q_, k_, height_, constants_ = real
+    return q_, jnp.asarray(values), k_, height_, constants_
+
+
+def refine_near(data: Interference, lens: Lens, start: AberrationFit) -> AberrationFit:
+    """The best fit to finer data than those of a start, whose maximum is narrower than that is certain.
+
+    Args:
+        data: the scan.
+        lens: its aperture.
+        start: a fit to coarser data.
+
+    Returns:
+        the fit.
+    """
+    turns, moves = np.radians(np.arange(-16.0, 16.1, 2.0)), np.array([-0.4, 0.0, 0.4]) * lens.depth
+    # Far out of focus the start is certain, and a degree moves the images by more than a bin.
+    turns = turns / max(1.0, abs(start.defocus) / lens.depth / 2)
+    grid = np.array([start.params * [1, 1, 0, 0] + [turn, move, 0, 0] for turn in turns for move in moves])
+    score = np.asarray(_many(jnp.asarray(grid, jnp.float32), *_arguments(data, lens, start.transpose)))
+    return refine_aberrations(data, lens, start.transpose, grid[int(np.argmax(score))])
+
+
+def refine_aberrations(
+    data: Interference,
+    lens: Lens,
+    transpose: bool,
+    start: Float[np.ndarray, "4"],
+    astigmatic: bool = True,
+) -> AberrationFit:
+    """Orientation, defocus and astigmatism of the greatest likelihood near a start.
+
+    Astigmatism stays small against the defocus or the depth of focus: a scan whose axes are swapped looks as if it were
+    in focus and as astigmatic as it is defocused.
+
+    Args:
+        data: the scan.
+        lens: its aperture.
+        transpose: whether detector rows run along the fast axis.
+        start: as :func:`transfer` takes them.
+        astigmatic: whether C12 is fitted and errors are found; else it is zero.
+
+    Returns:
+        the maximum; its errors are those of spatial frequencies that vary independently, so the model's are in them.
+    """
+    unit = np.array([0.1, *[lens.depth] * 3])
+    arguments = _arguments(data, lens, transpose)
+    most = (ASTIGMATIC * abs(start[1]) / lens.depth + ASTIGMATIC) * astigmatic
+
+    def negative(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = _slope(jnp.asarray(x * unit, jnp.float32), *arguments)
+        return -float(value) / len(data.q), -np.asarray(slope, np.float64) * unit / len(data.q)
+
+    bounds = [(None, None)] * 2 + [(-most, most)] * 2
+    options = {"maxiter": 30, "ftol": 1e-7, "gtol": 1e-3}
+    first = np.append(start[:2] / unit[:2], np.clip(start[2:] / unit[2:], -most, most))
+    found = minimize(negative, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    params = jnp.asarray(found.x * unit, jnp.float32)
+    spread = _errors(params, unit, arguments) if astigmatic else np.full(4, np.nan)
+    named = {
+        "rotation": math.degrees(spread[0]),
+        "defocus": float(spread[1]),
+        "astigmatism": float(np.hypot(*spread[2:]) / 2**0.5),
+    }
+    return AberrationFit(np.asarray(params, np.float64), transpose, named, np.asarray(evidence(params, *arguments)))
+
+
+def _errors(params: Array, unit: np.ndarray, arguments: tuple[Array, ...]) -> np.ndarray:
+    """Standard errors: curvature and scatter of the slopes together."""
+    bread = np.linalg.pinv(-np.asarray(_curvature(params, *arguments), np.float64) * np.outer(unit, unit))
+    pulls = np.asarray(_slopes(params, *arguments), np.float64) * unit
+    return np.sqrt(np.maximum(np.diag(bread @ (pulls.T @ pulls) @ bread), 0)) * unit
+
+
+def phase_spectrum(data: Interference, lens: Lens, fit: AberrationFit) -> Complex[np.ndarray, "q"]:
+    """The weak phase that explains each spatial frequency best: φ = Σ Γ* G / i Σ |Γ|².
+
+    Args:
+        data: the scan.
+        lens: its aperture.
+        fit: orientation and aberrations.
+
+    Returns:
+        its Fourier transform at the frequencies of the data, in any unit.
+    """
+    return np.asarray(_phases(jnp.asarray(fit.params, jnp.float32), *_arguments(data, lens, fit.transpose)))
+
+
+@jax.jit
+def _phases(params: Array, q: Array, values: Array, k: Array, height: Array, lens: Array) -> Array:
+    def one(place: tuple[Array, Array]) -> Array:
+        model = transfer(params, place[0], k, lens)
+        model = jax.lax.complex(model.real * height, model.imag * height)
+        power = jnp.sum(model.real**2 + model.imag**2) + LEAST * k.shape[0]
+        overlap = jnp.sum(model.conj() * place[1])
+        return jax.lax.complex(overlap.imag / power, -overlap.real / power)
+
+    return jax.vmap(one)((q, values))

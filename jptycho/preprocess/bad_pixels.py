@@ -1,0 +1,51 @@
+"""Hot and dead pixels of a detector, seen in the mean pattern and left out by a mask."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jptycho.types import Float, Shaped
+
+CERTAIN = 8.0  # standard deviations of its neighbours and of noise
+ALIKE = 0.25  # of its neighbours' mean by which a pixel may differ without noise: structure of a pattern
+DARK = 0.05  # of its neighbours' mean, below which a pixel is dead
+
+
+def find_bad_pixels(
+    mean_pattern: Float[np.ndarray, "ky kx"], patterns: int, counts_per_electron: float = 1.0
+) -> Shaped[np.ndarray, "ky kx"]:
+    """A mask that is zero for pixels that differ from their neighbours by more than noise and structure can.
+
+    A pixel x is compared with the median m of the eight about it: hot where x - m > 8 √(g m / N + s²) + m / 4 and more
+    than the brightest of them by as much, dead where noise would show it and it has less than 0.05 m and than the
+    darkest. s is the scatter of the eight, so that the edge of the bright disk and Bragg spots wider than a pixel stay.
+    Counts are never interpolated: what is bad is left out.
+
+    Args:
+        mean_pattern: average over the scan.
+        patterns: N, how many.
+        counts_per_electron: g.
+
+    Returns:
+        1 for a good pixel, 0 for a bad one.
+
+    Source:
+        The rule of Dixon & Massey for outliers, with the median absolute deviation for the scatter.
+
+    Example:
+        >>> pattern = np.full((8, 8), 10.0); pattern[2, 3], pattern[5, 5] = 500.0, 0.0
+        >>> [tuple(map(int, place)) for place in np.argwhere(find_bad_pixels(pattern, 100) == 0)]
+        [(2, 3), (5, 5)]
+    """
+    padded = np.pad(np.asarray(mean_pattern, np.float64), 1, mode="reflect")
+    rows, columns = mean_pattern.shape
+    shifts = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
+    about = np.sort(np.stack([padded[i : i + rows, j : j + columns] for i, j in shifts]), axis=0)
+    middle = 0.5 * (about[3] + about[4])
+    scatter = 1.48 * np.median(np.abs(about - middle), axis=0)
+    shot = np.sqrt(counts_per_electron * np.maximum(middle, counts_per_electron / patterns) / patterns)
+    allowed = CERTAIN * np.hypot(shot, scatter) + ALIKE * middle
+    # One of the eight may be hot or dead itself.
+    hot = (mean_pattern - middle > allowed) & (mean_pattern - about[6] > allowed)
+    dead = (mean_pattern < DARK * middle) & (mean_pattern < DARK * about[1]) & (middle > CERTAIN * shot)
+    return (~(hot | dead)).astype(float)

@@ -1,0 +1,160 @@
+"""``jptycho calibrate``: what it prints and writes, and what it refuses, without a fit of its own."""
+
+import dataclasses
+import json
+import tomllib
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import jptycho.preprocess.scan_calibration as calibration
+from jptycho.cli.calibrate import bad_pixels, describe, findings, new_configuration
+from jptycho.cli.main import app
+from jptycho.data.readers.open import open_dataset
+from jptycho.errors import ConfigError, FormatError
+from jptycho.preprocess.aberration_fit import AberrationFit
+from jptycho.preprocess.disk import Disk
+from jptycho.preprocess.orientation import CentreOrientation
+from jptycho.preprocess.scan_calibration import ScanCalibration
+from tests.preprocess.scans import Made, record
+
+ERRORS = {"rotation": 0.12, "defocus": 2.4, "astigmatism": 1.5}
+FIT = AberrationFit(np.array([np.radians(33.04), -212.3, 0.0, 12.0]), True, ERRORS, np.ones(5))
+MASK = np.ones((32, 32))
+MASK[3, 27] = 0
+FOUND = ScanCalibration(
+    disk=Disk((0.4, -0.2), (0.01, 0.02), 12.8, 0.03, (0.01, 0.0), (0.002, 0.002), 0.5),
+    semiangle_cutoff=(19.02, 0.05),
+    reciprocal_sampling=(0.078, 0.078),
+    mask=MASK,
+    fit=FIT,
+    handed=7.1,
+    positive=4.2,
+    centres=CentreOrientation(33.5, 1.1, True, 0.06, 0.45),
+    undecided=(),
+)
+TOML = """method = "pixels"
+
+[data]
+file = "scan.npy"
+energy = 300e3
+step = 0.8
+semiangle_cutoff = 20.0
+reciprocal_sampling = 0.078125
+aberrations = { C30 = 1e4, C12 = 3.0 }
+
+[pixels]
+epochs = 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    np.save(tmp_path / "scan.npy", record(Made(shape=(3, 20))).read().reshape(3, 20, 32, 32))
+    (tmp_path / "scan.toml").write_text(TOML)
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["calibrate", *map(str, arguments)])
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Everything is known without a fit."""
+    monkeypatch.setattr(calibration, "calibrate_scan", lambda dataset: FOUND)
+
+
+@pytest.mark.usefixtures("told")
+def test_what_was_found_is_printed_with_its_error_and_its_twin(folder):
+    done = run(folder / "scan.toml")
+    assert done.exit_code == 0
+    for words in (
+        "19.020 ± 0.050 mrad (given: 20 mrad)",
+        "centre at pixel (16.400 ± 0.010, 15.800 ± 0.020)",
+        "bad pixels        1: (3, 27)",
+        "rotation          33.04 ± 0.12 degrees",
+        "transpose         true (by 7.1 standard errors)",
+        "defocus           212.3 ± 2.4 Å",
+        "C12 12.0 ± 1.5 Å at phi12 0.79 rad",
+        "twin              rotation -146.96 degrees with defocus -212.3 Å fits as well",
+        "curl 6% of the field (45% the other way",
+    ):
+        assert words in done.stdout
+    assert list(folder.glob("*.toml")) == [folder / "scan.toml"]
+
+
+@pytest.mark.usefixtures("told")
+def test_the_configuration_that_is_written_is_the_given_one_with_what_was_found(folder):
+    new = folder / "deeper" / "found.toml"
+    assert run(folder / "scan.toml", "--write", new).exit_code == 0
+    text = new.read_text()
+    values = tomllib.loads(text)
+    assert values["method"] == "pixels"
+    assert values["pixels"] == {"epochs": 3}
+    data = values["data"]
+    assert data["file"] == str((folder / "scan.npy").resolve())
+    assert (data["rotation"], data["transpose"], data["defocus"]) == (33.04, True, 212.3)
+    assert data["semiangle_cutoff"] == 19.02
+    assert data["aberrations"] == {"C30": 1e4, "C12": 12.0, "phi12": 0.785}
+    assert "rotation = 33.04  # degrees, ± 0.12" in text
+    assert "twin with the phase inverted: rotation = -146.96, defocus = -212.3" in text
+    options = {name: value for name, value in data.items() if name != "file"}
+    assert open_dataset(data["file"], **options).calibration.rotation == 33.04
+
+
+@pytest.mark.usefixtures("told")
+def test_nothing_is_written_over_unless_asked(folder):
+    old = folder / "old.toml"
+    old.write_text("precious")
+    refused = run(folder / "scan.toml", "--write", old)
+    assert isinstance(refused.exception, FormatError)
+    assert "exists. Choose another name, or allow it with --overwrite." in str(refused.exception)
+    assert old.read_text() == "precious"
+    assert run(folder / "scan.toml", "--write", old, "--overwrite").exit_code == 0
+    assert "rotation = 33.04" in old.read_text()
+    wrong = run(folder / "scan.toml", "--write", folder / "out.h5")
+    assert "expected a name that ends in .toml" in str(wrong.exception)
+
+
+@pytest.mark.usefixtures("told")
+def test_json_holds_numbers_with_errors(folder):
+    values = json.loads(run(folder / "scan.toml", "--json").stdout)
+    assert values["found"]["rotation"] == pytest.approx([33.04, 0.12])
+    assert values["twin"]["defocus"] == pytest.approx([-212.3, 2.4])
+    assert values["bad_pixels"] == [[3, 27]]
+    assert values["centre_of_mass"]["curl"] == 0.06
+
+
+def test_what_cannot_be_told_is_said_and_nothing_of_it_is_written(folder):
+    why = "orientation and defocus: the scan is a single row or nearly so, which shows no rotation"
+    done = run(folder / "scan.toml", "--write", folder / "new.toml")  # three rows: a true run, quick without a fit
+    assert done.exit_code == 0
+    assert f"cannot be told    {why}" in done.stdout
+    text = (folder / "new.toml").read_text()
+    assert f"# cannot be told: {why}" in text
+    assert "rotation" not in tomllib.loads(text)["data"]
+    assert tomllib.loads(text)["data"]["semiangle_cutoff"] == pytest.approx(20.0, rel=0.01)
+
+
+def test_a_configuration_without_a_scan_is_refused(folder):
+    (folder / "empty.toml").write_text("[data]\nenergy = 3e5\n")
+    refused = run(folder / "empty.toml")
+    assert isinstance(refused.exception, ConfigError)
+    assert "data.file: missing in" in str(refused.exception)
+    missing = run(folder / "no.toml")
+    assert isinstance(missing.exception, FormatError)
+
+
+def test_lines_and_numbers_agree(folder):
+    scan = open_dataset(folder / "scan.npy", energy=3e5, step=0.8)
+    unknown = dataclasses.replace(FOUND, fit=None, centres=None, undecided=("x: y",))
+    assert describe(unknown, scan)[-1] == "cannot be told    x: y"
+    assert "reciprocal_sampling  0.078" in "\n".join(describe(unknown, scan))
+    assert "found" not in findings(unknown, scan)
+    assert bad_pixels(FOUND) == [(3, 27)]
+    values = {"data": {"file": "scan.npy", "energy": 3e5, "step": 0.8}}
+    text = new_configuration(values, unknown, folder / "a.toml", folder / "b.toml")
+    assert tomllib.loads(text)["data"]["reciprocal_sampling"] == [0.078, 0.078]
+    assert tomllib.loads(text)["data"]["file"] == "scan.npy"

@@ -1,0 +1,34 @@
+"""The scale of a scan's steps against lattices whose spacing is known."""
+
+import numpy as np
+import pytest
+
+from jptycho.errors import ConfigError
+from jptycho.preprocess.lattice import step_scale
+
+
+def lattice(true_step, shape=(50, 64), spacing=2.35, noise=0.5, seed=0):
+    """A square lattice of {1 0} spacing, turned by 17 degrees, in noise."""
+    y, x = (axis * step for axis, step in zip(np.indices(shape), true_step, strict=True))
+    angle = np.radians(17)
+    waves = [np.cos(2 * np.pi * (np.sin(a) * y + np.cos(a) * x) / spacing) for a in (angle, angle + np.pi / 2)]
+    return sum(waves) + np.random.default_rng(seed).normal(0, noise, shape)
+
+
+@pytest.mark.parametrize("factor", [0.93, 1.0, 1.06])
+def test_the_factor_is_found_to_a_part_of_a_percent(factor):
+    found, error = step_scale(lattice((0.5 * factor, 0.6 * factor)), (0.5, 0.6), 2.35)
+    assert found == pytest.approx(factor, abs=0.004)
+    assert error < 0.01
+
+
+def test_noise_has_no_lattice():
+    for seed in range(5):
+        noise = np.random.default_rng(seed).normal(size=(40, 40))
+        with pytest.raises(ConfigError, match=r"lattice: no peak within 15% of 1/2\.35"):
+            step_scale(noise, (0.5, 0.5), 2.35)
+
+
+def test_steps_that_cannot_show_it_are_refused():
+    with pytest.raises(ConfigError, match=r"lattice: 2\.35 Å, but steps of 1\.5 Å show spacings above 3\.45 Å only"):
+        step_scale(np.ones((20, 20)), (1.5, 1.5), 2.35)
