@@ -235,7 +235,7 @@ def _complete(dataset: Node) -> int | None:
 
     dataset.id.chunk_iter(mark)
     leading = max(dataset.ndim - 2, 1)
-    whole = written.reshape(*grid[:leading], -1).all(axis=-1)
+    whole = np.asarray(written.reshape(*grid[:leading], -1).all(axis=-1))
     for axis in range(leading):
         whole = np.repeat(whole, dataset.chunks[axis], axis=axis)
     whole = whole[tuple(slice(n) for n in dataset.shape[:leading])].ravel()

@@ -14,7 +14,6 @@ import signal
 import sys
 
 import h5py
-from h5py import h5o
 
 SECONDS = 20
 """After which a file is given up."""
@@ -41,7 +40,7 @@ def probe(path):
         seen, budget, waiting, others = set(), [SMALL], [file["/"]], set()
         while waiting:
             item = waiting.pop()
-            info = h5o.get_info(item.id)
+            info = h5py.h5o.get_info(item.id)  # pyright: ignore[reportAttributeAccessIssue]
             if (info.fileno, info.addr) in seen:
                 continue
             seen.add((info.fileno, info.addr))
