@@ -58,7 +58,7 @@ class RefineSettings(Section):
         description="Å by which positions may be off, root mean square along an axis; above 0 they are searched for "
         "in rounds between the pixels",
     )
-    position_rounds: Count = Field(2, description="of that search")
+    position_rounds: Count = Field(4, description="of that search")
     position_rate: NotNegative = Field(0.0, description="learning rate of the positions in pixels; 0 keeps them")
     tilt: Literal["none", "global", "local"] = Field("none", description="one tilt for all positions, or one for each")
     tilt_rate: Positive = Field(0.1, description="learning rate of the tilt in mrad")

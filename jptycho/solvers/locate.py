@@ -143,7 +143,7 @@ def _descend(
 
 
 def _linearised(
-    predicted: PyTree, position: Float[Array, "2"]
+    predicted: Pattern, position: Float[Array, "2"]
 ) -> tuple[Float[Array, "ky kx"], Float[Array, "2 ky kx"]]:
     """The pattern at a position, and its derivatives along (y, x)."""
     intensity, along = jax.linearize(predicted, position)

@@ -16,7 +16,7 @@ from .mutate import ALL
 from .samples import SAMPLES
 
 ROOT = Path(__file__).parents[3]
-QUICK, MANY = 5, 100
+QUICK, MANY = 2, 100
 """Files of each format."""
 
 
