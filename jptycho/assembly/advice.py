@@ -10,6 +10,7 @@ import jax
 from jptycho.assembly.solver_checks import WHOLE_SCAN
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
+from jptycho.config.stages import POSITIONS
 from jptycho.errors import OutOfMemoryError
 
 EXHAUSTED = "RESOURCE_EXHAUSTED"
@@ -23,11 +24,13 @@ def advice(config: Config, stage: str) -> str:
 
     Args:
         config: of the run.
-        stage: ``"pixels"``, ``"dgp"`` or ``"polish"``.
+        stage: such as ``"pixels"``, ``"positions"``, ``"dgp"`` or ``"polish"``.
 
     Returns:
         a sentence.
     """
+    if stage.startswith(POSITIONS):
+        return "Lower refine.position_error."
     if stage == "all electrons":
         return "Set validation.all_electrons = false."
     if stage == "polish":
@@ -66,6 +69,8 @@ def memory_advice(config: Config, stage: str) -> str:
             f"{fewer} dgp.micro_batch ({config.dgp.micro_batch}) or dgp.base_channels ({config.dgp.base_channels}), "
             "or use fewer slices or modes."
         )
+    if stage.startswith(POSITIONS):
+        return "Use fewer slices or modes."
     if config.pixels.solver in WHOLE_SCAN:
         return f'pixels.solver = "{config.pixels.solver}" keeps every exit wave: use "gradient" or "lsqml".'
     halves = " or set pixels.half_sets = false," if config.pixels.half_sets is True else ""

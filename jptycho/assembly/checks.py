@@ -41,11 +41,26 @@ def check_config(config: Config) -> None:
 def _check_search(config: Config) -> None:
     """Refuse a search for positions that no pixels would come before."""
     dgp = config.dgp
-    formed = config.method == "pixels" or (dgp.start == "pixels" and (dgp.half_sets or dgp.start_file is None))
+    rounds = type(config.refine).model_fields["position_rounds"].default
+    if config.refine.position_rounds != rounds and not config.refine.position_error:
+        raise ConfigError("refine.position_rounds: has no effect without position_error. Remove it, or set both.")
+    check_searched(config, config.method == "pixels" or (dgp.start == "pixels" and dgp.start_file is None))
+
+
+def check_searched(config: Config, formed: bool) -> None:
+    """Refuse a search for positions that no pixels come before.
+
+    Args:
+        config: of a run that lists no stages.
+        formed: whether pixels come first.
+
+    Raises:
+        ConfigError: there is one.
+    """
     if config.refine.position_error and not formed:
         raise ConfigError(
             "refine.position_error: positions are searched for between rounds of pixels, and this run begins without. "
-            'Use dgp.start = "pixels", or search in a run of pixels and start from its result.'
+            'Search in a run of method = "pixels", and give what it found as dgp.start_file.'
         )
 
 

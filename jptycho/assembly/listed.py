@@ -43,6 +43,8 @@ def listed(config: Config) -> Iterator[tuple[str, StageConfig, Config]]:
         changes["pixels"] = {"half_sets": False} | changes["pixels"]
         follows = {"start": "pixels"} if before else {}
         changes["dgp"] = {"half_sets": before == "half_sets"} | follows | changes["dgp"]
+        if entry.method != POSITIONS:
+            changes["refine"] = changes["refine"] | {"position_error": 0.0}
         changes |= {"loss": entry.loss} if entry.loss else {}
         name = NAMES[entry.method]
         met[name] += 1
@@ -103,21 +105,37 @@ def check_stages(config: Config) -> None:
 def _check_search(number: int, entry: StageConfig, config: Config, before: str) -> None:
     """Refuse a search for positions that has nothing to compare the patterns with, or no range."""
     if entry.method != POSITIONS:
+        if "position_error" in entry.refine:
+            raise ConfigError(
+                f"stages.{number}.refine.position_error: has no effect on {entry.method}. "
+                'Put a stage of method = "positions" after it.'
+            )
         return
+    _check_tables(number, entry)
     if not before:
         raise ConfigError(
             f'stages.{number}.method: "positions" searches with the object of the stage before, and there is none. '
             'Put "half_sets" or "pixels" before it.'
         )
-    if not (entry.refine.get("position_error") or config.refine.position_error):
+    if not entry.refine.get("position_error", config.refine.position_error):
         raise ConfigError(
             f'stages.{number}.method: "positions", but nothing says how far they may be off. '
             "Set refine.position_error, in Å."
         )
 
 
+def _check_tables(number: int, entry: StageConfig) -> None:
+    """Refuse keys that a search for positions does not read."""
+    for table in TABLES:
+        unused = set(getattr(entry, table)) - {"position_error"} if table == "refine" else set(getattr(entry, table))
+        if unused:
+            raise ConfigError(f"stages.{number}.{table}.{min(unused)}: has no effect on positions. Remove it.")
+
+
 def _check_read(config: Config) -> None:
     """Refuse settings of the run that no stage reads."""
+    if config.refine.position_rounds != type(config.refine).model_fields["position_rounds"].default:
+        raise ConfigError("refine.position_rounds: has no effect on listed stages, which are the rounds. Remove it.")
     searched = [entry for entry in config.stages if entry.method == POSITIONS]
     if config.refine.position_error and not searched:
         raise ConfigError('refine.position_error: has no effect, for no stage is of method = "positions". Remove it.')

@@ -13,7 +13,7 @@ from jptycho.config.constraints import penalties_of, projections_of, summarise
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
-from jptycho.config.stages import StageConfig
+from jptycho.config.stages import StageConfig, epochs_of
 from jptycho.preprocess.detector_gain import UNCERTAIN
 from jptycho.preprocess.preflight import improbable
 from jptycho.preprocess.prepare import Problem
@@ -69,8 +69,10 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     refine, validation = config.refine, config.validation
     free = ["object", *([] if config.probe.fixed else ["probe"])]
     free += [f"positions (rate {refine.position_rate:g} px)"] if refine.position_rate else []
-    searched = f"positions (searched within {refine.position_error:g} Å or so, {refine.position_rounds} rounds)"
-    free += [searched] if refine.position_error else []
+    rounds = "" if config.stages else f", {refine.position_rounds} rounds"
+    free += (
+        [f"positions (off by {refine.position_error:g} Å or so, searched for{rounds})"] if refine.position_error else []
+    )
     free += [f"{refine.tilt} tilt (rate {refine.tilt_rate:g} mrad)"] if refine.tilt != "none" else []
     pixels_last = config.method == "pixels" or (config.dgp.polish_epochs and config.dgp.object == "network")
     pixels_last = config.stages[-1].method == "pixels" if config.stages else pixels_last
@@ -99,7 +101,7 @@ def _summarise_stage(number: int, entry: StageConfig, extension: Extension) -> s
     """An entry of a list of stages: what it sets, and what was chosen for it."""
     apart = {"method", "epochs"} if extension.loss is None else {"method", "epochs", "loss"}
     given = entry.model_dump(exclude_defaults=True, exclude=apart)
-    return f"stage {number}: {entry.method}, {entry.epochs} epochs{''.join(_words(given))}"
+    return f"stage {number}: {entry.method}, {epochs_of(entry)} epochs{''.join(_words(given))}"
 
 
 def _words(table: Table, within: str = "") -> Iterator[str]:

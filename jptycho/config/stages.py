@@ -23,7 +23,7 @@ class StageConfig(Section):
         description="half_sets: pixels by each half of the electrons, filtered; dgp: networks that start there; "
         "positions: search for each pattern's, within refine.position_error",
     )
-    epochs: Count = Field(10, description="times that every pattern is seen")
+    epochs: Count | None = Field(None, description="times that every pattern is seen: 10; of positions 1")
     slices: Count | None = Field(None, description="of the object, at equal thickness in all; they merge and split")
     modes: int | None = Field(None, ge=1, le=12, description="of the probe; a later stage may have more")
     window: int | None = Field(
@@ -37,3 +37,19 @@ class StageConfig(Section):
     penalties: Table = Field(default_factory=dict, description="keys of [penalties]")
     projections: Table = Field(default_factory=dict, description="keys of [projections]")
     validation: Table = Field(default_factory=dict, description="keys of [validation]; its share is that of the run")
+
+
+def epochs_of(entry: StageConfig) -> int:
+    """How often a stage of a list sees every pattern.
+
+    Args:
+        entry: of the list.
+
+    Returns:
+        what it says, or its method's default.
+
+    Example:
+        >>> epochs_of(StageConfig(method="positions")), epochs_of(StageConfig(method="pixels", epochs=3))
+        (1, 3)
+    """
+    return entry.epochs or (1 if entry.method == POSITIONS else 10)

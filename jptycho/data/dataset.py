@@ -228,14 +228,14 @@ def chunks(dataset: Dataset4D, size: int = CHUNK_BYTES) -> Iterator[slice]:
 def load_counts(dataset: Dataset4D) -> Shaped[np.ndarray, "scan ky kx"]:
     """Read every pattern, check it, and move zero frequency to index [0, 0].
 
-    The patterns are read in parts, each put to its place: beside the array that is returned there is never more than
-    one part in memory.
+    The patterns are read in parts, each put to its place: beside the array that is returned there is one part in
+    memory, and a smaller array where a later part needs a larger type.
 
     Args:
         dataset: the scan.
 
     Returns:
-        counts, integers in the smallest type that holds them, floats as float32.
+        counts, integers that are not negative in the smallest type that holds them, floats as float32.
 
     Raises:
         FormatError: values that are negative (without read-out noise) or not finite, or no counts at all.

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jptycho.config.stages import POSITIONS
 from jptycho.data.checkpoints import load_checkpoint, load_facts, save_checkpoint
 from jptycho.errors import CheckpointError, ConfigError
 from jptycho.reconstruction.context import Context, Progress
@@ -74,6 +75,8 @@ def save(context: Context, stage: str, progress: Progress, tree: Table, facts: T
     ``progress`` is what the stage began with, and the history with its epochs; ``tree`` and ``facts`` are the stage's.
     """
     began = {"estimate": _arrays(progress.estimate), "start": _arrays(progress.start)}
+    if stage.startswith(POSITIONS) and progress.pairs:  # which only hands them on
+        began["pairs"] = {str(number): _arrays(pair) for number, pair in enumerate(progress.pairs)}
     layout = jax.tree.map(lambda leaf: [list(leaf.shape), str(leaf.dtype)], began)
     whole = (
         dict(context.identity)
@@ -101,8 +104,9 @@ def began(context: Context, saved: Table, facts: Table) -> Progress:
     """What the stage of a checkpoint began with, and the history up to it."""
     flat = context.problem.estimate
     estimate, start = (dataclasses.replace(flat, **saved[name]) for name in ("estimate", "start"))
+    pairs = tuple(dataclasses.replace(flat, **pair) for _, pair in sorted(saved.get("pairs", {}).items()))
     history = tuple(Record(**record) for record in facts["history"])
-    return Progress(estimate, start, facts["best_epoch"], (), history)
+    return Progress(estimate, start, facts["best_epoch"], pairs, history)
 
 
 def blank_progress(context: Context) -> Progress:

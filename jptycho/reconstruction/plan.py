@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from jptycho.assembly.checks import check_searched
 from jptycho.assembly.listed import NAMES, listed
 from jptycho.config.run import Config
-from jptycho.config.stages import ALL, HALF_SETS, NETWORKS, PIXELS, POLISH, POSITIONS, StageConfig
+from jptycho.config.stages import ALL, HALF_SETS, NETWORKS, PIXELS, POLISH, POSITIONS, StageConfig, epochs_of
 from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.context import Stage
 from jptycho.reconstruction.deep_prior import begin_networks, conclude_networks
@@ -56,6 +57,7 @@ def plan(config: Config, problem: Problem) -> tuple[Stage, ...]:
         stages[:0] = _located(_stage(PIXELS, config, dgp.start_epochs))
     if dgp.polish_epochs and dgp.object == "network":
         stages.append(_stage(POLISH, polish_config(config, len(problem.counts)), int(dgp.polish_epochs)))
+    check_searched(config, any(stage.begin is begin_positions for stage in stages))
     return _repeated(stages)
 
 
@@ -63,11 +65,10 @@ def _located(stage: Stage) -> list[Stage]:
     """A stage of pixels, after rounds in which others form the object and each pattern's position is searched for."""
     rounds, stages = stage.config.refine.position_rounds if stage.config.refine.position_error else 0, []
     for number in range(1, rounds + 1):
-        begin, conclude = DO[POSITIONS]
         forming = dataclasses.replace(
             stage, name=f"{stage.name}, round {number}", epochs=min(FORMING, stage.epochs or 0)
         )
-        stages += [forming, Stage(f"{POSITIONS}, round {number}", stage.config, 1, begin, conclude)]
+        stages += [forming, Stage(f"{POSITIONS}, round {number}", stage.config, 1, *DO[POSITIONS])]
     return [*stages, stage]
 
 
@@ -80,7 +81,7 @@ def _listed(number: int, name: str, entry: StageConfig, config: Config) -> Stage
     begin, conclude = DO[NAMES[entry.method]]
     conclude = conclude_polish if entry.method == "pixels" and number else conclude
     window = None if entry.window is None else (entry.window, entry.window)
-    return Stage(name, config, entry.epochs, begin, conclude, window)
+    return Stage(name, config, epochs_of(entry), begin, conclude, window)
 
 
 def _repeated(stages: list[Stage]) -> tuple[Stage, ...]:

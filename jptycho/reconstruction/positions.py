@@ -29,13 +29,16 @@ def begin_positions(context: Context, stage: Stage, progress: Progress, resumed:
     del resumed
     config, problem, mesh = stage.config, context.problem, make_mesh()
     nominal, estimate = problem.estimate.positions, on_one_device(progress.estimate)
-    model = ModelSpec(ChannelObject(config.object.kind), PixelProbe(), positions=FreePositions())
-    started = dataclasses.replace(estimate, positions=nominal)
-    params, constants = initialise(model, stream(context, stage.name, "weights"), started)
+    model = ModelSpec(ChannelObject(config.object.kind), PixelProbe(), positions=FreePositions(centred=False))
+    key, started = stream(context, stage.name, "weights"), dataclasses.replace(estimate, positions=nominal)
+    params, constants = initialise(model, key, started)
     params["positions"] = estimate.positions - nominal
     spread = config.refine.position_error / float(np.mean(problem.setup.grid.sampling))
     spacing = CAPTURE / float(disk_radius(problem.estimate.probe))
     reach = min(MOST, max(1, math.ceil(REACH * spread / spacing)))
+    if REACH * spread > MOST * spacing:
+        within = MOST * spacing * float(np.mean(problem.setup.grid.sampling))
+        context.log(f"{stage.name}: searched no further than {within:.3g} from where the scan says, along each axis")
     solver = PositionSolver(model, loss_of(config, context.extension), spread, spacing, reach)
     return Fit(solver, mesh, params, constants, distribute(problem.counts, problem.setup, mesh), validated=False)
 
@@ -43,15 +46,12 @@ def begin_positions(context: Context, stage: Stage, progress: Progress, resumed:
 def conclude_positions(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
     """Hand on the positions beside what was held."""
     positions = on_one_device(reached.last.positions)
-    moved = positions - context.problem.estimate.positions
-    further = positions - on_one_device(progress.estimate.positions)
     sampling = np.asarray(context.problem.setup.grid.sampling)
-    nominal, before = (float(np.sqrt(np.mean((np.asarray(x) * sampling) ** 2))) for x in (moved, further))
+    others = (context.problem.estimate.positions, on_one_device(progress.estimate.positions))
+    nominal, before = (float(np.sqrt(np.mean((np.asarray(positions - p) * sampling) ** 2))) for p in others)
     unit = context.problem.dataset.calibration.length_unit.replace("A", "Å")
-    context.log(
-        f"{stage.name}: {nominal:.3g} {unit} from where the scan says, {before:.3g} {unit} from where they were, "
-        "root mean square along an axis"
-    )
+    moved = f"{nominal:.3g} {unit} from where the scan says, {before:.3g} {unit} from where they were"
+    context.log(f"{stage.name}: {moved}, root mean square along an axis")
     estimate = dataclasses.replace(progress.estimate, positions=positions)
     pairs = tuple(dataclasses.replace(pair, positions=positions) for pair in progress.pairs)
     return dataclasses.replace(progress, estimate=estimate, pairs=pairs)

@@ -14,7 +14,13 @@ from jptycho.types import Array, Constants, Float, Params
 
 @dataclasses.dataclass(frozen=True)
 class FreePositions:
-    """Every position moves by itself; their mean stays, for it is the object's place on the canvas."""
+    """Every position moves by itself.
+
+    Attributes:
+        centred: whether their mean stays, for it is the object's place on the canvas; not where the object is held.
+    """
+
+    centred: bool = True
 
     def init(self, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
         """No displacement; the constants are the nominal positions."""
@@ -24,7 +30,7 @@ class FreePositions:
     def apply(self, params: Params, constants: Constants, key: Array | None) -> Float[Array, "scan 2"]:
         """Canvas pixels."""
         del key
-        return constants + params - jnp.mean(params, axis=0, keepdims=True)
+        return constants + params - (jnp.mean(params, axis=0, keepdims=True) if self.centred else 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +61,8 @@ class RefineSettings(Section):
 
     position_error: NotNegative = Field(
         0.0,
-        description="Å by which positions may be off, root mean square along an axis; above 0 they are searched for "
-        "in rounds between the pixels",
+        description="Å (pixels where only those are known) by which positions may be off, root mean square along an "
+        "axis; above 0 they are searched for in rounds between the pixels",
     )
     position_rounds: Count = Field(4, description="of that search")
     position_rate: NotNegative = Field(0.0, description="learning rate of the positions in pixels; 0 keeps them")

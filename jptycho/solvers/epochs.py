@@ -83,7 +83,8 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # else it was not set from Python
+                signal.signal(number, handler)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Located:
     Attributes:
         displacement: from the nominal position, pixels (2,): the maximum of the posterior.
         information: Fisher information of the pattern on it, pixels⁻² (2, 2).
-        misfit: Pearson's χ² as a multiple of what Poisson noise alone gives.
+        misfit: Pearson's χ² as a multiple of what noise alone gives.
         loss: of the pattern there.
         residual: squared amplitude error there.
     """
@@ -83,11 +83,12 @@ def locate(
     ends, values = jax.lax.map(partial(_descend, loss, predicted, measured, setup, prior), starts)
     position = ends[jnp.argmin(values)]
     intensity, slopes = _linearised(predicted, position)
-    weight = setup.mask / (intensity + FLOOR / intensity.size)
+    variance = intensity + noise.read_out**2 / noise.electrons  # of y, times the electrons
+    weight = setup.mask / (variance + FLOOR / intensity.size)
     return Located(
         displacement=position - prior.nominal,
         information=_information(loss, intensity, slopes, setup),
-        misfit=noise.electrons * jnp.sum(weight * (intensity - measured) ** 2) / jnp.sum(weight * intensity),
+        misfit=noise.electrons * jnp.sum(weight * (intensity - measured) ** 2) / jnp.sum(weight * variance),
         loss=jnp.sum(setup.mask * loss(intensity, measured, noise)),
         residual=jnp.sum(setup.mask * squared_error(intensity, measured)),
     )

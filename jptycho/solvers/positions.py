@@ -23,7 +23,8 @@ from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan,
 from jptycho.solvers.locate import Located, Prior, locate
 from jptycho.types import Array, Constants, Float, Number, Params, PyTree, pytree
 
-ROUNDS = 50  # of the estimate of how far positions are off; each costs next to nothing
+SPREADS = tuple(10 ** (n / 20) for n in range(-40, 21))
+"""Of the displacements that are compared, in the one that was expected; the least stands for none."""
 AT_ONCE = 8  # patterns that are mapped together
 
 
@@ -51,7 +52,8 @@ class PositionSolver:
     leaves beyond noise widens all errors alike.
 
     Attributes:
-        model: object and probe of pixels, and :class:`jptycho.representations.per_position.FreePositions`.
+        model: object and probe of pixels, and
+            :class:`jptycho.representations.per_position.FreePositions` that are not centred.
         loss: of one pattern.
         spread: s of the first epoch, pixels.
         spacing: of the trial positions, pixels.
@@ -94,7 +96,7 @@ def _epoch(
     fields = rendered(solver, state.params, constants)
     nominal, count = constants["positions"], len(fields.scan)
     rows, reference = (split_scan(each, *data.weight.shape) for each in (fields.scan, ScanFields(nominal)))
-    trials = trial_offsets(solver.reach, solver.spacing)
+    trials = trial_offsets(solver.reach, solver.spacing).astype(nominal.dtype)
 
     def local(shared: PyTree, counts: Array, rows: ScanFields, nominal: ScanFields) -> Located:
         now, setup, spread = shared
@@ -138,7 +140,7 @@ def trial_offsets(reach: int, spacing: Number | Array) -> Float[Array, "trials 2
 def shrink(found: Located, prior: Float[Array, ""]) -> tuple[Float[Array, "scan 2"], Spread]:
     """Displacements by what all of them tell of their spread: d = (H + 1/s²)⁻¹ H m, m each pattern's own best.
 
-    s maximises the probability of what was found, by expectation-maximisation.
+    s maximises the probability of what was found, up to a constant Σ ½ bᵀ (H + 1/s²)⁻¹ b - ½ log |1 + s² H|, b = H m.
 
     Args:
         found: of every pattern, with a prior.
@@ -148,19 +150,21 @@ def shrink(found: Located, prior: Float[Array, ""]) -> tuple[Float[Array, "scan 
         displacements, pixels; their spread and errors.
     """
     # What the model does not explain is no smaller in one pattern than its noise; half of the patterns may be outliers.
-    misfit = jnp.maximum(1.0, jnp.median(found.misfit))
-    information, unit = found.information / misfit, jnp.eye(2, dtype=found.information.dtype)[None]
-    pull = jnp.einsum("nab,nb->na", found.information + unit / prior**2, found.displacement) / misfit
+    misfit = jnp.maximum(jnp.maximum(1.0, jnp.median(found.misfit)), found.misfit)
+    unit = jnp.eye(2, dtype=found.information.dtype)[None]
+    information = found.information / misfit[:, None, None]
+    pull = jnp.einsum("nab,nb->na", found.information + unit / prior**2, found.displacement) / misfit[:, None]
 
-    def posterior(variance: Array) -> tuple[Array, Array]:
-        covariance = jnp.linalg.inv(information + unit / variance)
+    def posterior(spread: Array) -> tuple[Array, Array]:
+        covariance = jnp.linalg.inv(information + unit / spread**2)
         return jnp.einsum("nab,nb->na", covariance, pull), covariance
 
-    def again(variance: Array, _: None) -> tuple[Array, None]:
-        mean, covariance = posterior(variance)
-        return 0.5 * jnp.mean(jnp.sum(mean**2, axis=1) + jnp.trace(covariance, axis1=1, axis2=2)), None
+    def evidence(spread: Array) -> Array:
+        volume = jnp.linalg.slogdet(unit + spread**2 * information)[1]
+        return 0.5 * jnp.sum(pull * posterior(spread)[0]) - 0.5 * jnp.sum(volume)
 
-    variance, _ = jax.lax.scan(again, prior**2, None, length=ROUNDS)
-    mean, covariance = posterior(variance)
+    spreads = prior * jnp.asarray(SPREADS, prior.dtype)
+    spread = spreads[jnp.argmax(jax.lax.map(evidence, spreads))]
+    mean, covariance = posterior(spread)
     error = jnp.sqrt(jnp.diagonal(covariance, axis1=1, axis2=2))
-    return mean, Spread(jnp.sqrt(variance), error)
+    return mean, Spread(spread, error)

@@ -1,5 +1,8 @@
 """Positions that a scan states wrongly are found in a run; by name, by list, and refused where they cannot be."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 
@@ -42,7 +45,7 @@ def test_positions_are_found_and_the_image_with_them(misplaced):
     stages = list(dict.fromkeys(found.history["stage"]))
     rounds = [f"{name}, round {n}" for n in (1, 2) for name in ("half sets", "positions")]
     assert stages == [*rounds, "half sets"]
-    assert "positions (searched within 0.5 Å or so, 2 rounds)" in "\n".join(said)
+    assert "positions (off by 0.5 Å or so, searched for, 2 rounds)" in "\n".join(said)
     assert any(line.startswith("positions, round 2: ") and "Å from where the scan says" in line for line in said)
 
 
@@ -53,17 +56,27 @@ def test_right_positions_stay(misplaced):
     assert off(found.positions, true) < 0.08
 
 
-def test_a_list_searches_between_half_sets_and_networks(misplaced):
+def test_a_list_searches_between_half_sets_and_networks(misplaced, tmp_path):
     scan, true = misplaced
     nets = {"base_channels": 4, "levels": 1, "pretrain_steps": 3, "steps": 2, "probe": "pixels", "ensemble_size": 1}
     stages = [
         {"method": "half_sets", "epochs": 12},
-        {"method": "positions", "epochs": 1, "refine": {"position_error": 0.5}},
+        {"method": "positions", "refine": {"position_error": 0.5}},
         {"method": "dgp", "epochs": 1, "dgp": nets},
     ]
     found = jptycho.reconstruct(scan, stages=stages)
     assert list(dict.fromkeys(found.history["stage"])) == ["half sets", "positions", "dgp"]
     assert off(found.positions, true) < 0.9 * 0.4
+
+    def stop(record, _):  # in the search: the networks begin with what was before it
+        if record.stage == "positions":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    first = jptycho.reconstruct(scan, stages=stages, checkpoint=tmp_path / "c", callback=stop)
+    assert first.attributes["status"] == "interrupted"
+    again = jptycho.reconstruct(scan, stages=stages, checkpoint=tmp_path / "c")
+    np.testing.assert_array_equal(again.positions, found.positions)
+    np.testing.assert_array_equal(again.phase, found.phase)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +98,26 @@ def test_a_list_searches_between_half_sets_and_networks(misplaced):
             {"method": "dgp", "dgp": {"start": "parallax"}, "refine": {"position_error": 0.3}},
             r"refine\.position_error: positions are searched for between rounds of pixels",
         ),
+        (
+            {"stages": [{"method": "pixels", "refine": {"position_error": 0.3}}]},
+            r"stages\.1\.refine\.position_error: has no effect on pixels",
+        ),
+        (
+            {
+                "stages": [{"method": "pixels"}, {"method": "positions", "refine": {"position_error": 0.0}}],
+                "refine": {"position_error": 0.3},
+            },
+            r"stages\.2\.method: .* Set refine\.position_error",
+        ),
+        (
+            {"stages": [{"method": "pixels"}, {"method": "positions", "pixels": {"batch": 4}}]},
+            r"stages\.2\.pixels\.batch: has no effect on positions",
+        ),
+        (
+            {"method": "dgp", "dgp": {"start_file": "a.h5"}, "refine": {"position_error": 0.3}},
+            r"refine\.position_error: .* this run begins without",
+        ),
+        ({"refine": {"position_rounds": 3}}, r"refine\.position_rounds: has no effect without position_error"),
         ({"refine": {"position_error": -1.0}}, r"refine\.position_error: expected greater than or equal to 0"),
     ],
 )
