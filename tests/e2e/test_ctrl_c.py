@@ -96,7 +96,7 @@ def test_ctrl_c_during_a_simulation_leaves_no_file(tmp_path):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_the_notice_of_a_batch_system_ends_after_the_epoch_and_the_same_command_goes_on(run_file, name):
     folder = run_file(100_000)
-    code, said = interrupt(["reconstruct", folder / "run.toml"], "epoch", 1, 0.5, getattr(signal, name))
+    code, said = interrupt(["reconstruct", folder / "run.toml"], "epoch 1/", 1, 0.5, getattr(signal, name))
     assert code == 0
     assert said[-1].startswith("interrupted: the result is that of the last epoch; run with --overwrite to go on from")
     assert (folder / "result.h5").exists()

@@ -82,7 +82,7 @@ def test_the_unit_of_the_counts_does_not_matter(small_scan, method):
             assert np.sqrt(np.mean(change**2)) < 0.05 * phases[1.0].std(), factor
 
 
-@pytest.mark.parametrize("kind", ["potential", "complex"])
+@pytest.mark.parametrize("kind", [pytest.param("potential", marks=pytest.mark.slow), "complex"])
 @pytest.mark.parametrize("method", ["pixels", SLOW_DGP])
 def test_other_kinds_and_odd_sizes(kind, method):
     """A scan of odd, unequal size with an uneven detector; two slices, two modes."""

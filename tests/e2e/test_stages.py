@@ -98,6 +98,7 @@ def test_each_stage_chooses_what_is_left_to_it(small_scan):
     assert plan(short, problem)[1].conclude is conclude_polish
 
 
+@pytest.mark.slow
 def test_every_network_of_a_listed_ensemble_has_half_sets_of_its_own(small_scan, tmp_path):
     nets = {"base_channels": 4, "levels": 1, "pretrain_steps": 1, "steps": 1, "probe": "pixels", "ensemble_size": 2}
     stages = [{"method": "half_sets", "epochs": 1}, {"method": "dgp", "epochs": 1, "dgp": nets}]
@@ -132,8 +133,9 @@ def few_electrons(per_pixel):
 @pytest.mark.parametrize(
     ("per_pixel", "second", "networks"),
     [
-        (3.15, {}, 1),  # 2.8 are left where a tenth is held out: the scan's own number says how many networks
-        (0.5, {}, 2),
+        # 2.8 are left where a tenth is held out: the scan's own number says how many networks
+        pytest.param(3.15, {}, 1, marks=pytest.mark.slow),
+        pytest.param(0.5, {}, 2, marks=pytest.mark.slow),
         (0.5, {"ema_decay": 0}, 1),
         (0.5, {"ensemble_size": 1}, 1),
     ],

@@ -102,7 +102,7 @@ CASES = {
         {"file": "whole.h5", "counts": "dp", "mask": "blind"},
         ["data.mask: leaves 0% of the bright disk of 20 mrad", "at least 10%"],
     ),
-    "unknown format": ({"file": "run.toml"}, ["data.file", "'.toml'", ".npy"]),
+    "unknown format": ({"file": "run.toml"}, ["data.file", "'.toml'", "NumPy array", "data.shape"]),
 }
 
 

@@ -293,7 +293,7 @@ def test_ensemble_end_to_end(small_scan, tmp_path):
     "dgp",
     [
         pytest.param({"object": "pixels", "probe": "network"}, marks=pytest.mark.slow),
-        {"start": "random", "probe": "network"},
+        pytest.param({"start": "random", "probe": "network"}, marks=pytest.mark.slow),
         pytest.param({"start": "dpc"}, marks=pytest.mark.slow),
         {"start": "parallax"},
     ],

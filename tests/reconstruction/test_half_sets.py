@@ -235,6 +235,7 @@ def test_a_ramp_that_the_probe_shares_does_not_judge_the_bands():
     np.testing.assert_allclose(-np.linalg.solve(reduced.curvature, reduced.slope), expected, rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_potential_keeps_its_vacuum_where_the_slowest_band_is_weak(noisy_scan):
     settings = {"object": {"kind": "potential"}, "pixels": {"epochs": 6}}
     result = jptycho.reconstruct(noisy_scan, **settings)
@@ -349,7 +350,7 @@ def test_a_weak_mode_that_is_replaced_keeps_no_phase_of_its_own():
     assert left < 0.3
 
 
-@pytest.mark.parametrize(("share", "held"), [(0.0, False), (1.1, True)])
+@pytest.mark.parametrize(("share", "held"), [pytest.param(0.0, False, marks=pytest.mark.slow), (1.1, True)])
 def test_the_share_that_is_confirmed_decides_whether_another_round_follows(noisy_scan, monkeypatch, share, held):
     jax.clear_caches()
     monkeypatch.setattr("jptycho.solvers.half_sets.LEAST_SHARE", share)
