@@ -90,7 +90,7 @@ def spread_rows(shape: tuple[int, ...], side: int) -> tuple[Int[np.ndarray, "n"]
 
     Example:
         >>> spread_rows((5, 4), 2)[0].tolist(), spread_rows((9,), 2)[0].tolist()
-        ([5, 6, 13, 14], [1, 3, 5, 7])
+        ([5, 7, 13, 15], [1, 3, 5, 7])
     """
     if len(shape) == 1:
         return _evenly(shape[0], side * side), None
