@@ -6,7 +6,6 @@ import dataclasses
 import math
 
 import numpy as np
-from scipy.stats import skew
 
 from jptycho.data.dataset import Calibration, Dataset4D, load_counts, wavelength_of
 from jptycho.errors import ConfigError
@@ -201,7 +200,8 @@ def choose_twin(part: Part, fit: AberrationFit) -> tuple[AberrationFit, float]:
     data = part.measure(COARSE[0], q)
     phase = phase_spectrum(data, lens, fit)
     image = np.exp(2j * math.pi * (part.positions @ q.T)) @ phase
-    skewness = float(skew(np.real(image))) / math.sqrt(6 / len(image))
+    wave = np.real(image) - np.mean(np.real(image))
+    skewness = float(np.mean(wave**3) / max(np.mean(wave**2), 1e-30) ** 1.5) / math.sqrt(6 / len(image))
     slow = np.linalg.norm(q, axis=1) < max(SLOW * lens.cutoff, 2 * lowest_frequency(part.positions))
     cross = (phase * data.scattered.conj())[slow]
     thick = float(np.real(cross).sum()) / max(math.sqrt(0.5 * float((np.abs(cross) ** 2).sum())), 1e-30)
