@@ -32,7 +32,7 @@ def compare(
     if picture is not None:
         if picture.suffix.lower() != ".png":
             raise ConfigError(f"output: expected a name that ends in .png, found {str(picture)!r}. Rename it.")
-        refuse_existing(picture, overwrite=False)
+        refuse_existing(picture, overwrite=None)
     found = compare_results(read_result(first, "first result"), read_result(second, "second result"))
     if json_:
         console.out(json.dumps(as_json(found), indent=1, ensure_ascii=False))

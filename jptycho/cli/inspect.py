@@ -62,7 +62,7 @@ def inspect(
     if found.refusal:
         raise ConfigError(found.refusal)
     if write is not None:
-        refuse_existing(write, overwrite=False)
+        refuse_existing(write, overwrite=None)
         write.write_text(starting_toml(found, path, options, write), encoding="utf-8")
     if picture is not None:
         from jptycho.report.inspection import inspection_figure  # noqa: PLC0415
@@ -88,7 +88,7 @@ def _check_target(target: Path | None, ending: str) -> None:
         raise ConfigError(f"output: expected a name that ends in {ending}, found {str(target)!r}. Rename it.")
     if not target.resolve().parent.is_dir():
         raise FormatError(f"output: no folder {str(target.parent)!r}. Make it, or choose another.")
-    refuse_existing(target, overwrite=False)
+    refuse_existing(target, overwrite=None)
 
 
 def _settings(config: Path | None, file: str | None) -> Config | None:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from scipy.optimize import least_squares
+from scipy.spatial import KDTree
 from scipy.special import expit
 
 from jptycho.data.dataset import Calibration, Dataset4D, sampling_of, wavelength_of
@@ -163,18 +164,43 @@ def check_energy(energy: float) -> None:
         raise ConfigError(f"data.energy: expected eV between 1e4 and 5e6, found {energy:g}.{estimate}")
 
 
-def _check_overlap(dataset: Dataset4D) -> None:
-    """Neighbouring probes must overlap, or positions have nothing in common and nothing can be recovered."""
-    diameter = probe_diameter(dataset.calibration)
+def typical_step(dataset: Dataset4D) -> float:
+    """Distance between neighbouring positions: the larger step that is taken, or of positions that are listed the root
+    of the area per position, and at least the median distance to the nearest other one, for they may lie on a line.
+
+    Args:
+        dataset: the scan, its steps or positions known.
+
+    Returns:
+        Å.
+
+    Example:
+        >>> from jptycho.data.dataset import from_arrays
+        >>> typical_step(from_arrays(np.ones((1, 3, 8, 8)), Calibration(step=(9.0, 2.0))))
+        2.0
+        >>> line = np.array([[0.0, 0.0], [0.0, 3.0], [0.0, 6.0]])
+        >>> typical_step(from_arrays(np.ones((3, 8, 8)), Calibration(), line))
+        3.0
+    """
     if dataset.positions is None:
         taken = zip(dataset.calibration.step or (0.0, 0.0), dataset.shape[:-2], strict=False)
-        step = max((step for step, count in taken if count > 1), default=0.0)
-        name = "step"
-    else:
-        extent = np.ptp(dataset.positions, axis=0)
-        step = math.sqrt(max(float(extent[0] * extent[1]), 0.0) / max(len(dataset.positions) - 1, 1))
-        name = "positions"
-    if step > diameter:
+        return max((step for step, count in taken if count > 1), default=0.0)
+    positions = dataset.positions
+    if len(positions) < 2:
+        return 0.0
+    spans = np.ptp(positions, axis=0)
+    nearest = float(np.median(KDTree(positions).query(positions, k=2)[0][:, 1]))
+    return max(math.sqrt(float(spans[0] * spans[1]) / (len(positions) - 1)), nearest)
+
+
+def _check_overlap(dataset: Dataset4D) -> None:
+    """Neighbouring probes must overlap, or positions have nothing in common and nothing can be recovered.
+
+    How wide a given probe is, or one with further aberrations, is not known here.
+    """
+    diameter, step = probe_diameter(dataset.calibration), typical_step(dataset)
+    if step > diameter and not dataset.calibration.aberrations and dataset.probe is None:
+        name = "step" if dataset.positions is None else "positions"
         raise ConfigError(
             f"data.{name}: {step:g} Å between positions, but the probe is only {diameter:.3g} Å wide "
             f"(defocus {dataset.calibration.defocus:g} Å), so neighbours do not overlap. "

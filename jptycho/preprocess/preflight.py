@@ -13,7 +13,7 @@ import numpy as np
 
 from jptycho.data.dataset import Calibration, Dataset4D, sampling_of, wavelength_of
 from jptycho.errors import ConfigError
-from jptycho.preprocess.calibrate import probe_diameter
+from jptycho.preprocess.calibrate import probe_diameter, typical_step
 from jptycho.preprocess.memory import check_memory
 from jptycho.scan import orient, place_on_canvas
 from jptycho.types import Float
@@ -112,27 +112,6 @@ def geometry_of(dataset: Dataset4D) -> Geometry | None:
         disk_radius=(radius / pixel[0], radius / pixel[1]),
         reach=0.5 / max(sampling) / radius,
     )
-
-
-def typical_step(dataset: Dataset4D) -> float:
-    """Distance between neighbouring positions: the larger step that is taken, or the root of the area per position.
-
-    Args:
-        dataset: the scan, its steps or positions known.
-
-    Returns:
-        Å.
-
-    Example:
-        >>> from jptycho.data.dataset import from_arrays
-        >>> typical_step(from_arrays(np.ones((1, 3, 8, 8)), Calibration(step=(9.0, 2.0))))
-        2.0
-    """
-    if dataset.positions is None:
-        taken = zip(dataset.calibration.step or (0.0, 0.0), dataset.shape[:-2], strict=False)
-        return max((step for step, count in taken if count > 1), default=0.0)
-    spans = np.ptp(dataset.positions, axis=0)
-    return math.sqrt(max(float(spans[0] * spans[1]), 0.0) / max(len(dataset.positions) - 1, 1))
 
 
 def check_before(dataset: Dataset4D) -> None:

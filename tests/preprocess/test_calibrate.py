@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jptycho.data.dataset import Calibration, Dataset4D
+from jptycho.data.dataset import Calibration, Dataset4D, from_arrays
 from jptycho.errors import ConfigError
 from jptycho.preprocess.calibrate import check_calibration, check_mask, probe_diameter
 
@@ -70,7 +70,7 @@ def test_probes_of_neighbours_must_overlap():
     corners = np.array([[0.0, 0.0], [0.0, 40.0], [40.0, 0.0], [40.0, 40.0]])
     with pytest.raises(ConfigError, match=r"data\.positions: .* Å between positions, .* \(defocus 200 Å\)"):
         check_calibration(scan(shape=(4,), positions=corners))
-    check_calibration(scan(shape=(4,), positions=corners / 4))
+    check_calibration(scan(shape=(4,), positions=corners / 5))
 
 
 def test_a_step_that_is_never_taken_does_not_matter():
@@ -107,3 +107,17 @@ def test_a_mask_may_hide_no_more_than_nine_tenths_of_the_disk():
 
 def test_a_scan_in_pixels_has_no_disk_that_is_known():
     check_mask(scan(Calibration(length_unit="px"), mask=np.eye(*DETECTOR)))
+
+
+def test_positions_on_a_line_too_far_apart_are_refused_and_aberrations_are_not():
+    known = Calibration(
+        energy=300e3, semiangle_cutoff=10.0, reciprocal_sampling=(0.06, 0.06), defocus=10.0, step=(5.0, 5.0)
+    )
+    line = np.stack([np.zeros(9), 50.0 * np.arange(9)], axis=1)
+    with pytest.raises(ConfigError, match=r"data\.positions: 50 Å between positions"):
+        check_calibration(from_arrays(np.ones((9, 32, 32), np.uint8), known, line))
+    raster = from_arrays(np.ones((3, 3, 32, 32), np.uint8), known)
+    with pytest.raises(ConfigError, match=r"data\.step: 5 Å between positions"):
+        check_calibration(raster)
+    astigmatic = dataclasses.replace(known, aberrations=(("C12", 500.0),))
+    check_calibration(dataclasses.replace(raster, calibration=astigmatic))

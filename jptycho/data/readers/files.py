@@ -33,6 +33,8 @@ def read_head(path: Path, argument: str = "data.file") -> bytes:
             raise FormatError(f"{argument}: {str(path)!r} is no regular file. Copy what it gives to a file.")
         with path.open("rb") as file:
             head = file.read(HEAD)
+    except FormatError:
+        raise
     except PermissionError:
         raise FormatError(f"{argument}: {str(path)!r} may not be read. Ask for permission, or copy it.") from None
     except (OSError, ValueError) as error:

@@ -48,18 +48,19 @@ def open_hdf5(path: Path, argument: str) -> Iterator[Node]:
         yield file
 
 
-def refuse_existing(path: Path, overwrite: bool) -> None:
+def refuse_existing(path: Path, overwrite: bool | None) -> None:
     """Refuse a file that exists, before any work is done for it.
 
     Args:
         path: of the file to be written.
-        overwrite: whether an existing file may be replaced.
+        overwrite: whether an existing file may be replaced; None where nobody can allow it.
 
     Raises:
         FormatError: the file exists and may not be replaced, or its folder cannot be written to.
     """
     if path.exists() and not overwrite:
-        raise FormatError(f"output: {str(path)!r} exists. Choose another name, or allow it with --overwrite.")
+        allowed = "" if overwrite is None else ", or allow it with --overwrite"
+        raise FormatError(f"output: {str(path)!r} exists. Choose another name{allowed}.")
     parent = next(p for p in path.resolve().parents if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise FormatError(f"output: {str(parent)!r} is no folder that can be written to. Choose another.")
@@ -71,7 +72,7 @@ def atomic_write(path: Path, write: Callable[[h5py.File], None], overwrite: bool
     Args:
         path: of the file.
         write: fills the open file.
-        overwrite: whether an existing file may be replaced.
+        overwrite: whether an existing file may be replaced; None where nobody can allow it.
 
     Raises:
         FormatError: the file exists and may not be replaced.
