@@ -28,7 +28,7 @@ def calibrate(
     values = load_toml(config)
     table = _data_of(values, config)
     if write is not None:
-        _refuse(write, overwrite)
+        _refuse(write, config, overwrite)
     from jptycho.preprocess.scan_calibration import calibrate_scan  # noqa: PLC0415
 
     dataset = _open(table, config)
@@ -36,7 +36,7 @@ def calibrate(
     if as_json:
         import json  # noqa: PLC0415
 
-        typer.echo(json.dumps(findings(found, dataset), indent=1))
+        typer.echo(json.dumps(findings(found, dataset), indent=1, allow_nan=False))
     else:
         typer.echo("\n".join(describe(found, dataset)))
     if write is not None:
@@ -126,7 +126,7 @@ def describe(found: ScanCalibration, dataset: Dataset4D) -> list[str]:
     bad = bad_pixels(found)
     shown = ", ".join(map(str, bad[:8])) + (" ..." if len(bad) > 8 else "")
     lines.append(
-        f"bad pixels        {len(bad)}{': ' + shown if bad else ''}; name a mask in data.mask to leave them out"
+        f"bad pixels        {len(bad)}{': ' + shown + '; name a mask in data.mask to leave them out' if bad else ''}"
     )
     lines += _orientation_lines(found, dataset)
     return lines + [f"cannot be told    {why}" for why in found.undecided]
@@ -226,7 +226,9 @@ def _open(table: Table, config: Path) -> Dataset4D:
     return open_dataset(file, **{name: value for name, value in table.items() if name != "file"})
 
 
-def _refuse(path: Path, overwrite: bool) -> None:
+def _refuse(path: Path, source: Path, overwrite: bool) -> None:
+    if path.resolve() == source.resolve():
+        raise FormatError(f"--write: {str(path)!r} is what is read, and its comments would be lost. Use another name.")
     if path.suffix != ".toml":
         raise FormatError(f"--write: expected a name that ends in .toml, found {str(path)!r}. Rename it.")
     from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415

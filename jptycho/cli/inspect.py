@@ -182,7 +182,7 @@ def as_json(found: Inspection, arrays: tuple[FileArray, ...]) -> Table:
     """
     from jptycho.diagnostics.verdict import verdict  # noqa: PLC0415
 
-    images = {"rows", "totals", "bright_field", "mean_pattern", "occupied", "disk", "edges", "histogram"}
+    images = {"rows", "totals", "bright_field", "mean_pattern", "disk", "edges", "histogram"}
     counts = found.counts
     values = {field.name: getattr(found, field.name) for field in dataclasses.fields(found) if field.name != "counts"}
     table = {name: _plain(value) for name, value in values.items()}

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jptycho.errors import ConfigError, FormatError
+from jptycho.errors import ConfigError
 from jptycho.optics import electron
 from jptycho.types import Float, Shaped
 
-CHUNK_BYTES = 2**26
-"""Of the patterns that are read and checked at once."""
 Rows = slice | Sequence[int] | np.ndarray
 """Numbers of patterns, counted along the fast axis first."""
 
@@ -203,84 +200,3 @@ def sampling_of(dataset: Dataset4D) -> tuple[float, float]:
     if reciprocal is None:
         raise ConfigError("data.reciprocal_sampling: missing; expected Å⁻¹ a detector pixel. Add it to [data].")
     return 1 / (reciprocal[0] * dataset.shape[-2]), 1 / (reciprocal[1] * dataset.shape[-1])
-
-
-def chunks(dataset: Dataset4D, size: int = CHUNK_BYTES) -> Iterator[slice]:
-    """Rows that are read one after the other where a whole scan may be larger than memory.
-
-    Args:
-        dataset: the scan.
-        size: bytes of the patterns that are read at once, at least one pattern.
-
-    Yields:
-        rows for :attr:`Dataset4D.read`.
-
-    Example:
-        >>> list(chunks(from_arrays(np.ones((5, 8, 8)), Calibration()), size=1024))
-        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
-    """
-    count = math.prod(dataset.shape[:-2])
-    each = max(size // max(math.prod(dataset.shape[-2:]) * dataset.dtype.itemsize, 1), 1)
-    for start in range(0, count, each):
-        yield slice(start, min(start + each, count))
-
-
-def load_counts(dataset: Dataset4D) -> Shaped[np.ndarray, "scan ky kx"]:
-    """Read every pattern, check it, and move zero frequency to index [0, 0].
-
-    The patterns are read in parts, each put to its place: beside the array that is returned there is one part in
-    memory, and a smaller array where a later part needs a larger type.
-
-    Args:
-        dataset: the scan.
-
-    Returns:
-        counts, integers that are not negative in the smallest type that holds them, floats as float32.
-
-    Raises:
-        FormatError: values that are negative (without read-out noise) or not finite, or no counts at all.
-    """
-    count, window = math.prod(dataset.shape[:-2]), dataset.shape[-2:]
-    counts, total = None, 0.0
-    for rows in chunks(dataset):
-        part = dataset.read(rows)
-        if dataset.mask is not None:
-            part = np.where(dataset.mask > 0, part, np.zeros((), part.dtype))  # a dead pixel may hold anything
-        total += _checked_sum(part, rows.start, dataset)
-        dtype = _loaded_type(part)
-        if counts is None:
-            counts = np.empty((count, *window), dtype)
-        elif not np.can_cast(dtype, counts.dtype):
-            counts = counts.astype(np.result_type(dtype, counts.dtype))
-        counts[rows] = np.fft.ifftshift(part, axes=(-2, -1))
-    if counts is None or total <= 0:
-        raise FormatError(f"counts: {dataset.source} holds zeros only; expected electrons. Check data.counts.")
-    return counts
-
-
-def _loaded_type(part: np.ndarray) -> np.dtype:
-    """The type in which counts stay in memory."""
-    if part.dtype.kind == "f":
-        return np.dtype(np.float32)
-    if part.dtype.kind in "iu" and part.min() >= 0:
-        return np.min_scalar_type(int(part.max()))
-    return part.dtype.newbyteorder("=")
-
-
-def _checked_sum(part: np.ndarray, start: int, dataset: Dataset4D) -> float:
-    total = float(part.sum(dtype=np.float64))
-    allowed = dataset.calibration.read_noise > 0
-    wrong = "not finite" if not np.isfinite(total) else "negative" if part.min() < 0 and not allowed else None
-    if wrong is None:
-        return total
-    bad = ~np.isfinite(part) if wrong == "not finite" else part < 0
-    first = start + int(np.argmax(bad.reshape(len(part), -1).any(axis=1)))
-    number = int(bad.sum())
-    advice = (
-        "Repair the file (a dead pixel may be set to zero)."
-        if wrong == "not finite"
-        else 'If the read-out adds noise, give data.read_noise in electrons and use loss = "mixed"; else clip at zero.'
-    )
-    raise FormatError(
-        f"counts: {dataset.source} holds {number} {wrong} values, first in pattern {first}; expected >= 0. {advice}"
-    )

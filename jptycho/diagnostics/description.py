@@ -73,6 +73,12 @@ def _geometry(found: Inspection) -> Iterator[tuple[str, str]]:
         f"{geometry.probe_diameter:.3g} Å wide at {found.calibration.defocus:g} Å defocus, in a window of "
         f"{geometry.window[0]:.3g} x {geometry.window[1]:.3g} Å",
     )
+    known = found.calibration
+    yield (
+        "orientation",
+        f"rotation {known.rotation:g} degrees, transpose {str(known.transpose).lower()}; where nothing says them, they "
+        "and the defocus are 0: `jptycho calibrate` finds them",
+    )
     seen = f"each place is seen by {geometry.visits:.3g} probes"
     yield "overlap", f"{geometry.overlap:.0%} at a step of {geometry.step:.3g} Å; {seen}"
     yield "field of view", f"{geometry.field_of_view[0]:.4g} x {geometry.field_of_view[1]:.4g} Å"

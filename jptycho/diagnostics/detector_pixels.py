@@ -7,12 +7,9 @@ import math
 import numpy as np
 from scipy import ndimage
 
+from jptycho.preprocess.bad_pixels import find_bad_pixels
 from jptycho.types import Bool, Float, Int, Shaped
 
-SURE_DEAD = 20.0  # electrons that the neighbours of a dead pixel have seen: of Poisson's, e⁻²⁰ have none
-NEIGHBOURS_SEEING = 0.75  # of those around a dead pixel, that have seen as many
-HOT = 5.0  # times more counts than the second brightest neighbour
-SURE_HOT = 8.0  # standard deviations above that
 BEAM = 2  # pixels from the detector's middle, where a beam that nothing scattered may be as sharp as a pixel
 THIRD = np.array([1.0, -3.0, 3.0, -1.0]) / math.sqrt(20.0)  # of neighbouring patterns: what changes slowly cancels
 
@@ -70,46 +67,26 @@ def disk_of(disk: Bool[np.ndarray, "ky kx"]) -> tuple[tuple[float, float], float
     return (float(y), float(x)), math.sqrt(len(places) / math.pi)
 
 
-def dead_pixels(
-    occupied: Float[np.ndarray, "ky kx"], mean_pattern: Float[np.ndarray, "ky kx"], patterns: int, unit: float = 1.0
-) -> Int[np.ndarray, "n 2"]:
-    """Pixels that saw nothing where nearly all of their neighbours saw many electrons.
+def bad_pixels(
+    mean_pattern: Float[np.ndarray, "ky kx"], patterns: int, unit: float = 1.0
+) -> tuple[Int[np.ndarray, "n 2"], Int[np.ndarray, "m 2"]]:
+    """Dead and hot pixels by :func:`jptycho.preprocess.find_bad_pixels`, the direct beam not among them.
 
     Args:
-        occupied: share of the patterns in which each pixel is not zero.
-        mean_pattern: counts.
+        mean_pattern: counts, zero frequency in the centre.
         patterns: over which that is the mean.
         unit: counts that an electron leaves.
 
     Returns:
-        row and column of each.
-    """
-    seen = mean_pattern * patterns / unit > SURE_DEAD
-    around = np.ones((3, 3))
-    around[1, 1] = 0
-    inside = ndimage.convolve(np.ones(seen.shape), around, mode="constant")
-    share = ndimage.convolve(seen.astype(float), around, mode="constant") / inside
-    return np.argwhere((occupied == 0) & (share >= NEIGHBOURS_SEEING))
-
-
-def hot_pixels(mean_pattern: Float[np.ndarray, "ky kx"], patterns: int, unit: float = 1.0) -> Int[np.ndarray, "n 2"]:
-    """Pixels that are far brighter than their second brightest neighbour, not by chance, and not in the direct beam.
-
-    Args:
-        mean_pattern: counts.
-        patterns: over which that is the mean.
-        unit: counts that an electron leaves.
-
-    Returns:
-        row and column of each.
+        row and column of each dead and of each hot one.
     """
     around = np.ones((3, 3), bool)
     around[1, 1] = False
-    second = np.maximum(ndimage.rank_filter(mean_pattern, -2, footprint=around, mode="nearest"), 0)
-    electrons, expected = mean_pattern * patterns / unit, HOT * second * patterns / unit
-    found = np.argwhere(electrons - expected > SURE_HOT * np.sqrt(expected + SURE_HOT))
+    bad = find_bad_pixels(mean_pattern, patterns, unit) == 0
+    darker = mean_pattern < ndimage.median_filter(mean_pattern, footprint=around, mode="nearest")
+    dead, hot = np.argwhere(bad & darker), np.argwhere(bad & ~darker)
     middle = np.array([n // 2 for n in mean_pattern.shape])
-    return found[np.abs(found - middle).max(axis=1) > BEAM]
+    return dead, hot[np.abs(hot - middle).max(axis=1) > BEAM]
 
 
 def neighbour_correlation(counts: Shaped[np.ndarray, "*scan ky kx"], distance: int = 1) -> float | None:

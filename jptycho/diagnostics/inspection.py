@@ -9,7 +9,7 @@ import numpy as np
 
 from jptycho.data.dataset import Calibration, Dataset4D
 from jptycho.diagnostics.cost import Cost, estimate_cost
-from jptycho.diagnostics.detector_pixels import dead_pixels, disk_of, hot_pixels, neighbour_correlation
+from jptycho.diagnostics.detector_pixels import bad_pixels, disk_of, neighbour_correlation
 from jptycho.diagnostics.sampled import CountStatistics, count_statistics, middle_of, read_patch
 from jptycho.errors import ConfigError
 from jptycho.preprocess.calibrate import check_calibration, check_mask
@@ -118,6 +118,7 @@ def inspect_dataset(dataset: Dataset4D, run: RunShape | None = None) -> Inspecti
     run = dataclasses.replace(run, half_sets=divided if run.half_sets is None else run.half_sets)
     centre, radius = disk_of(counts.disk)
     seen = counts.mean_pattern if dataset.mask is None else counts.mean_pattern * (dataset.mask > 0)
+    dead, hot = bad_pixels(seen, len(counts.rows), unit)
     return Inspection(
         source=dataset.source,
         shape=dataset.shape,
@@ -126,8 +127,8 @@ def inspect_dataset(dataset: Dataset4D, run: RunShape | None = None) -> Inspecti
         missing=missing,
         counts=counts,
         electrons=electrons,
-        dead=_unmasked(dead_pixels(counts.occupied, counts.mean_pattern, len(counts.rows), unit), dataset.mask),
-        hot=_unmasked(hot_pixels(seen, len(counts.rows), unit), dataset.mask),
+        dead=_unmasked(dead, dataset.mask),
+        hot=_unmasked(hot, dataset.mask),
         disk_centre=centre,
         disk_radius=radius,
         geometry=geometry,

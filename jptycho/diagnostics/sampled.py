@@ -33,7 +33,6 @@ class CountStatistics:
         totals: counts of each pattern that was read.
         bright_field: of them, those in the bright disk.
         mean_pattern: of the sample.
-        occupied: share of the sample in which each detector pixel is not zero.
         disk: whether each detector pixel lies in the bright disk.
         smallest: count.
         largest: count.
@@ -49,7 +48,6 @@ class CountStatistics:
     totals: Float[np.ndarray, "n"]
     bright_field: Float[np.ndarray, "n"]
     mean_pattern: Float[np.ndarray, "ky kx"]
-    occupied: Float[np.ndarray, "ky kx"]
     disk: Bool[np.ndarray, "ky kx"]
     smallest: float
     largest: float
@@ -213,7 +211,7 @@ def _accumulated(
     values: tuple[Float[np.ndarray, "edges"], Int[np.ndarray, "bins"]],
 ) -> CountStatistics:
     """Sums and extremes over the patterns of a sample."""
-    total, occupied = np.zeros(dataset.shape[-2:]), np.zeros(dataset.shape[-2:])
+    total = np.zeros(dataset.shape[-2:])
     totals, bright, extremes, wrong = [], [], [], np.zeros(2, int)
     for part in _chunks(dataset, rows):
         counts = sample(dataset, part)
@@ -224,7 +222,6 @@ def _accumulated(
         else:
             wrong[1] += int((counts < 0).sum()) if counts.dtype.kind == "i" else 0
         total += counts.sum(axis=0, dtype=np.float64)
-        occupied += (counts != 0).sum(axis=0)
         totals.append(counts.sum(axis=(1, 2), dtype=np.float64))
         bright.append(counts[:, disk].sum(axis=1, dtype=np.float64))
         extremes.append((float(counts.min()), float(counts.max())))
@@ -236,7 +233,6 @@ def _accumulated(
         totals=np.concatenate(totals),
         bright_field=np.concatenate(bright),
         mean_pattern=total / len(rows),
-        occupied=occupied / len(rows),
         disk=disk,
         smallest=min(lows),
         largest=max(highs),

@@ -175,7 +175,7 @@ def _on_radius(seen: float, nominal: float, angle: float | None) -> Iterator[Fin
 
 def _on_geometry(found: Inspection) -> Iterator[Finding]:
     geometry = found.geometry
-    if geometry is None:
+    if geometry is None or found.refusal:
         return
     if geometry.overlap >= GOOD_OVERLAP:
         yield Finding(

@@ -16,9 +16,10 @@ def find_bad_pixels(
 ) -> Shaped[np.ndarray, "ky kx"]:
     """A mask that is zero for pixels that differ from their neighbours by more than noise and structure can.
 
-    A pixel x is compared with the median m of the eight about it: hot where x - m > 8 √(g m / N + s²) + m / 4 and more
-    than the brightest of them by as much, dead where noise would show it and it has less than 0.05 m and than the
-    darkest. s is the scatter of the eight, so that the edge of the bright disk and Bragg spots wider than a pixel stay.
+    A pixel x is compared with the median m of the eight about it and with their second brightest b: hot where
+    x - m > 8 √(g m / N + s²) + m / 4 and x - b > 8 √(g b / N) + b / 4, dead where noise would show it and it has less
+    than 0.05 m and than 0.05 of the second darkest. s is the scatter of the eight, so that the edge of the bright disk
+    and Bragg spots wider than a pixel stay.
     Counts are never interpolated: what is bad is left out.
 
     Args:
@@ -43,9 +44,12 @@ def find_bad_pixels(
     about = np.sort(np.stack([padded[i : i + rows, j : j + columns] for i, j in shifts]), axis=0)
     middle = 0.5 * (about[3] + about[4])
     scatter = 1.48 * np.median(np.abs(about - middle), axis=0)
-    shot = np.sqrt(counts_per_electron * np.maximum(middle, counts_per_electron / patterns) / patterns)
-    allowed = CERTAIN * np.hypot(shot, scatter) + ALIKE * middle
-    # One of the eight may be hot or dead itself.
-    hot = (mean_pattern - middle > allowed) & (mean_pattern - about[6] > allowed)
+    shot, brightest = (
+        np.sqrt(counts_per_electron * np.maximum(level, counts_per_electron / patterns) / patterns)
+        for level in (middle, about[6])
+    )
+    # One of the eight may be hot or dead itself; at the tip of a sharp disk three are bright and five are not.
+    hot = mean_pattern - middle > CERTAIN * np.hypot(shot, scatter) + ALIKE * middle
+    hot &= mean_pattern - about[6] > CERTAIN * brightest + ALIKE * about[6]
     dead = (mean_pattern < DARK * middle) & (mean_pattern < DARK * about[1]) & (middle > CERTAIN * shot)
     return (~(hot | dead)).astype(float)

@@ -91,14 +91,21 @@ def host_memory(root: Path = Path("/")) -> HostMemory:
     total = table.get("MemTotal") or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     available = table.get("MemAvailable", total)
     group = root / "sys" / "fs" / "cgroup"
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
+    for limit, used in LIMITS:
         most = _number(group / limit)
         if most is not None and most < total:
-            return HostMemory(most, max(0, min(available, most - (_number(group / used) or 0))))
+            cached = _statistics((group / used).parent / "memory.stat").get("inactive_file", 0)
+            return HostMemory(most, max(0, min(available, most - (_number(group / used) or 0) + cached)))
     return HostMemory(total, min(available, total))
+
+
+def _statistics(path: Path) -> dict[str, int]:
+    """Names and numbers of a control group; nothing where it does not say."""
+    try:
+        pairs = (line.split() for line in path.read_text().splitlines())
+        return {words[0]: int(words[1]) for words in pairs if len(words) == 2 and words[1].isdigit()}
+    except OSError:
+        return {}
 
 
 def _meminfo(path: Path) -> dict[str, int]:

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jptycho.data.dataset import Dataset4D, load_counts, sampling_of, wavelength_of
+from jptycho.data.counts import load_counts
+from jptycho.data.dataset import Dataset4D, sampling_of, wavelength_of
 from jptycho.errors import ConfigError, FormatError
 from jptycho.forward.fields import Noise, Setup
 from jptycho.forward.patches import shift_ramp

@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from jptycho.data.dataset import Calibration, Dataset4D, load_counts, wavelength_of
+from jptycho.data.counts import load_counts, part_of
+from jptycho.data.dataset import Calibration, Dataset4D, wavelength_of
 from jptycho.errors import ConfigError
 from jptycho.preprocess.aberration_fit import (
     AberrationFit,
@@ -31,7 +32,7 @@ from jptycho.preprocess.weak_phase import Lens
 from jptycho.scan import raster_positions
 from jptycho.types import Float, Shaped
 
-PATTERNS = 4096  # about the middle of the scan, that are looked at
+PATTERNS = 4096  # that are looked at: about the middle of the scan, and evenly over it for the mean pattern
 LEAST_ROWS = 4  # of a scan, below which nothing tells how it lies
 SKEWNESS = 2.0  # standard errors, that a phase's skewness may say of its sign
 SURE = 3.0  # standard errors, above which something is taken for decided
@@ -97,10 +98,12 @@ def calibrate_scan(dataset: Dataset4D, largest_defocus: float | None = None) -> 
     calibration = dataset.calibration
     _check_known(dataset)
     check_energy(float(calibration.energy or 0))
-    counts, positions = load_counts(dataset), nominal_positions(dataset)
-    mean = counts.mean(axis=0, dtype=np.float64)
-    mask = find_bad_pixels(mean, len(counts), calibration.counts_per_electron or 1.0)
-    mask = mask if dataset.mask is None else mask * np.fft.ifftshift(dataset.mask)
+    positions, count = nominal_positions(dataset), math.prod(dataset.shape[:-2])
+    seen = load_counts(part_of(dataset, np.linspace(0, count - 1, min(PATTERNS, count)).astype(int)))
+    mean = seen.mean(axis=0, dtype=np.float64)
+    # Neighbours on the detector, so with zero frequency in the centre.
+    good = find_bad_pixels(np.fft.fftshift(mean), len(seen), calibration.counts_per_electron or 1.0)
+    mask = np.fft.ifftshift(good if dataset.mask is None else good * dataset.mask)
     disk = fit_disk(mean, mask)
     sampling, semiangle = _semiangle(calibration, disk)
     common = disk, semiangle, sampling, np.fft.fftshift(mask)
@@ -108,7 +111,8 @@ def calibrate_scan(dataset: Dataset4D, largest_defocus: float | None = None) -> 
         why = "orientation and defocus: the scan is a single row or nearly so, which shows no rotation"
         return ScanCalibration(*common, None, 0.0, 0.0, None, (why,))
     some = _middle(positions)
-    part = Part(counts[some], positions[some], disk, sampling, mask, wavelength_of(calibration))
+    counts = seen if len(seen) == len(positions) else load_counts(part_of(dataset, some))
+    part = Part(counts, positions[some], disk, sampling, mask, wavelength_of(calibration))
     return _oriented(part, common, largest_defocus)
 
 

@@ -11,7 +11,8 @@ import pytest
 
 import jptycho
 from jptycho.data import checkpoints
-from jptycho.data.dataset import Calibration, from_arrays, load_counts, sampling_of
+from jptycho.data.counts import load_counts
+from jptycho.data.dataset import Calibration, from_arrays, sampling_of
 from jptycho.data.readers import hdf5
 from jptycho.errors import ConfigError, FormatError
 from jptycho.preprocess.calibrate import beam_centre

@@ -62,7 +62,6 @@ def test_statistics_of_a_small_scan_are_those_of_all_patterns():
     assert found.patterns == 99
     np.testing.assert_allclose(found.totals, counts.sum(axis=(1, 2)))
     np.testing.assert_allclose(found.mean_pattern, counts.mean(axis=0))
-    np.testing.assert_allclose(found.occupied, (counts > 0).mean(axis=0))
     expected = np.zeros((16, 20), bool)
     expected[4:12, 5:15] = True
     np.testing.assert_array_equal(found.disk, expected)

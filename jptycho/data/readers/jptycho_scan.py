@@ -7,7 +7,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from jptycho.data.dataset import Calibration, Dataset4D, Truth, chunks
+from jptycho.data.counts import chunks
+from jptycho.data.dataset import Calibration, Dataset4D, Truth
 from jptycho.data.readers.base import Contents, Node, read_rows
 from jptycho.data.readers.hdf5 import atomic_write, find_dataset, open_hdf5, stored
 from jptycho.errors import FormatError

@@ -151,7 +151,7 @@ def _scan_shape(
     wanted = tuple(given or stated or found)
     fast, beyond = wanted[-1], count - math.prod(wanted)
     fits = beyond == 0 if len(wanted) == 1 else 0 <= beyond < fast  # less than a line is left over
-    if len(found) == 2 and wanted != found:
+    if len(found) == 2 and wanted != found and min(found) > 1:  # a single line may be of any raster
         fits = fits and patterns.complete is not None and fast == found[1]
     if fits:
         return wanted

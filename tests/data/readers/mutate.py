@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import jptycho
-from jptycho.data.dataset import load_counts
+from jptycho.data.counts import load_counts
 from jptycho.data.results import read_result
 from jptycho.errors import JptychoError
 

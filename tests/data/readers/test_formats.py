@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.data.dataset import chunks, load_counts
+from jptycho.data.counts import chunks, load_counts
 from jptycho.errors import ConfigError, FormatError
 
 from .samples import SAMPLES, patterns
@@ -158,7 +158,7 @@ def test_of_a_scan_that_was_cut_off_whole_lines_are_offered(tmp_path: Path, name
 
 
 def test_counts_are_loaded_in_parts_as_from_memory(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("jptycho.data.dataset.CHUNK_BYTES", 500)
+    monkeypatch.setattr("jptycho.data.counts.CHUNK_BYTES", 500)
     SAMPLES["hdf5"].write(tmp_path / "a.h5")
     scan = jptycho.open_dataset(tmp_path / "a.h5")
     asked = []

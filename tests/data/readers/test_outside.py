@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.data.dataset import load_counts
+from jptycho.data.counts import load_counts
 from jptycho.errors import ConfigError, FormatError
 
 
