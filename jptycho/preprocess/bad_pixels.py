@@ -8,6 +8,7 @@ from jptycho.types import Float, Shaped
 
 CERTAIN = 8.0  # standard deviations of its neighbours and of noise
 ALIKE = 0.25  # of its neighbours' mean by which a pixel may differ without noise: structure of a pattern
+SURE_DEAD = 20.0  # electrons about a dead pixel: of Poisson numbers of that mean e⁻²⁰ are zero
 DARK = 0.05  # of its neighbours' mean, below which a pixel is dead
 
 
@@ -17,9 +18,9 @@ def find_bad_pixels(
     """A mask that is zero for pixels that differ from their neighbours by more than noise and structure can.
 
     A pixel x is compared with the median m of the eight about it and with their second brightest b: hot where
-    x - m > 8 √(g m / N + s²) + m / 4 and x - b > 8 √(g b / N) + b / 4, dead where noise would show it and it has less
-    than 0.05 m and than 0.05 of the second darkest. s is the scatter of the eight, so that the edge of the bright disk
-    and Bragg spots wider than a pixel stay.
+    x - m > 8 √(g m / N + s²) + m / 4 and x - b > 8 √(g b / N) + b / 4, dead where m is more than 20 electrons over the
+    scan and x less than 0.05 m and than 0.05 of the second darkest. s is the scatter of the eight, so that the edge of
+    the bright disk and Bragg spots wider than a pixel stay.
     Counts are never interpolated: what is bad is left out.
 
     Args:
@@ -51,5 +52,9 @@ def find_bad_pixels(
     # One of the eight may be hot or dead itself; at the tip of a sharp disk three are bright and five are not.
     hot = mean_pattern - middle > CERTAIN * np.hypot(shot, scatter) + ALIKE * middle
     hot &= mean_pattern - about[6] > CERTAIN * brightest + ALIKE * about[6]
-    dead = (mean_pattern < DARK * middle) & (mean_pattern < DARK * about[1]) & (middle > CERTAIN * shot)
+    dead = (
+        (mean_pattern < DARK * middle)
+        & (mean_pattern < DARK * about[1])
+        & (middle * patterns > SURE_DEAD * counts_per_electron)
+    )
     return (~(hot | dead)).astype(float)
