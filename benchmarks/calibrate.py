@@ -74,7 +74,7 @@ def one_trial(scan: Any, defocus: float, dose: float, seed: int) -> dict[str, An
     row |= {"transpose": transpose, "undecided": list(found.undecided), "semiangle": found.semiangle_cutoff[0]}
     if found.fit is None:
         return row | {"right": False}
-    truth = defocus + effective_depth()
+    truth = defocus + effective_depth(step)
     turn = (found.fit.rotation - rotation + 180) % 360 - 180
     # In focus a twin differs from the other by 180 degrees and the phase's sign alone.
     off = found.fit.defocus - truth
@@ -116,10 +116,10 @@ def turned(
     return np.ascontiguousarray(counts), positions @ turn.T, rotation, transpose
 
 
-def effective_depth() -> float:
-    """Å from the mean depth of the atoms, weighted by scattering power, to the specimen's middle."""
+def effective_depth(step: float) -> float:
+    """Å from the mean depth of the atoms that are seen, weighted by scattering power, to the specimen's middle."""
     gold, carbon = (float(scattering_factor(element, np.array([0.4]))[0]) ** 2 for element in ("Au", "C"))
-    atoms = np.pi / 6 * DIAMETER**3 * 4 / 4.0782**3, 0.1 * CARBON * DIAMETER**2
+    atoms = np.pi / 6 * DIAMETER**3 * 4 / 4.0782**3, 0.1 * CARBON * (SHAPE[0] * step) ** 2
     weight = np.array([gold * atoms[0], carbon * atoms[1]])
     depth = np.array([DIAMETER / 2, DIAMETER + 1.5 + CARBON / 2])
     return float((DIAMETER + CARBON) / 2 - weight @ depth / weight.sum())

@@ -39,12 +39,14 @@ class AberrationFit:
         transpose: whether detector rows run along the fast axis.
         errors: standard errors of ``rotation`` in degrees, ``defocus`` and ``astigmatism`` in Å.
         evidence: logarithm of the likelihood's ratio to noise, of each frequency.
+        repetition: how often the frequencies say the same.
     """
 
     params: Float[np.ndarray, "4"]
     transpose: bool
     errors: dict[str, float]
     evidence: Float[np.ndarray, "q"]
+    repetition: float = 1.0
 
     @property
     def rotation(self) -> float:
@@ -65,6 +67,17 @@ class AberrationFit:
     def azimuth(self) -> float:
         """phi12 in rad."""
         return 0.5 * math.atan2(self.params[3], self.params[2])
+
+    @property
+    def contrast(self) -> float:
+        """Standard deviations of noise by which the evidence exceeds what noise gives at one place."""
+        count = len(self.evidence)
+        return (float(self.evidence.sum()) - count) / math.sqrt(count * self.repetition)
+
+    def repeating(self, repetition: float) -> AberrationFit:
+        """The same with errors that know how often the frequencies say the same."""
+        errors = {name: error * math.sqrt(repetition) for name, error in self.errors.items()}
+        return dataclasses.replace(self, errors=errors, repetition=repetition)
 
     def twin(self) -> AberrationFit:
         """The other description that fits as well: turned by 180 degrees, all aberrations and the phase inverted."""
@@ -199,7 +212,7 @@ def refine_aberrations(
         astigmatic: whether C12 is fitted and errors are found; else it is zero.
 
     Returns:
-        the maximum; its errors are those of spatial frequencies that vary independently, so the model's are in them.
+        the maximum; its errors are those of independent spatial frequencies, from their scatter.
     """
     unit = np.array([0.1, *[lens.depth] * 3])
     arguments = _arguments(data, lens, transpose)

@@ -18,10 +18,11 @@ def find_bad_pixels(
     """A mask that is zero for pixels that differ from their neighbours by more than noise and structure can.
 
     A pixel x is compared with the median m of the eight about it and with their second brightest b: hot where
-    x - m > 8 √(g m / N + s²) + m / 4 and x - b > 8 √(g b / N) + b / 4, dead where m is more than 20 electrons over the
-    scan and x less than 0.05 m and than 0.05 of the second darkest. s is the scatter of the eight, so that the edge of
-    the bright disk and Bragg spots wider than a pixel stay.
-    Counts are never interpolated: what is bad is left out.
+    x - m > 8 √(g m / N + s²) + m / 4 and x - b > 8 √(g b / N) + b / 4; dead where the second darkest d is more than 20
+    electrons over the scan and x less than 0.05 m and 0.05 d. s is the scatter of the eight, so that the edge of the
+    bright disk and Bragg spots wider than a pixel stay.
+    Counts are never interpolated: what is bad is left out. Dead ones that touch more than one other, such as a row, a
+    column or a gap between modules, are not seen: give a mask.
 
     Args:
         mean_pattern: average over the scan.
@@ -55,6 +56,6 @@ def find_bad_pixels(
     dead = (
         (mean_pattern < DARK * middle)
         & (mean_pattern < DARK * about[1])
-        & (middle * patterns > SURE_DEAD * counts_per_electron)
+        & (about[1] * patterns > SURE_DEAD * counts_per_electron)
     )
     return (~(hot | dead)).astype(float)

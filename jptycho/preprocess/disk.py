@@ -12,6 +12,7 @@ from jptycho.errors import ConfigError
 from jptycho.preprocess.calibrate import beam_centre
 from jptycho.types import Float
 
+SYSTEMATIC = 0.02  # pixels by which a noise-free disk is missed, and the library's own soft aperture
 SECTORS = 16  # of the annulus that is fitted: what a specimen does to the disk's edge is alike within one
 INNER, OUTER = 0.5, 1.6  # of the radius, between which the edge is fitted
 LEAST_RADIUS = 2.0  # detector pixels
@@ -95,7 +96,7 @@ def fit_disk(mean_pattern: Float[np.ndarray, "ky kx"], mask: Float[np.ndarray, "
     start, _, _, _ = _fit_ring(start, pattern, live, (place[0], place[1]))
     start, slope, misfit, points = _fit_ring(start, pattern, live, (place[0], place[1]))  # about a better radius
     sector = np.floor((np.arctan2(points[0] - start[0], points[1] - start[1]) / np.pi + 1) * SECTORS / 2).astype(int)
-    error = _sector_errors(slope, misfit, sector % SECTORS)
+    error = np.hypot(_sector_errors(slope, misfit, sector % SECTORS), [SYSTEMATIC] * 3 + [0.0] * 3)
     pair = lambda values, i: (float(values[i]), float(values[i + 1]))  # noqa: E731
     # The half axes are R / √(1 ± e), e = |(e1, e2)|.
     mean = float(start[2] / (1 - start[4] ** 2 - start[5] ** 2) ** 0.25)
@@ -119,7 +120,8 @@ def _fit_ring(
         x_scale=[1, 1, 1, 0.5, 0.1, 0.1],
         bounds=(low, high),
     )
-    return fit.x, fit.jac, fit.fun, points
+    # SciPy's slopes are those of the robust loss, (1 + f²)^-¾ times those of f, whose pull is (1 + f²)^-½ f.
+    return fit.x, fit.jac, fit.fun * (1 + fit.fun**2) ** 0.25, points
 
 
 def _start(

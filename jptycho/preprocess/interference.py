@@ -86,6 +86,28 @@ def measure_interference(
     return Interference(q, k[kept], (values * scale).astype(np.complex64), height, lost * scale, moved, noise)
 
 
+def repetition(q: Float[np.ndarray, "q 2"], positions: Float[np.ndarray, "scan 2"]) -> float:
+    """How often spatial frequencies say the same: n / n_eff = Σ |C|² / n, C the correlation of their noise.
+
+    Args:
+        q: spatial frequencies in Å⁻¹.
+        positions: Å.
+
+    Returns:
+        1 where all are independent; sums over them scatter by its root more than over as many independent ones.
+
+    Example:
+        >>> y, x = np.meshgrid(np.arange(16.0), np.arange(16.0), indexing="ij")
+        >>> places = np.stack([y.ravel(), x.ravel()], 1)
+        >>> q = spiral_frequencies(0.1, 0.4, 20)
+        >>> round(repetition(np.concatenate([q, q]), places) / repetition(q, places), 3)
+        2.0
+    """
+    wave = np.exp(-2j * math.pi * (q @ positions.T)) * _window(positions)
+    wave /= np.linalg.norm(wave, axis=1, keepdims=True)
+    return float(np.sum(np.abs(wave @ wave.conj().T) ** 2) / len(q))
+
+
 def lowest_frequency(positions: Float[np.ndarray, "scan 2"]) -> float:
     """Below it a scan's border rules.
 

@@ -8,7 +8,7 @@ from jptycho.errors import ConfigError
 from jptycho.optics.frequencies import host_frequencies
 from jptycho.types import Float
 
-CERTAIN = 12.0  # times the median power about it, that a peak must have: noise alone reaches ln(pixels)
+CERTAIN = 7.0  # of noise, e⁻⁷ of the scans have a peak in the ring that is taken for the lattice's
 SEARCHED = 0.15  # of the nominal frequency, by which the step may be off
 FINE = 16  # points a period of the image, between which a peak is looked for
 
@@ -52,7 +52,9 @@ def step_scale(
     ring = np.abs(q * lattice - 1) <= searched
     if not ring.any():
         raise ConfigError(f"lattice: a scan of {image.shape[0]} x {image.shape[1]} is too small for {lattice:g} Å.")
-    places = np.argwhere(ring & (power > CERTAIN * np.median(power[ring])) & _is_peak(power))
+    # The power of noise is exponential: of median ln 2 times its mean, and N of them reach (ln N + c) times that.
+    least = np.median(power[ring]) / np.log(2) * (np.log(np.count_nonzero(ring)) + CERTAIN)
+    places = np.argwhere(ring & (power > least) & _is_peak(power))
     if not len(places):
         raise ConfigError(
             f"lattice: no peak within {searched:.0%} of 1/{lattice:g} Å⁻¹ stands out of the image's spectrum. Check "

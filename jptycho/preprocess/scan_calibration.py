@@ -12,7 +12,6 @@ from jptycho.data.dataset import Calibration, Dataset4D, wavelength_of
 from jptycho.errors import ConfigError
 from jptycho.preprocess.aberration_fit import (
     AberrationFit,
-    phase_spectrum,
     refine_aberrations,
     refine_near,
     search_aberrations,
@@ -21,23 +20,21 @@ from jptycho.preprocess.bad_pixels import find_bad_pixels
 from jptycho.preprocess.calibrate import check_energy
 from jptycho.preprocess.disk import Disk, fit_disk
 from jptycho.preprocess.interference import (
-    Interference,
     lowest_frequency,
-    measure_interference,
+    repetition,
     scan_frequencies,
     spiral_frequencies,
 )
 from jptycho.preprocess.orientation import CentreOrientation, orient_centres
-from jptycho.preprocess.weak_phase import Lens
+from jptycho.preprocess.scan_part import Part
+from jptycho.preprocess.twins import choose_twin
 from jptycho.scan import raster_positions
 from jptycho.types import Float, Shaped
 
 PATTERNS = 4096  # that are looked at: about the middle of the scan, and evenly over it for the mean pattern
 LEAST_ROWS = 4  # of a scan, below which nothing tells how it lies
-SKEWNESS = 2.0  # standard errors, that a phase's skewness may say of its sign
 SURE = 3.0  # standard errors, above which something is taken for decided
 CENTRES = 0.7  # of the aperture's radius, up to which centres of mass are looked at
-SLOW = 0.1  # of the aperture's radius, up to which a phase is that of thickness
 CONTRAST = 6.0  # the same for there being anything to see
 COARSE, FINE = (9.0, 220, 0.6), (14.0, 400, 0.8)
 """Bins in the disk's radius, spatial frequencies, and the highest of them in radii of the aperture."""
@@ -102,7 +99,8 @@ def calibrate_scan(dataset: Dataset4D, largest_defocus: float | None = None) -> 
     seen = load_counts(part_of(dataset, np.linspace(0, count - 1, min(PATTERNS, count)).astype(int)))
     mean = seen.mean(axis=0, dtype=np.float64)
     # Neighbours on the detector, so with zero frequency in the centre.
-    good = find_bad_pixels(np.fft.fftshift(mean), len(seen), calibration.counts_per_electron or 1.0)
+    unit = calibration.counts_per_electron or _largest_unit(seen, mean)
+    good = find_bad_pixels(np.fft.fftshift(mean), len(seen), unit)
     mask = np.fft.ifftshift(good if dataset.mask is None else good * dataset.mask)
     disk = fit_disk(mean, mask)
     sampling, semiangle = _semiangle(calibration, disk)
@@ -116,37 +114,14 @@ def calibrate_scan(dataset: Dataset4D, largest_defocus: float | None = None) -> 
     return _oriented(part, common, largest_defocus)
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """Patterns that are looked at, with what is known of them."""
-
-    counts: Shaped[np.ndarray, "scan ky kx"]
-    positions: Float[np.ndarray, "scan 2"]
-    disk: Disk
-    sampling: tuple[float, float]
-    mask: Float[np.ndarray, "ky kx"]
-    wavelength: float
-
-    def lens(self, bins: float) -> Lens:
-        """The aperture, its edge as wide as a bin."""
-        step = math.sqrt(self.sampling[0] * self.sampling[1])
-        return Lens(self.wavelength, self.disk.cutoff * step, max(1.0, self.disk.radius / bins) * step)
-
-    def measure(self, bins: float, q: Float[np.ndarray, "q 2"]) -> Interference:
-        """The interference at spatial frequencies."""
-        return measure_interference(self.counts, self.positions, self.disk, self.sampling, self.mask, (bins, q))
-
-
 def _oriented(
     part: Part, common: tuple[Disk, tuple[float, float], tuple[float, float], np.ndarray], largest: float | None
 ) -> ScanCalibration:
     fit, handed = fit_orientation(part, largest)
-    count = len(fit.evidence)
-    contrast = (float(fit.evidence.sum()) - count) / math.sqrt(count)
     seen = part.measure(COARSE[0], scan_frequencies(part.positions))
     low = np.linalg.norm(seen.q, axis=1) < CENTRES * part.lens(1.0).cutoff
     centres = orient_centres(seen.q[low], seen.centres[low])
-    if contrast < CONTRAST or fit.errors["rotation"] > 10:
+    if fit.contrast < CONTRAST or fit.errors["rotation"] > 10:
         why = "orientation and defocus: the patterns show no contrast that follows the scan (flat specimen or low dose)"
         return ScanCalibration(*common, None, 0.0, 0.0, centres, (why,))
     fit, positive = choose_twin(part, fit)
@@ -177,64 +152,20 @@ def fit_orientation(part: Part, largest: float | None = None) -> tuple[Aberratio
     best = starts[0]
     other = next(one for one in starts if one.transpose != best.transpose)
     gain = best.evidence - other.evidence
-    handed = float(gain.sum() / max(math.sqrt(len(gain)) * float(gain.std()), 1e-12))
+    scatter = math.sqrt(len(gain) * repetition(data.q, part.positions)) * float(gain.std())
+    handed = float(gain.sum()) / max(scatter, 1e-12)
     bins, count, highest = FINE
     # Beams interfere with a phase that turns by this much over a bin, which must not average it out.
     reach = 0.8 * bins / max(abs(best.defocus) / lens.depth, 1e-9)
     fine = part.measure(bins, spiral_frequencies(lowest, min(highest, reach) * lens.cutoff, count))
-    return refine_near(fine, part.lens(bins), best), handed
+    return refine_near(fine, part.lens(bins), best).repeating(repetition(fine.q, part.positions)), handed
 
 
-def choose_twin(part: Part, fit: AberrationFit) -> tuple[AberrationFit, float]:
-    """That of two twins whose phase has its peaks up: the potential of atoms is positive.
-
-    Slowly varying phase rises with the electrons that leave the disk, for both rise with thickness. That the weak phase
-    at the scan's positions is skewed towards atoms says so too, but of holes in something solid the contrary: it
-    counts little.
-
-    Args:
-        part: of the scan.
-        fit: either.
-
-    Returns:
-        the fit whose phase is positive, and by about how many standard errors.
-    """
-    lens = part.lens(COARSE[0])
-    q = dense_frequencies(part.positions, 0.7 * lens.cutoff)
-    data = part.measure(COARSE[0], q)
-    phase = phase_spectrum(data, lens, fit)
-    image = np.exp(2j * math.pi * (part.positions @ q.T)) @ phase
-    wave = np.real(image) - np.mean(np.real(image))
-    skewness = float(np.mean(wave**3) / max(np.mean(wave**2), 1e-30) ** 1.5) / math.sqrt(6 / len(image))
-    slow = np.linalg.norm(q, axis=1) < max(SLOW * lens.cutoff, 2 * lowest_frequency(part.positions))
-    cross = (phase * data.scattered.conj())[slow]
-    thick = float(np.real(cross).sum()) / max(math.sqrt(0.5 * float((np.abs(cross) ** 2).sum())), 1e-30)
-    positive = thick + float(np.clip(skewness / 4, -SKEWNESS, SKEWNESS))
-    return (fit, positive) if positive >= 0 else (fit.twin(), -positive)
-
-
-def dense_frequencies(positions: Float[np.ndarray, "scan 2"], highest: float) -> Float[np.ndarray, "q 2"]:
-    """Spatial frequencies one period of the scan apart, one of each pair ±q.
-
-    Args:
-        positions: Å.
-        highest: Å⁻¹; less where there would be more than 4,096 of them.
-
-    Returns:
-        (q, 2) in Å⁻¹.
-
-    Example:
-        >>> len(dense_frequencies(np.array([[0.0, 0.0], [10.0, 10.0]]), 0.2))
-        4
-    """
-    length = np.ptp(positions, axis=0)
-    highest = min(highest, math.sqrt(2 * 4096 / math.pi / float(np.prod(length))))
-    orders = [np.arange(-math.floor(highest * n), math.floor(highest * n) + 1) for n in length]
-    index = np.stack(np.meshgrid(*orders, indexing="ij"), axis=-1).reshape(-1, 2)
-    half = (index[:, 0] > 0) | ((index[:, 0] == 0) & (index[:, 1] > 0))
-    q = index / length
-    size = np.linalg.norm(q, axis=1)
-    return q[half & (size <= highest) & (np.linalg.norm(index, axis=1) > 1.2)]
+def _largest_unit(counts: Shaped[np.ndarray, "scan ky kx"], mean: Float[np.ndarray, "ky kx"]) -> float:
+    """Counts an electron at most, by the variance of bright pixels, in which the specimen's is contained."""
+    bright = mean > 0.5 * np.quantile(mean, 0.9)
+    seen = counts[:: max(1, len(counts) // 512)][:, bright].astype(np.float64)
+    return max(1.0, float(np.median(seen.var(axis=0) / np.maximum(seen.mean(axis=0), 1e-12))))
 
 
 def nominal_positions(dataset: Dataset4D) -> Float[np.ndarray, "scan 2"] | None:

@@ -34,7 +34,8 @@ class Spread:
 
     Attributes:
         rms: of the displacements along an axis, pixels: the prior of the next search.
-        error: standard deviation of each displacement, pixels (scan, 2).
+        error: standard deviation of each displacement, pixels (scan, 2), where object and probe are right and the
+            minimum that was found is the right one.
     """
 
     rms: Float[Array, ""]

@@ -27,6 +27,15 @@ def test_hot_and_dead_pixels_are_found_and_no_other():
     assert found == set(bad)
 
 
+def test_a_column_of_dead_pixels_is_not_seen_and_a_single_one_is():
+    """As the docstring says: three dead neighbours hide each other."""
+    mean, patterns = pattern()
+    mean[16:32, 27], mean[24, 20] = 0.0, 0.0
+    found = {(int(i), int(j)) for i, j in np.argwhere(find_bad_pixels(mean, patterns) == 0)}
+    assert (24, 20) in found
+    assert (24, 27) not in found
+
+
 def test_a_dark_pixel_where_nothing_is_expected_is_not_called_dead():
     mean, patterns = pattern(patterns=40)
     mean[2, 3] = 0.0

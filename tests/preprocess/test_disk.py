@@ -5,7 +5,7 @@ import pytest
 
 from jptycho.errors import ConfigError
 from jptycho.optics.probe import soft_aperture
-from jptycho.preprocess.disk import fit_disk
+from jptycho.preprocess.disk import SYSTEMATIC, fit_disk
 from jptycho.types import Grid
 
 SHAPE = (60, 71)
@@ -44,10 +44,12 @@ def test_an_ellipse_is_measured_whatever_its_azimuth():
 def test_errors_are_those_of_many_noisy_disks():
     rng = np.random.default_rng(1)
     clean = 40 * disk() + 1.0
-    found = [fit_disk(rng.poisson(clean) * 1.0) for _ in range(12)]
-    scatter = np.std([one.centre[0] for one in found])
-    stated = np.median([one.centre_error[0] for one in found])
-    assert 0.4 < stated / scatter < 2.5
+    found = [fit_disk(rng.poisson(clean) * 1.0) for _ in range(40)]
+    for values, errors in (
+        ([one.centre[0] for one in found], [one.centre_error[0] for one in found]),
+        ([one.radius for one in found], [one.radius_error for one in found]),
+    ):
+        assert 0.7 < np.median(errors) / np.hypot(np.std(values), SYSTEMATIC) < 1.5
     assert np.mean([one.radius for one in found]) == pytest.approx(14.3, abs=0.06)
 
 

@@ -23,8 +23,8 @@ def test_the_factor_is_found_to_a_part_of_a_percent(factor):
 
 
 def test_noise_has_no_lattice():
-    for seed in range(5):
-        noise = np.random.default_rng(seed).normal(size=(40, 40))
+    for seed, side in ((0, 40), (1, 40), (2, 128), (3, 256), (4, 512)):
+        noise = np.random.default_rng(seed).normal(size=(side, side))
         with pytest.raises(ConfigError, match=r"lattice: no peak within 15% of 1/2\.35"):
             step_scale(noise, (0.5, 0.5), 2.35)
 

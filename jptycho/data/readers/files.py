@@ -40,7 +40,7 @@ def read_head(path: Path, argument: str = "data.file") -> bytes:
     except (OSError, ValueError) as error:
         reason = "" if isinstance(error, FileNotFoundError) else f" ({getattr(error, 'strerror', None) or error})"
         raise FormatError(
-            f"{argument}: no file {str(path)!r}{reason}. Check the path; a relative one starts at the TOML file."
+            f"{argument}: no file {str(path)!r}{reason}. Check the path; in a TOML file it starts there."
         ) from None
     if not head:
         raise FormatError(f"{argument}: {str(path)!r} is empty: truncated to nothing. Copy it again from its origin.")
