@@ -27,6 +27,7 @@ def chunks(dataset: Dataset4D, size: int = CHUNK_BYTES) -> Iterator[slice]:
         rows for :attr:`Dataset4D.read`.
 
     Example:
+        >>> from jptycho.data.dataset import Calibration, from_arrays
         >>> list(chunks(from_arrays(np.ones((5, 8, 8)), Calibration()), size=1024))
         [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
@@ -47,6 +48,7 @@ def part_of(dataset: Dataset4D, rows: Int[np.ndarray, "n"]) -> Dataset4D:
         the part, unread.
 
     Example:
+        >>> from jptycho.data.dataset import Calibration, from_arrays
         >>> scan = from_arrays(np.arange(24).reshape(2, 3, 2, 2), Calibration())
         >>> part_of(scan, np.array([1, 4])).read(slice(1, 2)).ravel().tolist()
         [16, 17, 18, 19]
