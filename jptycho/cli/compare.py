@@ -82,7 +82,9 @@ def _print_report(found: Comparison) -> None:
         ("difference", f"{found.difference:.4g} rad root mean square; contrast {found.contrast:.3f}"),
     ]
     for level, at, means in (("1/2", found.half, "against a truth"), ("1/7", found.seventh, "of independent data")):
-        lines.append((f"FRC below {level}", f"{at:.4g} {unit}⁻¹{_length(at, unit)} (the limit {means})"))
+        last = at >= found.rings.frequency[-1]
+        where = f"nowhere up to {at:.4g} {unit}⁻¹" if last else f"{at:.4g} {unit}⁻¹{_length(at, unit)}"
+        lines.append((f"FRC below {level}", f"{where} (the limit {means})"))
     for name, text in lines:
         console.print(f"{name:16}{text}", markup=False)
 

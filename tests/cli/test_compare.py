@@ -29,6 +29,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
+def test_equal_results_agree_up_to_the_last_frequency(folder: Path):
+    done = call(folder, "compare", "one.h5", "one.h5")
+    assert done.stdout.count("nowhere up to") == 2
+
+
 def test_two_results_are_compared_in_words_numbers_and_a_picture(folder: Path):
     done = call(folder, "compare", "one.h5", "two.h5", "--picture", "both.png")
     assert done.returncode == 0, done.stderr
