@@ -47,6 +47,7 @@ def members_together(config: Config, problem: Problem, weights: int, available: 
     return int(min(size, max(1, (available - size * kept) // working)))
 
 
+@jax.jit
 def stack(trees: list[PyTree]) -> PyTree:
     """Pytrees of equal structure as one with a leading axis.
 

@@ -50,7 +50,7 @@ def host_frequencies(
 
 
 def scattering_angles(
-    grid: Grid, wavelength: Number, centre: tuple[float, float] = (0.0, 0.0)
+    grid: Grid, wavelength: Number, centre: tuple[Number, Number] = (0.0, 0.0)
 ) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
     """Polar scattering angles α = λ|k| and φ = atan2(ky, kx) of a grid.
 

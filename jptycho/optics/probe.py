@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 
+import jax
 import jax.numpy as jnp
 
 from jptycho.errors import ConfigError
@@ -37,7 +38,7 @@ def soft_aperture(
     grid: Grid,
     wavelength: Number,
     semiangle_cutoff: Number,
-    centre: tuple[float, float] = (0.0, 0.0),
+    centre: tuple[Number, Number] = (0.0, 0.0),
 ) -> Float[Array, "y x"]:
     """Aperture whose edge falls linearly over one detector pixel, so that its area is right on a coarse grid.
 
@@ -64,12 +65,13 @@ def soft_aperture(
     return jnp.clip((semiangle_cutoff * 1e-3 - alpha) / width + 0.5, 0.0, 1.0)
 
 
+@jax.jit
 def form_probe(
     grid: Grid,
     wavelength: Number,
     semiangle_cutoff: Number,
     aberrations: Mapping[str, Number],
-    centre: tuple[float, float] = (0.0, 0.0),
+    centre: tuple[Number, Number] = (0.0, 0.0),
 ) -> Complex[Array, "y x"]:
     """Probe of unit intensity: ψ = F⁻¹[A(k) exp(-iχ(k))], Σ|ψ|² = 1.
 
@@ -98,7 +100,7 @@ def form_probe(
     return probe / to_complex(jnp.sqrt(jnp.sum(intensity(probe))))
 
 
-def beam_probe(grid: Grid, beam: Beam, centre: tuple[float, float] = (0.0, 0.0)) -> Complex[Array, "y x"]:
+def beam_probe(grid: Grid, beam: Beam, centre: tuple[Number, Number] = (0.0, 0.0)) -> Complex[Array, "y x"]:
     """:func:`form_probe` for a :class:`Beam`.
 
     Args:

@@ -23,10 +23,8 @@ from jptycho.representations.base import Unknown
 from jptycho.representations.estimate import Estimate
 from jptycho.representations.object_kinds import channels_of
 from jptycho.scan import orient, place_on_canvas, raster_positions
-from jptycho.types import Array, Complex, Float, Grid, Shaped
+from jptycho.types import Array, Complex, Float, Grid, Number, Shaped
 
-_form_probe = jax.jit(form_probe)
-"""One compilation instead of one an operation."""
 LEAST_MODE = 1e-9  # of the strongest mode's power: a weaker one is empty
 LARGEST_CANVAS = 2**28  # pixels: 2 GiB of a complex object; more is a mistake in the units
 
@@ -115,16 +113,23 @@ def nominal_probe(
         entrance = calibration.defocus + 0.5 * (spec.slices - 1) * spec.thickness
         aberrations = {**dict(calibration.aberrations), "C10": -entrance}
         cutoff, wavelength = float(calibration.semiangle_cutoff or 0), wavelength_of(calibration)
-        # The disk's centre is a ramp of the probe and not another aperture: between pixels their edges would differ.
-        ramp = shift_ramp(grid.shape, -jnp.asarray(centre, jnp.float32))
-        probe = _form_probe(grid, wavelength, cutoff, aberrations)
-        first = (probe * ramp.astype(probe.dtype))[None]
+        first = _calibrated_probe(grid, wavelength, cutoff, aberrations, jnp.asarray(centre, jnp.float32))
     else:
         given = _without_empty(np.fft.ifftshift(dataset.probe, axes=(-2, -1)))
         first = jnp.asarray(given / np.linalg.norm(given), jnp.result_type(1j))
     if modes < first.shape[0]:
         raise ConfigError(f"probe.modes: {modes}, but data.probe has {first.shape[0]}. Ask for at least that many.")
     return first if modes == first.shape[0] else incoherent_modes(first, modes)
+
+
+@jax.jit
+def _calibrated_probe(
+    grid: Grid, wavelength: Number, cutoff: Number, aberrations: dict[str, Number], centre: Float[Array, "2"]
+) -> Complex[Array, "1 y x"]:
+    """Aperture and aberrations, in one program; the disk's centre in detector pixels."""
+    # The disk's centre is a ramp of the probe and not another aperture: between pixels their edges would differ.
+    probe = form_probe(grid, wavelength, cutoff, aberrations)
+    return (probe * shift_ramp(grid.shape, -centre).astype(probe.dtype))[None]
 
 
 def _without_empty(modes: np.ndarray) -> np.ndarray:

@@ -10,8 +10,6 @@ import numpy as np
 
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import Noise
-from jptycho.optics.probe import probe_power
-from jptycho.optics.waves import to_complex
 from jptycho.preprocess.prepare import Problem, illumination
 from jptycho.representations.estimate import Estimate
 from jptycho.scan import place_on_canvas
@@ -139,9 +137,8 @@ def resample(estimate: Estimate, before: Canvas, canvas: Canvas) -> Estimate:
     """
     old, new = before.grid.sampling, canvas.grid.sampling
     axes = zip(before.shape, canvas.shape, before.origin, canvas.origin, old, new, strict=True)
-    series = [_series(n, count, (there - here) / s, fine / s) for n, count, here, there, s, fine in axes]
-    rows, columns = (jnp.asarray(matrix, estimate.object.dtype) for matrix in series)
-    moved = lambda image: jnp.einsum("ay,...yx,bx->...ab", rows, image, columns)  # noqa: E731
+    rows, columns = (_series(n, count, (there - here) / s, fine / s) for n, count, here, there, s, fine in axes)
+    moved = lambda image: jnp.asarray(rows @ np.asarray(image) @ columns.T, image.dtype)  # noqa: E731
     many = {name: getattr(estimate, name) for name in ("half_sets", "members")}
     probe, probes = _resized(estimate.probe, canvas.grid.shape), estimate.member_probes
     spot = illumination(np.asarray(probe), canvas.pixels, canvas.shape)
@@ -159,10 +156,10 @@ def resample(estimate: Estimate, before: Canvas, canvas: Canvas) -> Estimate:
 
 def _resized(probe: Complex[Array, "... modes y x"], window: tuple[int, int]) -> Complex[Array, "... modes n m"]:
     """A probe of the same power in a window of the same size in Å and other pixels."""
-    spectrum = jnp.fft.fft2(probe, norm="ortho")
-    low = jnp.asarray(cut(np.asarray(spectrum), window), probe.dtype)
-    before, after = (probe_power(modes.reshape(-1, *modes.shape[-2:])) for modes in (spectrum, low))
-    return jnp.fft.ifft2(low * to_complex(jnp.sqrt(before / after)), norm="ortho")
+    spectrum = np.fft.fft2(np.asarray(probe), norm="ortho")
+    low = cut(spectrum, window)
+    low = low * np.linalg.norm(spectrum) / np.linalg.norm(low)
+    return jnp.asarray(np.fft.ifft2(low, norm="ortho"), probe.dtype)
 
 
 def _series(pixels: int, count: int, first: float, step: float) -> Float[np.ndarray, "count pixels"]:

@@ -28,7 +28,7 @@ from jptycho.solvers.base import Solver, State, distribute, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.epochs import INTERRUPTED, EpochLoop, Record, Validate, run_epochs
 from jptycho.solvers.half_sets import HalfSetSolver
-from jptycho.solvers.validation import loss_of_fields, render_estimate, validate_state
+from jptycho.solvers.validation import loss_of_fields, render_estimate, render_members, validate_state
 from jptycho.tracing import jit_settings
 from jptycho.types import Array, Constants, Params, PyTree
 
@@ -163,7 +163,7 @@ def estimate_of(estimate: Estimate, solver: Solver, state: State, constants: Con
     )
     if not isinstance(solver, EnsembleSolver):
         return found
-    probes = _every(solver, state.params, constants).probe
+    probes = render_members(solver, state.params, constants).probe
     probe = _shared(solver, state, probes) if isinstance(solver, HalfSetSolver) else found.probe
     return dataclasses.replace(found, probe=probe, members=member_channels(state), member_probes=probes)
 
@@ -173,12 +173,6 @@ def object_channels(solver: Solver, state: State, constants: Constants) -> Array
     if state.average is not None:
         return state.average
     return _applied(solver.model.object, state.params["object"], constants["object"])
-
-
-@jit_settings("solver")
-def _every(solver: EnsembleSolver, params: Params, constants: Constants) -> Estimate:
-    """Those of each member."""
-    return solver.every(params, constants)
 
 
 @jit_settings("solver")

@@ -30,6 +30,7 @@ from jptycho.representations.networks.input import (
     standardise,
     standardise_modes,
 )
+from jptycho.representations.networks.weights import flatten, unflatten
 from jptycho.representations.object_kinds import constrain, unconstrain
 from jptycho.representations.pixels import Preconditioner, precondition, uncondition
 from jptycho.tracing import is_zero
@@ -51,24 +52,25 @@ def added_to_estimate(network: Network, params: Params, constants: Constants) ->
         both, changed.
     """
     residual_weight = dataclasses.replace(constants[0], residual_weight=jnp.ones_like(constants[0].residual_weight))
-    return network.silence(params), (residual_weight, *constants[1:])
+    return flatten(network.silence(unflatten(params))), (residual_weight, *constants[1:])
 
 
 @partial(jax.jit, static_argnames="network")
 def _init(network: Network, key: Array, image: Float[Array, "n Y X channels"]) -> Params:
     """Random weights, drawn in one program."""
-    return network.init(key, image)
+    return flatten(network.init(key, image))
 
 
 def _run(
     network: Network, noise: Number, params: Params, constants: NetworkInput, key: Array | None
 ) -> Float[Array, "n Y X channels"]:
     """Mean of what the network makes of the estimates, fresh noise added to them where there is a key."""
+    weights = unflatten(params)
 
     def one(image: Array) -> Array:
         if key is not None and not is_zero(noise):
             image = image + noise * jax.random.normal(key, image.shape, image.dtype)
-        return network.apply(params, image)
+        return network.apply(weights, image)
 
     images = constants.image
     return one(images[0]) if images.shape[0] == 1 else jnp.mean(jax.lax.map(one, images), axis=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -99,6 +101,7 @@ def _coordinates(shape: tuple[int, ...], dtype: jnp.dtype) -> tuple[Array, Array
     return y, x
 
 
+@partial(jax.jit, static_argnames=("kind", "ramp_is_gauge"))
 def constrain(
     kind: str,
     free: Float[Array, "slices channels Y X"],
@@ -130,6 +133,7 @@ def constrain(
     return phase[:, None] if kind == PHASE else jnp.stack([phase, positive(free[:, 1])], axis=1)
 
 
+@partial(jax.jit, static_argnames="kind")
 def unconstrain(kind: str, channels: Float[Array, "slices channels Y X"]) -> Float[Array, "slices channels Y X"]:
     """Free channels from which :func:`constrain` gives these, up to gauges.
 
@@ -147,6 +151,7 @@ def unconstrain(kind: str, channels: Float[Array, "slices channels Y X"]) -> Flo
     return jnp.stack([channels[:, 0], free_of(channels[:, 1], len(channels))], axis=1)
 
 
+@partial(jax.jit, static_argnames="kind")
 def admit(kind: str, channels: Array) -> Array:
     """Channels that the object's kind admits: filters make no phase of a potential negative, nor any absorption.
 

@@ -14,7 +14,7 @@ from jptycho.optics.waves import to_complex
 from jptycho.representations.estimate import Estimate
 from jptycho.representations.object_kinds import constrain, unconstrain
 from jptycho.settings import AUTO, Field, NotNegative, Positive, Section
-from jptycho.tracing import is_zero
+from jptycho.tracing import is_zero, jit_settings
 from jptycho.types import Array, Complex, Constants, Float, Grid, Number, Params
 
 
@@ -58,6 +58,7 @@ def spectral_weight(spec: Preconditioner, shape: tuple[int, int]) -> Float[Array
     return 1 + spec.gain / (1 + (ky**2 + kx**2) / spec.cutoff**2)
 
 
+@jit_settings("spec")
 def precondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Float[Array, "slices Y X"]:
     """Filter the mean over slices by w(k) and leave what distinguishes the slices alone.
 
@@ -81,6 +82,7 @@ def precondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Flo
     return phase + jnp.fft.irfft2(spectrum * to_complex(weight - 1)[None], s=phase.shape[1:])
 
 
+@jit_settings("spec")
 def uncondition(spec: Preconditioner, phase: Float[Array, "slices Y X"]) -> Float[Array, "slices Y X"]:
     """The inverse of :func:`precondition`.
 

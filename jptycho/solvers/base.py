@@ -113,8 +113,14 @@ def init_state(solver: Solver, mesh: Mesh, params: Params, constants: Constants,
     """
     check_projections(solver.model, solver.projections)
     check_denoisers(solver.model, solver.denoisers)
-    memory, average = solver.init(params, constants)
+    memory, average = _begun(solver, *replicate(mesh, (params, constants)))
     return replicate(mesh, State(params, memory, average, key, jnp.zeros((), int)))
+
+
+@jit_settings("solver")
+def _begun(solver: Solver, params: Params, constants: Constants) -> tuple[PyTree, Array | None]:
+    """What a solver remembers at first, in one program."""
+    return solver.init(params, constants)
 
 
 @jit_settings("solver", static=("mesh",), donate=("state",))

@@ -88,13 +88,8 @@ class EnsembleSolver:
         return state, Metrics(jnp.mean(metrics.loss), jnp.mean(metrics.amplitude_error), finite)
 
     def estimate(self, params: Params, constants: Constants) -> Estimate:
-        """The mean of the members' objects and of their probes, those in the gauge of the first, and of all else."""
-        every = self.every(params, constants)
-        mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), every)
-        aligned = jax.vmap(align_modes, in_axes=(0, None))(every.probe, every.probe[0])
-        probe = jnp.mean(aligned, axis=0)
-        power = jnp.mean(jax.vmap(probe_power)(every.probe)) / jnp.maximum(probe_power(probe), LEAST_POWER)
-        return dataclasses.replace(mean, probe=probe * to_complex(jnp.sqrt(power)))
+        """The mean of the members' estimates."""
+        return mean_of_members(self.every(params, constants))
 
     def every(self, params: Params, constants: Constants) -> Estimate:
         """That of each member, with a leading axis."""
@@ -106,6 +101,22 @@ class EnsembleSolver:
 
 LEAST_POWER = 1e-12
 """Of a mean probe, so that one that vanishes stays finite."""
+
+
+def mean_of_members(every: Estimate) -> Estimate:
+    """The mean of the members' objects and of their probes, those in the gauge of the first, and of all else.
+
+    Args:
+        every: that of each member, with a leading axis.
+
+    Returns:
+        the estimate.
+    """
+    mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), every)
+    aligned = jax.vmap(align_modes, in_axes=(0, None))(every.probe, every.probe[0])
+    probe = jnp.mean(aligned, axis=0)
+    power = jnp.mean(jax.vmap(probe_power)(every.probe)) / jnp.maximum(probe_power(probe), LEAST_POWER)
+    return dataclasses.replace(mean, probe=probe * to_complex(jnp.sqrt(power)))
 
 
 def member_channels(state: State) -> Float[Array, "members slices channels Y X"]:

@@ -19,6 +19,7 @@ from jptycho.parallel import sum_over_shards
 from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.settings import AUTO, Count, Field, Section, Share
 from jptycho.solvers.base import ScanData, Solver, State, split_scan
+from jptycho.solvers.ensemble import EnsembleSolver, mean_of_members
 from jptycho.solvers.exit_wave_updates import in_parts
 from jptycho.tracing import jit_settings
 from jptycho.types import Array, Constants, Float, Params, PyTree
@@ -44,9 +45,10 @@ PARTS = 16  # patterns that are worked on together
 NOISY = 24  # patterns, whose noise is drawn to know the loss that it gives alone
 
 
-@jit_settings("solver")
 def render_estimate(solver: Solver, params: Params, constants: Constants) -> Estimate:
     """The unknowns that parameters stand for, without noise, compiled once for all runs of equal settings.
+
+    That of an ensemble is the mean of :func:`render_members`, so that both share the program of the networks.
 
     Args:
         solver: the settings.
@@ -56,7 +58,32 @@ def render_estimate(solver: Solver, params: Params, constants: Constants) -> Est
     Returns:
         the estimate.
     """
+    if isinstance(solver, EnsembleSolver):
+        return _mean(render_members(solver, params, constants))
+    return _render(solver, params, constants)
+
+
+@jit_settings("solver")
+def render_members(solver: EnsembleSolver, params: Params, constants: Constants) -> Estimate:
+    """The unknowns of each member of an ensemble, compiled once likewise.
+
+    Args:
+        solver: the settings.
+        params: of the representations.
+        constants: likewise.
+
+    Returns:
+        the estimates, with a leading axis.
+    """
+    return solver.every(params, constants)
+
+
+@jit_settings("solver")
+def _render(solver: Solver, params: Params, constants: Constants) -> Estimate:
     return solver.estimate(params, constants)
+
+
+_mean = jax.jit(mean_of_members)
 
 
 def validate_state(

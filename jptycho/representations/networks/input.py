@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,7 @@ class NetworkInput:
     residual_weight: Float[Array, ""]
 
 
+@partial(jax.jit, static_argnames=("multiple", "smallest"))
 def standardise(
     estimates: Float[Array, "estimates n y x c"], multiple: int, smallest: float = SMALLEST_SCALE
 ) -> NetworkInput:
@@ -104,6 +106,7 @@ def select_half(constants: NetworkInput, half: Array) -> NetworkInput:
     )
 
 
+@jax.jit
 def noise_floor(constants: NetworkInput) -> Float[Array, ""]:
     """Mean square that even the truth is away from its target: the noise of an estimate, half that of a difference.
 
@@ -121,6 +124,7 @@ def noise_floor(constants: NetworkInput) -> Float[Array, ""]:
     return 0.5 * jnp.mean((constants.target - constants.target[::-1]) ** 2) / power
 
 
+@partial(jax.jit, static_argnames="multiple")
 def standardise_modes(parts: Float[Array, "1 1 y x c"], multiple: int) -> NetworkInput:
     """Scale a mode's real and imaginary part by its common root mean square, and pad with zeros.
 
