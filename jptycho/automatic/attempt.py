@@ -153,6 +153,8 @@ def _losses(context: Context, estimate: Estimate) -> Float[np.ndarray, "scan"]:
 
 def _judged(attempt: Attempt, found: Comparison) -> tuple[str, bool]:
     """The comparison and what follows from it, in words, and whether the attempt is kept."""
+    if not found.difference:
+        return f"{attempt.name}: nothing that predicts what is held out better than what there was: not kept", False
     kept = found.difference > 0 and found.significance >= attempt.least
     asked = f", {attempt.least:g} are asked for" if attempt.least else ""
     then = "kept" if kept else f"not kept{asked}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from functools import partial
 
 import jax
@@ -30,7 +31,9 @@ class Comparison:
     @property
     def significance(self) -> float:
         """The difference in its standard errors; 0 where both predict alike."""
-        return self.difference / self.error if self.error else 0.0
+        if not self.difference:
+            return 0.0
+        return self.difference / self.error if self.error else math.copysign(math.inf, self.difference)
 
     def __str__(self) -> str:
         """In words."""

@@ -42,4 +42,5 @@ def test_the_significance_is_that_of_a_paired_test():
 def test_what_predicts_alike_has_no_significance():
     same = np.arange(5.0)
     assert compare(same, same).significance == 0.0
+    assert compare(same + 1, same).significance == np.inf
     assert compare(same[:1], same[1:2]).significance == 0.0  # one pattern tells nothing
