@@ -17,7 +17,10 @@ from typing import Any
 from jptycho.parallel import use_cpu_cores
 from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
-TEN = "gold:100 gold:500 gold:1e4 gold:1e5 mof:100 mof:500 apoferritin:100 apoferritin:500 duck:500 wse2:1e4".split()
+TEN = [
+    *("gold:100", "gold:500", "gold:1e4", "gold:1e5", "mof:100", "mof:500"),
+    *("apoferritin:100", "apoferritin:500", "duck:500", "wse2:1e4"),
+]
 TINY = {"scan_shape": (24, 24), "detector": (48, 48), "diameter": 30.0, "defocus": 120.0}
 
 

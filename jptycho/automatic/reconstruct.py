@@ -18,7 +18,7 @@ from jptycho.automatic.attempt import Now, Run
 from jptycho.automatic.checks import check_automatic, check_settings
 from jptycho.automatic.clock import Clock, check_time, predicted_pace
 from jptycho.automatic.journal import Journal
-from jptycho.automatic.run import run_steps
+from jptycho.automatic.run import by_networks, run_steps
 from jptycho.automatic.trials import first_settings
 from jptycho.compilation import use_compilation_cache
 from jptycho.config.run import Config, with_changes
@@ -116,8 +116,11 @@ def _reconstruct(
         parts = (config, problem, whole, log, callback, announce, stop, folder, clock.started)
         context = Context(*parts, held, half_sets, extension)
         log("\n".join(summarise_run(config, problem, validated, extension)))
-        now = run_steps(Run(wanted, journal, clock, stop), Now(given, context, _blank(context), pace))
-        result = make_result(now.context, now.progress)
+        run = Run(wanted, journal, clock, stop)
+        now = run_steps(run, Now(given, context, _blank(context), pace))
+        method = "dgp" if by_networks(run) else "pixels"
+        made = dataclasses.replace(now.context, config=now.context.config.model_copy(update={"method": method}))
+        result = make_result(made, now.progress)
     return dataclasses.replace(result, attributes=result.attributes | {"choices": journal.words})
 
 

@@ -13,7 +13,7 @@ from jptycho.automatic.trials import Trial, families, split_stages
 from jptycho.config.run import Config, with_changes
 from jptycho.preprocess.reshape import reshaped
 from jptycho.reconstruction.checkpoint import fingerprint
-from jptycho.reconstruction.context import Context, Stage
+from jptycho.reconstruction.context import Context, Progress, Stage
 from jptycho.reconstruction.plan import plan
 from jptycho.reconstruction.reconstruct import divide
 from jptycho.settings import AUTO
@@ -34,7 +34,7 @@ def run_steps(run: Run, now: Now) -> Now:
         what is kept.
     """
     now = _first(run, now)
-    if run.journal.decisions[FIRST].kept:
+    if now.progress.status == DONE and run.journal.decisions[FIRST].kept:
         for family in families(run.wanted):
             for trial in family:
                 enough = now.given.object.slices >= trial.least_slices
@@ -77,11 +77,8 @@ def _with_pixels(run: Run, now: Now, trial: Trial) -> Now:
     if run.wanted.automatic.networks and int(context.config.dgp.ensemble_size) > 1:
         # Where electrons are few, networks are worth more than slices and modes.
         reserved += seconds_of_networks(now.pace, now.context.config)
-    begun = dataclasses.replace(
-        now.progress, estimate=dataclasses.replace(now.progress.estimate, object=now.context.problem.estimate.object)
-    )
     needed, least = seconds_of_pixels(now.pace, epochs_in(stages), waves_of(given)), run.wanted.automatic.significance
-    after = tried(run, now, Attempt(trial.name, context, stages, begun, needed, reserved, least))
+    after = tried(run, now, Attempt(trial.name, context, stages, _from_blank(now), needed, reserved, least))
     if after is None or after.progress.status != DONE:
         return now if after is None else after
     return dataclasses.replace(after, given=given)
@@ -104,27 +101,31 @@ def _with_networks(run: Run, now: Now) -> Now:
 
 def _with_all_electrons(run: Run, now: Now) -> Now:
     """What is kept, once more with the electrons that were held out."""
-    networks = run.journal.decisions.get(NETWORKS)
-    by_networks = networks is not None and networks.kept
-    context, stages = (now.context, now.rest) if by_networks else _by_all(now)
-    if not stages:
-        return now
-    context = _in_its_place(run, context, FINAL)
+    if by_networks(run):
+        return _concluded(run, now, now.context, now.rest, now.progress) if now.rest else now
+    context, stages = _by_all(now)
     known = run.journal.decisions.get(FINAL)
-    if known is None and not by_networks:
+    if known is None:
         known = _final_epochs(run, now, stages)
-    if known is not None and not known.epochs and not by_networks:
+    if not known.epochs:
         return now
-    if known is not None and not by_networks:
-        stages = (*stages[:-1], dataclasses.replace(stages[-1], epochs=known.epochs))
-    begun = now.progress
-    if not by_networks:
-        blank = now.context.problem.estimate.object
-        begun = dataclasses.replace(begun, estimate=dataclasses.replace(begun.estimate, object=blank))
-    reached = fitted(run, Attempt(FINAL, context, stages, begun, 0.0, 0.0, 0.0), known=True)
+    stages = (*stages[:-1], dataclasses.replace(stages[-1], epochs=known.epochs))
+    return _concluded(run, now, context, stages, _from_blank(now))
+
+
+def _concluded(run: Run, now: Now, context: Context, stages: tuple[Stage, ...], begun: Progress) -> Now:
+    """The last fit of a run, which nothing is left to judge by."""
+    attempt = Attempt(FINAL, _in_its_place(run, context, FINAL), stages, begun, 0.0, 0.0, 0.0)
+    reached = fitted(run, attempt, known=True)
     if reached is None:
         return interrupted(now)
     return dataclasses.replace(now, context=reached[0], progress=reached[1])
+
+
+def _from_blank(now: Now) -> Progress:
+    """What is kept of everything but the object, which begins anew."""
+    blank = now.context.problem.estimate.object
+    return dataclasses.replace(now.progress, estimate=dataclasses.replace(now.progress.estimate, object=blank))
 
 
 def _final_epochs(run: Run, now: Now, stages: tuple[Stage, ...]) -> Decision:
@@ -167,6 +168,12 @@ def _in_its_place(run: Run, context: Context, name: str) -> Context:
 def _final_seconds(now: Now) -> float:
     """What all electrons will take in the end."""
     return seconds_of_pixels(now.pace, now.given.pixels.epochs, waves_of(now.given))
+
+
+def by_networks(run: Run) -> bool:
+    """Whether networks made what is kept."""
+    found = run.journal.decisions.get(NETWORKS)
+    return found is not None and found.kept
 
 
 def waves_of(config: Config) -> int:

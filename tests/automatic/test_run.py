@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def quality(slices, modes, networks):
 @pytest.fixture
 def scripted(monkeypatch, small_scan):
     """Fits that take no time: the first pixel of the object says how good it is, and the judge reads it there."""
-    fits, ends_in = [], [None]
+    fits, ends_in, polite = [], [None], [False]
 
     def fit(context, stages, begun):
         now = as_seen_by(context, stages[-1])
@@ -41,7 +42,9 @@ def scripted(monkeypatch, small_scan):
             for n in range(1, epochs + 1)
         ]
         if ends_in[0] in fits[-1]:
-            raise KeyboardInterrupt
+            if not polite[0]:
+                raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         status = INTERRUPTED if context.stop() else DONE
         return now, dataclasses.replace(
             progress, estimate=found, history=(*progress.history, *took), best_epoch=1, status=status
@@ -69,7 +72,7 @@ def scripted(monkeypatch, small_scan):
         )
         return result, list(fits), said
 
-    run.ends_in = ends_in
+    run.ends_in, run.polite = ends_in, polite
     return run
 
 
@@ -131,6 +134,25 @@ def test_a_run_that_was_killed_decides_the_same(scripted, tmp_path):
     third, fits, _ = scripted(checkpoint=folder, automatic={"minutes": 1e-3 * 1e6})
     assert fits == []
     np.testing.assert_array_equal(third.phase, whole.phase)
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "method", "slices"),
+    [("half sets, pixels", "pixels", 1), ("half sets, 4 slices", "pixels", 2), ("all electrons", "dgp", 2)],
+)
+def test_an_interrupted_run_gives_what_was_kept_and_goes_on(scripted, tmp_path, ends_in, method, slices):
+    folder = tmp_path / "c"
+    whole, _, _ = scripted()
+    scripted.ends_in[0], scripted.polite[0] = ends_in, True
+    part, fits, _ = scripted(checkpoint=folder)
+    assert fits[-1] == [ends_in]
+    assert part.attributes["status"] == "interrupted"
+    assert (part.attributes["method"], len(part.phase)) == (method, slices)
+    scripted.ends_in[0] = None
+    again, fits, _ = scripted(checkpoint=folder)
+    assert fits[0] == [ends_in]
+    assert again.attributes["status"] == "done"
+    np.testing.assert_array_equal(again.phase, whole.phase)
 
 
 def test_another_scan_or_other_settings_do_not_go_on(scripted, tmp_path):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import jptycho
+from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.checks import check_config
 from jptycho.assembly.start import start_estimate
 from jptycho.assembly.summary import DIRECT_STARTS, summarise_objective
@@ -112,4 +113,5 @@ def test_networks_can_start_there(small_scan, name, method):
     np.testing.assert_array_equal(found.object, method(problem))
     assert np.abs(found.object).max() > 0
     assert DIRECT[name] is method
-    assert DIRECT_STARTS[name] in " ".join(summarise_objective(config))
+    said = "\n".join(summarise_objective(resolve_auto(config, problem)))
+    assert f"priors from {DIRECT_STARTS[name]}" in said
