@@ -196,7 +196,7 @@ def _step(problem: Problem) -> tuple[float, float]:
     return same, same
 
 
-def _resolved(problem: Problem) -> tuple[Array, tuple[np.ndarray, np.ndarray]]:
+def _resolved(problem: Problem) -> tuple[Array, tuple[np.ndarray, ...]]:
     """The canvas's spatial frequencies that the positions resolve, without zero, and their places in its FFT."""
     canvas = problem.estimate.object.shape[-2:]
     axes = np.broadcast_arrays(*host_frequencies(canvas, problem.setup.grid.sampling))
