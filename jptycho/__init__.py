@@ -11,6 +11,7 @@ import importlib
 import warnings
 
 from jptycho.assembly import Extension
+from jptycho.automatic import reconstruct
 from jptycho.cli import interruption  # noqa: F401
 from jptycho.config import Config, load_config
 from jptycho.data import Calibration, Dataset4D, Result, from_arrays, projected_phase, read_result, write_result
@@ -23,7 +24,6 @@ from jptycho.forward.exit_waves import exit_waves
 from jptycho.parallel import make_mesh, use_cpu_cores
 from jptycho.preprocess import ObjectSpec, Problem, choose_cpu_devices, make_half_sets
 from jptycho.preprocess.prepare import prepare
-from jptycho.reconstruction.reconstruct import reconstruct
 from jptycho.representations import Estimate, ModelSpec, Unknown, initialise, render
 from jptycho.simulate import simulate_gold
 from jptycho.solvers import GradientSolver, distribute, epoch, init_state, raar

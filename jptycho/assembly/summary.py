@@ -20,6 +20,14 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.settings import Table
 from jptycho.solvers.optimisers import LINE_SEARCH
 
+DIRECT_STARTS = {
+    "dpc": "differential phase contrast",
+    "parallax": "parallax of the bright field",
+    "ssb": "single side-band",
+    "wdd": "Wigner distribution deconvolution",
+}
+"""Starts without iteration, in words."""
+
 
 def summarise_run(config: Config, problem: Problem, validated: str, extension: Extension = PLAIN) -> list[str]:
     """A run before it starts.
@@ -152,7 +160,7 @@ def _summarise_priors(dgp: DGPConfig, extension: Extension) -> list[str]:
     start = f"{dgp.start_epochs} epochs of pixels" + (" by half sets, filtered" if dgp.half_sets else "")
     if dgp.start_file:
         start = f"a result ({dgp.start_file})" + (f", the object by halves from {start}" if dgp.half_sets else "")
-    start = {"dpc": "differential phase contrast", "parallax": "parallax of the bright field"}.get(dgp.start, start)
+    start = DIRECT_STARTS.get(dgp.start, start)
     if dgp.start == "random":
         start = "random weights, no estimate"
     shape = f"{dgp.architecture} of {dgp.levels} levels, {dgp.base_channels} filters"

@@ -19,7 +19,7 @@ from jptycho.cli.export import export
 from jptycho.cli.inspect import inspect
 from jptycho.cli.interruption import NOTHING, end, guard, release, say_nothing
 from jptycho.cli.progress import Progress
-from jptycho.config.run import Config, load_config
+from jptycho.config.run import Config, load_config, with_changes
 from jptycho.errors import ConfigError, DivergenceError, JptychoError
 from jptycho.settings import load_toml, parse, to_toml
 from jptycho.simulate.scan import GoldSettings, simulate_gold
@@ -59,7 +59,8 @@ def simulate(
 @app.command()
 def reconstruct(
     config: Annotated[Path, typer.Argument(help="TOML file; its [data] file names the scan")],
-    method: Annotated[str | None, typer.Option(help="pixels or dgp; replaces the file's")] = None,
+    method: Annotated[str | None, typer.Option(help="pixels, dgp or auto; replaces the file's")] = None,
+    minutes: Annotated[float | None, typer.Option(help="that auto may take; replaces the file's")] = None,
     overwrite: Annotated[bool, typer.Option(help="replace an existing result")] = False,
     print_config: Annotated[bool, typer.Option(help="write the complete effective configuration and stop")] = False,
 ) -> None:
@@ -67,17 +68,18 @@ def reconstruct(
     settings = load_config(config)
     if method is not None and settings.stages:
         raise ConfigError("--method: has no effect, for the configuration lists its stages. Leave it out.")
-    changes = {"method": method, "output": {**settings.output.model_dump(), "overwrite": True} if overwrite else None}
-    settings = parse(
-        Config, {**settings.model_dump(exclude_none=True), **{k: v for k, v in changes.items() if v is not None}}
-    )
-    from jptycho.assembly import auto, checks, listed  # noqa: PLC0415
+    changes = {
+        "method": method,
+        "automatic": None if minutes is None else {"minutes": minutes},
+        "output": {"overwrite": True} if overwrite else None,
+    }
+    settings = with_changes(settings, {name: change for name, change in changes.items() if change is not None})
+    from jptycho.automatic import check_settings, settings_of_file  # noqa: PLC0415
     from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
 
-    checks.check_config(settings)
-    listed.check_stages(settings)
+    check_settings(settings)
     if print_config:
-        console.out(to_toml(auto.resolve_auto_of_file(settings)), end="")
+        console.out(to_toml(settings_of_file(settings)), end="")
         return
     output = Path(settings.output.file)
     page = output.with_suffix(".html")
@@ -118,15 +120,15 @@ app.command()(export)
 
 def _reconstruct(settings: Config, output: Path, page: Path) -> None:
     """Run, and write result and report."""
+    from jptycho.automatic import reconstruct as running  # noqa: PLC0415
     from jptycho.data.checkpoints import remove_checkpoint  # noqa: PLC0415
     from jptycho.data.results import write_result  # noqa: PLC0415
-    from jptycho.reconstruction import reconstruct as running  # noqa: PLC0415
 
     checkpoint = output.with_name(output.name + ".checkpoint")
     written: list[Path] = []
     with _interruption(lambda: _left(written, checkpoint)), Progress(console) as progress:
         _use_cores()
-        result = running.reconstruct(
+        result = running(
             None,
             settings,
             log=console.print,

@@ -20,10 +20,11 @@ class DGPConfig(Section):
         AUTO, description="what stands for the probe; auto: a network where it is noisy, pixels at high dose"
     )
     epochs: int = Field(24, ge=1, description="times that every pattern is seen, unless it stops by itself before")
-    start: Literal["pixels", "dpc", "parallax", "random"] = Field(
+    start: Literal["pixels", "dpc", "parallax", "ssb", "wdd", "random"] = Field(
         "pixels",
         description="estimate to pre-train on: some epochs of pixels; dpc: differential phase contrast; "
-        "parallax: images of a defocused bright disk, aligned; random: none",
+        "parallax: images of a defocused bright disk, aligned; ssb: single side-band; wdd: Wigner distribution "
+        "deconvolution, both as fine as the scan's steps resolve; random: none",
     )
     start_epochs: int = Field(12, ge=0, description="epochs of the pixel reconstructions that give the estimate")
     start_file: str | None = Field(None, description="a result to start from instead")

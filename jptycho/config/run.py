@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from jptycho.config.automatic import AutomaticConfig
 from jptycho.config.constraints import PenaltiesConfig, ProjectionsConfig
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import PixelsConfig
@@ -48,7 +49,10 @@ class Config(Section):
     """A whole run."""
 
     data: DataSettings
-    method: Literal["pixels", "dgp"] = Field("pixels", description="how object and probe are represented")
+    method: Literal["pixels", "dgp", "auto"] = Field(
+        "pixels",
+        description="how object and probe are represented; auto: as unused electrons support, within [automatic]",
+    )
     loss: Literal["auto", "amplitude", "poisson", "anscombe", "intensity", "mixed"] = Field(
         AUTO, description="auto: poisson for counted electrons, mixed with read-out noise, else amplitude"
     )
@@ -67,6 +71,7 @@ class Config(Section):
     penalties: PenaltiesConfig = PenaltiesConfig.model_validate({})
     projections: ProjectionsConfig = ProjectionsConfig.model_validate({})
     dgp: DGPConfig = DGPConfig.model_validate({})
+    automatic: AutomaticConfig = AutomaticConfig.model_validate({})
     stages: tuple[StageConfig, ...] = Field(
         (), description="what is done one after another; none: what the method does by itself"
     )

@@ -9,6 +9,8 @@ from jptycho.settings import Count, Field, Section, Table
 HALF_SETS, PIXELS, NETWORKS, POLISH, ALL = "half sets", "pixels", "dgp", "polish", "all electrons"
 POSITIONS = "positions"
 """Names of stages in a history, and what they do: the last repeats the one before with what was held out."""
+KEPT = "kept"
+"""What a checkpoint calls a progress that no stage is at work on."""
 
 
 class StageConfig(Section):

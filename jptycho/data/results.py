@@ -18,8 +18,8 @@ Schema ``jptycho-result``, version 2::
 
 Arrays with a unit say it in their attribute ``unit``. Root attributes: schema, schema_version, method, status, seed,
 dose (counts of an average pattern), wavelength (Å), energy (eV), tilt (mrad, mean), centre (of the beam, Å⁻¹ along
-(y, x) from the zero frequency), objective (text: loss, penalties, projections, unknowns, solver), configuration (TOML
-text), versions (JSON text).
+(y, x) from the zero frequency), objective (text: loss, penalties, projections, unknowns, solver), choices (text: of an
+automatic run), configuration (TOML text), versions (JSON text).
 """
 
 from __future__ import annotations

@@ -14,6 +14,12 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.reference import make_reference
 from jptycho.preprocess.scan_calibration import ScanCalibration, calibrate_scan
 from jptycho.preprocess.shot_noise import ShotNoise, measure_shot_noise
+from jptycho.preprocess.side_bands import (
+    single_side_band,
+    single_side_band_phase,
+    wigner_deconvolution,
+    wigner_phase,
+)
 from jptycho.preprocess.thinning import hold_out, make_half_sets, thin
 from jptycho.preprocess.weak_phase import Lens
 
@@ -46,6 +52,10 @@ __all__ = [
     "parallax_phase",
     "refine_aberrations",
     "search_aberrations",
+    "single_side_band",
+    "single_side_band_phase",
     "step_scale",
     "thin",
+    "wigner_deconvolution",
+    "wigner_phase",
 ]

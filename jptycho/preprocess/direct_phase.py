@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from jptycho.errors import ConfigError
 from jptycho.optics.frequencies import host_frequencies
-from jptycho.preprocess.prepare import Problem
+from jptycho.preprocess.prepare import Problem, shared_by_slices
+from jptycho.preprocess.side_bands import single_side_band_phase, wigner_phase
 from jptycho.types import Float
 
 CHUNK = 64  # pixels of the bright disk at once
@@ -66,7 +67,7 @@ def differential_phase(problem: Problem, positive: bool = False) -> Float[np.nda
     spectrum = (k[0] * np.fft.fft2(field[0]) + k[1] * np.fft.fft2(field[1])) / squared
     spectrum[0, 0] = 0.0
     phase = np.fft.ifft2(spectrum).real
-    return _shared_by_slices(problem, phase, visits > 0, positive)
+    return shared_by_slices(problem, phase, visits > 0, positive)
 
 
 def parallax_phase(problem: Problem, positive: bool = False) -> Float[np.ndarray, "slices channels Y X"]:
@@ -117,19 +118,13 @@ def parallax_phase(problem: Problem, positive: bool = False) -> Float[np.ndarray
     q = host_frequencies(canvas, sampling)
     transfer = -2 * np.sin(np.pi * reach * (q[0] ** 2 + q[1] ** 2))
     spectrum = np.fft.fft2(image) * transfer / (transfer**2 + 4 * LEAST_TRANSFER)
-    return _shared_by_slices(problem, np.fft.ifft2(spectrum).real, visits.reshape(canvas) > 0, positive)
+    return shared_by_slices(problem, np.fft.ifft2(spectrum).real, visits.reshape(canvas) > 0, positive)
 
 
-def _shared_by_slices(
-    problem: Problem, phase: Float[np.ndarray, "Y X"], seen: np.ndarray, positive: bool
-) -> Float[np.ndarray, "slices channels Y X"]:
-    """A projected phase as channels of a guess, equal in all slices."""
-    out = np.zeros(problem.estimate.object.shape, np.float32)
-    if positive:
-        phase = np.maximum(phase - phase[seen].min(), 0.0)
-    out[:, 0] = phase / len(out)
-    return out
-
-
-DIRECT = {"dpc": differential_phase, "parallax": parallax_phase}
+DIRECT = {
+    "dpc": differential_phase,
+    "parallax": parallax_phase,
+    "ssb": single_side_band_phase,
+    "wdd": wigner_phase,
+}
 """Estimates without iteration, by the name that ``dgp.start`` gives them."""

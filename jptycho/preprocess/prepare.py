@@ -251,3 +251,24 @@ def field_of_view(problem: Problem) -> tuple[slice, slice]:
     pixels = np.asarray(problem.estimate.positions)
     low, high = np.ceil(pixels.min(axis=0)), np.floor(pixels.max(axis=0))
     return slice(int(low[0]), int(high[0]) + 1), slice(int(low[1]), int(high[1]) + 1)
+
+
+def shared_by_slices(
+    problem: Problem, phase: Float[np.ndarray, "Y X"], seen: np.ndarray, positive: bool
+) -> Float[np.ndarray, "slices channels Y X"]:
+    """A projected phase as channels of a guess, equal in all slices.
+
+    Args:
+        problem: whose guess it is.
+        phase: rad.
+        seen: where patterns were taken.
+        positive: whether the smallest phase there becomes zero.
+
+    Returns:
+        channels in rad.
+    """
+    out = np.zeros(problem.estimate.object.shape, np.float32)
+    if positive:
+        phase = np.maximum(phase - phase[seen].min(), 0.0)
+    out[:, 0] = phase / len(out)
+    return out

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jptycho.config.stages import POSITIONS
+from jptycho.config.stages import KEPT, POSITIONS
 from jptycho.data.checkpoints import load_checkpoint, load_facts, save_checkpoint
 from jptycho.errors import CheckpointError, ConfigError
 from jptycho.reconstruction.context import Context, Progress
@@ -75,7 +75,7 @@ def save(context: Context, stage: str, progress: Progress, tree: Table, facts: T
     ``progress`` is what the stage began with, and the history with its epochs; ``tree`` and ``facts`` are the stage's.
     """
     began = {"estimate": _arrays(progress.estimate), "start": _arrays(progress.start)}
-    if stage.startswith(POSITIONS) and progress.pairs:  # which only hands them on
+    if stage.startswith((POSITIONS, KEPT)) and progress.pairs:  # which only hand them on
         began["pairs"] = {str(number): _arrays(pair) for number, pair in enumerate(progress.pairs)}
     layout = jax.tree.map(lambda leaf: [list(leaf.shape), str(leaf.dtype)], began)
     whole = (

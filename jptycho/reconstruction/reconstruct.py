@@ -87,27 +87,27 @@ def reconstruct(
     stages = plan(config, whole)
     announce("dividing the electrons", 0, 0)
     with memory_named("dividing the electrons", DIVIDE):
-        problem, held, half_sets, validated = _divided(config, whole, stages, extension)
+        problem, held, half_sets, validated = divide(config, whole, stages, extension)
     with interruptible() as stop:
         told = (log, callback or _unobserved, announce, stop, checkpoint, started)
         context = Context(config, problem, whole, *told, held, half_sets, extension)
         context = dataclasses.replace(context, identity=fingerprint(context))
         context.log("\n".join(summarise_run(config, problem, validated, extension)))
-        return make_result(*_run(context, stages))
+        return make_result(*run_stages(context, stages))
 
 
-def _run(context: Context, stages: tuple[Stage, ...]) -> tuple[Context, Progress]:
-    """The stages one after another, from the checkpoint where there is one; what the last was given and reached."""
-    resumed, now = stage_of_checkpoint(context), context
-    if resumed is None:
-        held = context.validation is not None
-        estimate = start_estimate(context.config, context.problem, held, context.log)
-        progress = Progress(estimate, estimate)
-    else:
+def run_stages(context: Context, stages: tuple[Stage, ...], begun: Progress | None = None) -> tuple[Context, Progress]:
+    """Stages one after another, from the checkpoint where there is one; what the last was given and reached."""
+    resumed, now, progress = stage_of_checkpoint(context), context, begun
+    if resumed is not None:
         stages = stages[[stage.name for stage in stages].index(resumed) :]
         progress = blank_progress(context)
         seconds = progress.history[-1].seconds if progress.history else 0.0
         context = dataclasses.replace(context, started=context.started - seconds)
+    elif progress is None:
+        held = context.validation is not None
+        estimate = start_estimate(context.config, context.problem, held, context.log)
+        progress = Progress(estimate, estimate)
     for stage in stages:
         before, now = now, as_seen_by(context, stage)
         on = stage.name == resumed
@@ -118,7 +118,7 @@ def _run(context: Context, stages: tuple[Stage, ...]) -> tuple[Context, Progress
     return now, progress
 
 
-def _divided(
+def divide(
     config: Config, problem: Problem, stages: tuple[Stage, ...], extension: Extension
 ) -> tuple[Problem, Problem | None, tuple[tuple[Problem, Problem], ...], str]:
     """What is reconstructed, what validates it, the half sets for each network, and in words what validates."""

@@ -136,7 +136,10 @@ def write_report(path: Path, results: dict[str, Result], title: str, tables: lis
         resources.files("jptycho.report").joinpath("page.html").read_text(encoding="utf-8")
     )
     configurations = {name: str(result.attributes["configuration"]) for name, result in results.items()}
-    objectives = {name: str(result.attributes["objective"]).splitlines() for name, result in results.items()}
+    objectives = {
+        name: "\n".join(str(result.attributes.get(key, "")) for key in ("objective", "choices")).splitlines()
+        for name, result in results.items()
+    }
     page = template.render(
         title=title,
         tables=[table for table in (*(tables or []), run_table(results), unknowns_table(results)) if table.rows],

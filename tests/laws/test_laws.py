@@ -33,6 +33,7 @@ LAYERS = [
     {"config"},
     {"assembly"},
     {"reconstruction"},
+    {"automatic"},
     {"report"},
     {"cli"},
     {"__init__"},

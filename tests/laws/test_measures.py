@@ -35,8 +35,14 @@ WITHIN = {
         {"plan"},
         {"reconstruct"},
     ],
+    "automatic": [
+        {"clock", "journal", "judge", "trials"},
+        {"attempt", "checks"},
+        {"run"},
+        {"reconstruct"},
+    ],
 }
-"""Modules of two sub-packages, each of which imports only those on a line above its own."""
+"""Modules of sub-packages, each of which imports only those on a line above its own."""
 MODULES = [path for name in WITHIN for path in sorted((PACKAGE / name).glob("*.py"))]
 
 
