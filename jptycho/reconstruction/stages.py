@@ -53,6 +53,8 @@ def run_stage(context: Context, stage: Stage, progress: Progress, resumed: bool 
         return dataclasses.replace(progress, status=INTERRUPTED)
     stage = dataclasses.replace(stage, epochs=epochs)
     progress, reached = _optimise(context, stage, fit, progress, resumed)
+    if reached is None:
+        return dataclasses.replace(progress, status=INTERRUPTED)
     progress = dataclasses.replace(progress, best_epoch=reached.epoch, history=reached.history, status=reached.status)
     return stage.conclude(context, stage, progress, reached)
 
@@ -72,8 +74,13 @@ class BestEpoch:
     epoch: int = 0
 
 
-def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resumed: bool) -> tuple[Progress, Reached]:
-    """The epochs of a stage, from its checkpoint where there is one; what it began with, and how it ended."""
+def _optimise(
+    context: Context, stage: Stage, fit: Fit, progress: Progress, resumed: bool
+) -> tuple[Progress, Reached | None]:
+    """The epochs of a stage, from its checkpoint where there is one; what it began with, and how it ended.
+
+    None where an interruption was asked for before the first; the checkpoint is that of its beginning.
+    """
     solver, held = fit.solver, context.validation if fit.validated else None
     constants = replicate(fit.mesh, fit.constants)
     state = init_state(solver, fit.mesh, fit.params, constants, stream(context, stage.name, "epochs"))
@@ -86,6 +93,11 @@ def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resu
         context.log(f"goes on from the checkpoint after epoch {int(state.epoch)} of {stage.name}")
     history, saved_at = list(progress.history), time.perf_counter()
 
+    def keep(now: State) -> None:
+        facts = {} if best is None else {"best": [best.value, best.epoch]}
+        now_in = dataclasses.replace(progress, history=tuple(history))
+        save(context, stage.name, now_in, _tree(now, constants, best), facts)
+
     def observe(record: Record, now: State) -> None:
         nonlocal saved_at
         history.append(record)
@@ -96,9 +108,7 @@ def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resu
             best.state, best.value, best.epoch = copied(now), record.validation_loss, record.epoch
         due = time.perf_counter() - saved_at >= 60 * stage.config.output.checkpoint_minutes
         if context.checkpoint is not None and (due or context.stop()):
-            facts = {} if best is None else {"best": [best.value, best.epoch]}
-            now_in = dataclasses.replace(progress, history=tuple(history))
-            save(context, stage.name, now_in, _tree(now, constants, best), facts)
+            keep(now)
             saved_at = time.perf_counter()
 
     def enough() -> bool:
@@ -110,6 +120,10 @@ def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resu
     what = (stage.name, solver, fit.mesh, constants, fit.data, stage.epochs or 0, context.started)
     loop = EpochLoop(*what, advice(stage.config, stage.name), validate, held is not None, context.announce)
     state, status = run_epochs(loop, state, observe, context.stop, enough)
+    if int(state.epoch) == 0:
+        if context.checkpoint is not None:
+            keep(state)
+        return progress, None
     last = estimate_of(progress.estimate, solver, state, constants)
     if best is None:
         return progress, Reached(last, last, solver, int(state.epoch), math.inf, status, tuple(history))

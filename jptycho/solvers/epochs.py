@@ -129,7 +129,7 @@ def run_epochs(
         loop: what to run.
         state: to start from; its arrays are donated.
         callback: called after each epoch.
-        stop: asked after each epoch.
+        stop: asked before the first epoch and after each.
         enough: asked before each epoch; ends the stage as done.
 
     Returns:
@@ -139,6 +139,8 @@ def run_epochs(
         DivergenceError: the loss, or that of held-out electrons, is not finite.
     """
     first = int(state.epoch) + 1
+    if first <= loop.epochs and stop():  # asked for since the stage before
+        return state, INTERRUPTED
     for number in range(first, loop.epochs + 1):
         if enough():
             return state, DONE
