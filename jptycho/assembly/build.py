@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 from jax.sharding import Mesh
 
+from jptycho.assembly.devices import parts_of_step
 from jptycho.assembly.extension import PLAIN, Extension
 from jptycho.assembly.solver_checks import WHOLE_SCAN
 from jptycho.config import constraints
@@ -17,8 +17,6 @@ from jptycho.objective.denoisers import Denoising
 from jptycho.objective.losses import Loss
 from jptycho.objective.penalties import Penalty
 from jptycho.objective.projections import Projection
-from jptycho.parallel import make_mesh
-from jptycho.preprocess.automatic import choose_micro_batches
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import ModelSpec
 from jptycho.representations.networks.base import Network
@@ -80,23 +78,6 @@ def refined_rates(config: Config, problem: Problem) -> dict[str, Any]:
     extra = tuple((name, unknown.rate) for name, unknown in problem.unknowns.items())
     refine = config.refine
     return {"position_rate": refine.position_rate, "tilt_rate": refine.tilt_rate, "extra_rates": extra}
-
-
-LEAST_PATTERNS = 4  # a step on each device
-
-
-def pixel_mesh(config: Config) -> Mesh:
-    """Devices for the pixels: all of them, unless a step holds too little to share.
-
-    Args:
-        config: without ``auto``.
-
-    Returns:
-        the mesh.
-    """
-    filled = max(1, int(config.pixels.batch) // LEAST_PATTERNS)
-    shared = 1 if config.pixels.solver in WHOLE_SCAN else min(jax.device_count(), filled)
-    return make_mesh(jax.devices()[:shared])
 
 
 def loss_of(config: Config, extension: Extension = PLAIN) -> Loss:
@@ -211,7 +192,7 @@ def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int, exte
         )
     shared: dict[str, Any] = {
         "steps": steps_per_epoch(len(problem.counts), batch, mesh.size),
-        "micro_batches": choose_micro_batches(batch, mesh.size, jax.default_backend()),
+        "micro_batches": parts_of_step(config, mesh.size),
         **constrained_by,
     }
     if pixels.solver == GRADIENT:

@@ -29,7 +29,7 @@ def guard() -> None:
 
 
 def release() -> bool:
-    """Let Ctrl-C be an exception again, for what must be cleaned up; so are the notices by which batch systems end jobs.
+    """Let Ctrl-C be an exception again, for what must be cleaned up; so are the notices of batch systems.
 
     Returns:
         whether the process was guarded.

@@ -49,6 +49,7 @@ class GradientSolver:
         object_rate: learning rate of the object's parameters.
         probe_rate: learning rate of the probe's parameters; 0 holds the probe.
         steps: optimiser steps an epoch.
+        parts: of the scan that are seen one after another in an epoch, each in so many steps.
         micro_batches: parts of a step whose gradients are accumulated before the representation sees them.
         optimiser: Adam by default.
         ema_decay: weight of the past in the running mean of the object over steps; 0 keeps none.
@@ -65,6 +66,7 @@ class GradientSolver:
     object_rate: Number
     probe_rate: Number
     steps: int
+    parts: int = 1
     micro_batches: int = 1
     optimiser: Optimiser = ADAM
     ema_decay: Number = 0.0
@@ -109,7 +111,7 @@ def transformation(solver: GradientSolver, params: Params) -> optax.GradientTran
         "tilt": solver.tilt_rate,
         **dict(solver.extra_rates),
     }
-    return build(solver.optimiser, {name: rates[name] for name in params}, solver.steps)
+    return build(solver.optimiser, {name: rates[name] for name in params}, solver.steps * solver.parts)
 
 
 def _epoch(

@@ -22,9 +22,12 @@ SUB_PACKAGES = [
 WITHIN = {
     "assembly": [
         {"ensembles", "extension", "solver_checks"},
-        {"advice", "build", "checks", "start"},
+        {"advice", "checks", "devices", "polish", "start"},
+        {"build"},
         {"listed", "prior_model", "summary"},
-        {"auto"},
+        {"auto", "stage_solvers"},
+        {"memory_plan"},
+        {"loading"},
     ],
     "reconstruction": [
         {"context"},

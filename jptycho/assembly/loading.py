@@ -1,0 +1,77 @@
+"""Whether the patterns of a scan are held in memory or read in every epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from jptycho.assembly.memory_plan import MemoryPlan, StageShape, budget_of, fitted_configs, plan_memory
+from jptycho.config.run import Config
+from jptycho.data.counts import load_counts
+from jptycho.data.dataset import Dataset4D
+from jptycho.data.lazy_counts import LazyCounts, lazy_counts
+from jptycho.preprocess.memory import counts_bytes
+from jptycho.preprocess.prepare import Load, Problem, prepare
+from jptycho.settings import AUTO
+
+S = TypeVar("S", bound=StageShape)
+"""A dataclass of the shape of a stage."""
+SMALL = 16.0
+"""Copies of the counts, of which memory holds as many, so that nothing need be planned to know that a run fits."""
+
+
+def sampled_problem(config: Config, dataset: Dataset4D) -> Problem:
+    """A scan made ready by a sample of its patterns: enough to plan a run.
+
+    Args:
+        config: of the run.
+        dataset: the scan; some megabytes of it are read.
+
+    Returns:
+        the problem.
+    """
+    return prepare(dataset, config.object.spec(), config.probe.modes, partial(lazy_counts, every=False))
+
+
+def choose_loading(config: Config, dataset: Dataset4D, planned: Callable[[Config, Problem], MemoryPlan]) -> Load:
+    """How the counts of a scan are made.
+
+    Args:
+        config: as given.
+        dataset: the scan.
+        planned: what a run would take that holds all patterns.
+
+    Returns:
+        :func:`jptycho.data.counts.load_counts`, or :func:`jptycho.data.lazy_counts.lazy_counts` where the settings say
+        so or memory does not hold the run.
+    """
+    if config.memory.stream != AUTO:
+        return lazy_counts if config.memory.stream else load_counts
+    budget = budget_of(config)
+    least = budget.host if budget.device is None else min(budget.host, budget.device)
+    if SMALL * counts_bytes(dataset) < least:
+        return load_counts
+    return lazy_counts if planned(config, sampled_problem(config, dataset)).refusal else load_counts
+
+
+def fit_stages(
+    stages: Sequence[S], config: Config, problem: Problem, pairs: int, streamed: bool | None = None
+) -> tuple[tuple[S, ...], MemoryPlan]:
+    """The stages of a run with parts of a step that memory holds, and what they take.
+
+    Args:
+        stages: dataclasses that are each a :class:`jptycho.assembly.memory_plan.StageShape`.
+        config: of the run.
+        problem: the scan made ready.
+        pairs: of half sets.
+        streamed: whether patterns are read in every epoch; None for where they are not in memory.
+
+    Returns:
+        both.
+    """
+    streamed = isinstance(problem.counts, LazyCounts) if streamed is None else streamed
+    memory = plan_memory(stages, problem, budget_of(config), pairs, streamed)
+    both = zip(stages, fitted_configs(stages, memory), strict=True)
+    return tuple(dataclasses.replace(stage, config=own) for stage, own in both), memory
