@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 
 from jptycho.assembly.devices import parts_of_step
 from jptycho.assembly.extension import PLAIN, Extension
+from jptycho.assembly.parts import parts_of_scan
 from jptycho.assembly.solver_checks import WHOLE_SCAN
 from jptycho.config import constraints
 from jptycho.config.objective import LOSSES
@@ -190,13 +191,14 @@ def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int, exte
             hold_probe=config.probe.fixed,
             **constrained_by,
         )
+    parts, patterns = parts_of_scan(config, problem.counts)
     shared: dict[str, Any] = {
-        "steps": steps_per_epoch(len(problem.counts), batch, mesh.size),
+        "steps": steps_per_epoch(patterns, batch, mesh.size),
         "micro_batches": parts_of_step(config, mesh.size),
         **constrained_by,
     }
     if pixels.solver == GRADIENT:
-        return _gradient(config, problem, epochs, shared, extension)
+        return _gradient(config, problem, epochs, shared | {"parts": parts}, extension)
     return _by_batches(config, shared)
 
 
@@ -245,7 +247,7 @@ def preconditioner_of(config: Config, problem: Problem) -> Preconditioner:
 def _gradient(
     config: Config, problem: Problem, epochs: int, shared: dict[str, Any], extension: Extension
 ) -> GradientSolver:
-    pixels, steps = config.pixels, shared["steps"]
+    pixels, steps = config.pixels, shared["steps"] * shared["parts"]
     model = ModelSpec(
         PixelObject(
             config.object.kind, preconditioner_of(config, problem), pixels.coverage_weighting, not config.probe.fixed

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from jptycho.assembly.memory_plan import MemoryPlan, StageShape, budget_of, fitted_configs, plan_memory
+from jptycho.assembly.placing import check_streamed
 from jptycho.config.run import Config
 from jptycho.data.counts import load_counts
 from jptycho.data.dataset import Dataset4D
@@ -72,6 +73,8 @@ def fit_stages(
         both.
     """
     streamed = isinstance(problem.counts, LazyCounts) if streamed is None else streamed
+    if streamed:
+        check_streamed(stages)
     memory = plan_memory(stages, problem, budget_of(config), pairs, streamed)
     both = zip(stages, fitted_configs(stages, memory), strict=True)
     return tuple(dataclasses.replace(stage, config=own) for stage, own in both), memory

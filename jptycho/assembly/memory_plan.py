@@ -10,6 +10,7 @@ from typing import Protocol
 import jax
 
 from jptycho.assembly.devices import networks_mesh, parts_of_step, pixel_mesh
+from jptycho.assembly.parts import chunk_bytes
 from jptycho.assembly.solver_checks import WHOLE_SCAN
 from jptycho.config.run import Config
 from jptycho.config.stages import HALF_SETS, NETWORKS, POSITIONS
@@ -20,7 +21,6 @@ from jptycho.preprocess.prepare import Problem
 
 FEATURES = 46.0  # images of a network's first level, per channel, that its gradient keeps
 MOMENTS = 4.0  # copies of what is optimised: itself, two moments, and what it began with
-CHUNK = 2**28  # bytes of patterns that are read at once where they are streamed, unless the settings say otherwise
 
 
 class StageShape(Protocol):
@@ -29,17 +29,14 @@ class StageShape(Protocol):
     @property
     def name(self) -> str:
         """As in the history."""
-        ...
 
     @property
     def config(self) -> Config:
         """Without ``auto``."""
-        ...
 
     @property
     def epochs(self) -> int | None:
         """At most; None for as many as were best in the stage before."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,18 +242,6 @@ def stage_memory(shape: StageShape, problem: Problem, pairs: int, streamed: bool
     shared = jax.default_backend() == "cpu"
     host = PROGRAM + kept + (max(stacked + counts + state, device) if shared else stacked + state)
     return StageMemory(shape.name, shape.epochs, part, counts, state, working, int(host), device)
-
-
-def chunk_bytes(config: Config) -> int:
-    """Bytes of patterns that are read at once where they are streamed.
-
-    Args:
-        config: of the run.
-
-    Returns:
-        what the settings say, or a quarter of a gigabyte.
-    """
-    return CHUNK if config.memory.chunk is None else int(1e6 * config.memory.chunk)
 
 
 def _sets(shape: StageShape, pairs: int) -> int:

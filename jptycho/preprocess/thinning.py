@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
 
-from jptycho.data.lazy_counts import Counts, LazyCounts, mapped, statistics
+from jptycho.data.lazy_counts import Change, Counts, LazyCounts, mapped, statistics
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import Noise, Setup
 from jptycho.preprocess.prepare import Problem
@@ -70,21 +69,24 @@ def thin_rows(
     return electrons - second, second
 
 
-def thinned(electrons: Counts, share: float, seed: int | list[int]) -> tuple[Counts, Counts]:
+def thinned(electrons: Counts, share: float, seed: int | list[int], both: bool = False) -> tuple[Counts, Counts]:
     """:func:`thin` of a whole scan, in memory or read when it is asked for: the same electrons either way.
 
     Args:
         electrons: whole numbers.
         share: probability of the second part.
         seed: of the choice.
+        both: whether the parts are asked for in turn, so that the second need not be made again.
 
     Returns:
         both parts.
     """
     if not isinstance(electrons, LazyCounts):
         return thin(electrons, share, seed)
+    if both:
+        return _in_turn(electrons, share, seed)
 
-    def part(number: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def part(number: int) -> Change:
         return lambda patterns, rows: thin_rows(patterns, share, seed, rows)[number]
 
     held = statistics(electrons, part(1))
@@ -92,6 +94,25 @@ def thinned(electrons: Counts, share: float, seed: int | list[int]) -> tuple[Cou
     likes = (dataclasses.replace(electrons, total=mean, least=0.0) for mean in means)
     first, second = (mapped(electrons, part(n), like) for n, like in enumerate(likes))
     return first, second
+
+
+def _in_turn(electrons: LazyCounts, share: float, seed: int | list[int]) -> tuple[LazyCounts, LazyCounts]:
+    """Both parts of patterns of which the second is asked for right after the first, and then kept no longer."""
+    waiting: dict[bytes, np.ndarray] = {}
+
+    def first(rows: np.ndarray) -> np.ndarray:
+        waiting.clear()
+        one, waiting[rows.tobytes()] = thin_rows(electrons.read(rows), share, seed, rows)
+        return one
+
+    def second(rows: np.ndarray) -> np.ndarray:
+        found = waiting.pop(rows.tobytes(), None)
+        return thin_rows(electrons.read(rows), share, seed, rows)[1] if found is None else found
+
+    half = statistics(electrons, lambda part, rows: thin_rows(part, share, seed, rows)[0])
+    like = dataclasses.replace(electrons, least=0.0)
+    one = dataclasses.replace(like, total=half, read=first)
+    return one, dataclasses.replace(like, total=electrons.total - half, read=second)
 
 
 def _taken(draw: np.random.Generator, electrons: Shaped[np.ndarray, "n"], share: float) -> Shaped[np.ndarray, "n"]:
@@ -136,7 +157,7 @@ def make_half_sets(problem: Problem, seed: int, member: int = 0) -> tuple[Proble
     Returns:
         the halves; both expect half the dose.
     """
-    parts = thinned(problem.counts, 0.5, named_seed(seed, "half sets", member))
+    parts = thinned(problem.counts, 0.5, named_seed(seed, "half sets", member), both=True)
     first, second = (_with_counts(problem, part) for part in parts)
     return first, dataclasses.replace(second, setup=first.setup)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 
 from jptycho.assembly.build import loss_of, projections_of
 from jptycho.assembly.devices import networks_mesh
 from jptycho.assembly.ensembles import stack
+from jptycho.assembly.placing import place, side_by_side
 from jptycho.assembly.prior_model import generators_of
 from jptycho.assembly.stage_solvers import networks_solver
 from jptycho.config.run import Config
@@ -33,9 +33,10 @@ from jptycho.representations.networks.pretraining import (
     continue_pretraining,
 )
 from jptycho.settings import AUTO
-from jptycho.solvers.base import ScanData, distribute
+from jptycho.solvers.base import ScanData
 from jptycho.solvers.constraints import check_projections
 from jptycho.solvers.epochs import DONE, INTERRUPTED
+from jptycho.solvers.streaming import StreamedScan
 from jptycho.types import Constants, Params
 
 COMPARISON = "comparison"
@@ -82,15 +83,15 @@ def _with_halves(context: Context, config: Config, progress: Progress, number: i
     return dataclasses.replace(estimate, half_sets=jnp.stack(half_sets))
 
 
-def scan_data(context: Context, stage: Stage, mesh: Mesh) -> ScanData:
+def scan_data(context: Context, stage: Stage, mesh: Mesh) -> ScanData | StreamedScan:
     """The scan on its devices: by half sets where there are, and for each member where there are several."""
     counts, setup, size = context.problem.counts, context.problem.setup, int(stage.config.dgp.ensemble_size)
     if stage.config.dgp.half_sets:
-        pairs = [np.stack([half.counts for half in pair], axis=1) for pair in context.half_sets[:size]]
-        counts, setup = pairs[0] if len(pairs) == 1 else np.stack(pairs, axis=1), context.half_sets[0][0].setup
+        pairs = [side_by_side([half.counts for half in pair]) for pair in context.half_sets[:size]]
+        counts, setup = pairs[0] if len(pairs) == 1 else side_by_side(pairs), context.half_sets[0][0].setup
     elif size > 1:
-        counts = counts[:, None]
-    return distribute(counts, setup, mesh, reference_of(context, stage.config, context.problem))
+        counts = side_by_side([counts])
+    return place(counts, setup, mesh, stage.config, reference_of(context, stage.config, context.problem))
 
 
 def conclude_networks(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
@@ -118,7 +119,9 @@ def _candidates(context: Context, stage: Stage, start: Estimate, reached: Reache
         return candidates
     if dgp.object == dgp.probe == "network":
         with_start = dataclasses.replace(reached.best, probe=start.probe)
-        if validation_loss(held, loss, mesh, with_start) < validation_loss(held, loss, mesh, reached.best):
+        if validation_loss(context, held, mesh, loss, with_start) < validation_loss(
+            context, held, mesh, loss, reached.best
+        ):
             context.log("the probe of the start predicts more with the networks' object than theirs, and is kept")
             candidates = {name: dataclasses.replace(one, probe=start.probe) for name, one in candidates.items()}
     return candidates | {START: start}
@@ -141,7 +144,7 @@ def _compare_with_pixels(context: Context, stage: Stage, start: Estimate, found:
         return
     if status == INTERRUPTED:
         return
-    by_pixels, by_networks = (validation_loss(held, loss, networks_mesh(), one) for one in (quick, found))
+    by_pixels, by_networks = (validation_loss(context, held, networks_mesh(), loss, one) for one in (quick, found))
     compared = f"{by_networks:.6g} with the networks, {by_pixels:.6g} after {epochs} epochs of pixels"
     if by_networks > by_pixels:
         compared += '. The random start has not found the object: use dgp.start = "pixels"'

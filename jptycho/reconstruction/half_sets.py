@@ -7,11 +7,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jptycho.assembly.build import loss_of
 from jptycho.assembly.devices import pixel_mesh
 from jptycho.assembly.ensembles import stack
+from jptycho.assembly.placing import place, side_by_side
 from jptycho.assembly.stage_solvers import half_set_solver
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, resolution_at
@@ -23,7 +22,7 @@ from jptycho.representations.base import initialise
 from jptycho.representations.estimate import Estimate
 from jptycho.representations.object_kinds import admit
 from jptycho.solvers.band_gains import best_gains, frequency_bands, with_gains
-from jptycho.solvers.base import State, distribute
+from jptycho.solvers.base import State
 from jptycho.solvers.ensemble import member_channels
 from jptycho.solvers.epochs import DONE
 from jptycho.solvers.half_sets import HalfSetSolver
@@ -50,8 +49,8 @@ def begin_half_sets(context: Context, stage: Stage, progress: Progress, resumed:
         means = [half_set_filter(objects[n], objects[n + 1], estimate.coverage, sampling).mean for n in pairs]
         return jnp.mean(jnp.stack(means), axis=0)
 
-    counts = np.stack([half.counts for pair in context.half_sets for half in pair], axis=1)
-    data = distribute(counts, problem.setup, mesh, reference_of(context, config, context.problem))
+    counts = side_by_side([half.counts for pair in context.half_sets for half in pair])
+    data = place(counts, problem.setup, mesh, config, reference_of(context, config, context.problem))
     params, constants = (stack([start[n] for start in started]) for n in (0, 1))
     # The halves validate each other.
     return Fit(solver, mesh, params, constants, data, validated=False, show=filtered)
@@ -98,9 +97,8 @@ def combine_halves(context: Context, found: Estimate, number: int) -> Estimate:
     filtered = half_set_filter(objects[first], objects[second], found.coverage, sampling)
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), found.object.dtype)
     validators = zip(filtered.half_sets, probes[first : second + 1], reversed(context.half_sets[number]), strict=True)
-    loss = loss_of(context.config, context.extension)
     losses = [
-        band_losses(loss, dataclasses.replace(found, object=half, probe=probe), bands, half_scan)
+        band_losses(context, dataclasses.replace(found, object=half, probe=probe), bands, half_scan)
         for half, probe, half_scan in validators
     ]
     gains = best_gains(jax.tree.map(jnp.add, *losses))

@@ -7,6 +7,7 @@ import dataclasses
 from jptycho.assembly.advice import advice
 from jptycho.assembly.build import build_solver, loss_of
 from jptycho.assembly.devices import pixel_mesh
+from jptycho.assembly.placing import place
 from jptycho.config.run import Config
 from jptycho.parallel import on_one_device, replicate
 from jptycho.preprocess.prepare import Problem
@@ -14,7 +15,7 @@ from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stag
 from jptycho.reconstruction.stages import estimate_of, log_best, reference_of, validation_loss
 from jptycho.representations.base import initialise
 from jptycho.representations.estimate import Estimate
-from jptycho.solvers.base import distribute, init_state
+from jptycho.solvers.base import init_state
 from jptycho.solvers.epochs import DONE, EpochLoop, run_epochs
 
 
@@ -35,7 +36,7 @@ def conclude_polish(context: Context, stage: Stage, progress: Progress, reached:
     begun = progress.estimate
     if context.validation is not None:
         value = validation_loss(
-            context.validation, loss_of(stage.config, context.extension), pixel_mesh(stage.config), begun
+            context, context.validation, pixel_mesh(stage.config), loss_of(stage.config, context.extension), begun
         )
         if value < reached.loss:
             context.log(
@@ -67,7 +68,7 @@ def _fit(context: Context, stage: Stage, estimate: Estimate, problem: Problem, s
     mesh = pixel_mesh(stage.config)
     solver = build_solver(stage.config, problem, mesh, scheduled, context.extension)
     params, constants = initialise(solver.model, stream(context, stage.name, "weights"), estimate)
-    data = distribute(problem.counts, problem.setup, mesh, reference_of(context, stage.config, problem))
+    data = place(problem.counts, problem.setup, mesh, stage.config, reference_of(context, stage.config, problem))
     return Fit(solver, mesh, params, constants, data)
 
 

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from jptycho.assembly.advice import advice
 from jptycho.assembly.build import loss_of, penalties_of
+from jptycho.assembly.placing import place
 from jptycho.config.run import Config
 from jptycho.forward.fields import Setup
 from jptycho.objective.losses import Loss
@@ -24,7 +25,7 @@ from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stag
 from jptycho.representations.base import Representation
 from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.settings import AUTO
-from jptycho.solvers.base import Solver, State, distribute, init_state
+from jptycho.solvers.base import Solver, State, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.epochs import INTERRUPTED, EpochLoop, Record, Validate, run_epochs
 from jptycho.solvers.half_sets import HalfSetSolver
@@ -138,7 +139,7 @@ def _tree(state: State, constants: Constants, best: BestEpoch | None) -> dict[st
 
 def _validate(context: Context, stage: Stage, fit: Fit, problem: Problem | None, constants: Constants) -> Validate:
     """The validation loss of a state, where electrons are held out, and what noise alone gives."""
-    held = None if problem is None else distribute(problem.counts, problem.setup, fit.mesh)
+    held = None if problem is None else place(problem.counts, problem.setup, fit.mesh, stage.config)
     setup: Setup = fit.data.setup
     loss = loss_of(stage.config, context.extension)
     return lambda state: validate_state(fit.solver, fit.mesh, loss, state, constants, setup, held)
@@ -161,9 +162,9 @@ def reference_of(context: Context, config: Config, problem: Problem) -> Referenc
     return reference
 
 
-def validation_loss(problem: Problem, loss: Loss, mesh: Mesh, estimate: Estimate) -> float:
+def validation_loss(context: Context, problem: Problem, mesh: Mesh, loss: Loss, estimate: Estimate) -> float:
     """How well an estimate predicts held-out electrons: the mean loss over their patterns."""
-    held = distribute(problem.counts, problem.setup, mesh)
+    held = place(problem.counts, problem.setup, mesh, context.config)
     return float(loss_of_fields(mesh, loss, replicate(mesh, fields_of(estimate)), held))
 
 

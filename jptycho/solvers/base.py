@@ -20,10 +20,11 @@ from jptycho.solvers.constraints import (
     check_denoisers,
     check_projections,
     constrain_params,
+    constrained,
     require_reference,
 )
 from jptycho.tracing import jit_settings
-from jptycho.types import Array, Constants, Float, Params, PyTree, Shaped, pytree
+from jptycho.types import Array, Constants, Float, Int, Params, PyTree, Shaped, pytree
 
 
 @pytree
@@ -46,6 +47,21 @@ class State:
 
 
 @pytree
+class Part:
+    """Which part of a scan some data are, where an epoch sees the scan in parts, one after another.
+
+    Attributes:
+        rows: numbers of the patterns in the scan (shards, local).
+        number: of the part, from 0.
+        parts: of an epoch.
+    """
+
+    rows: Int[Array, "shards local"]
+    number: Int[Array, ""]
+    parts: Int[Array, ""]
+
+
+@pytree
 class ScanData:
     """Patterns on their devices.
 
@@ -55,12 +71,14 @@ class ScanData:
         weight: of each pattern (shards, local); zero for what pads the scan.
         setup: constants of the run.
         reference: what penalties and projections compare the unknowns with; None where there are none.
+        part: which they are of the scan; None for all of it.
     """
 
     counts: Shaped[Array, "shards local *half ky kx"]
     weight: Float[Array, "shards local"]
     setup: Setup
     reference: Reference | None = None
+    part: Part | None = None
 
 
 @pytree
@@ -121,6 +139,8 @@ def init_state(solver: Solver, mesh: Mesh, params: Params, constants: Constants,
 def epoch(solver: Solver, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
     """See every pattern once, then apply the denoisers and the projections.
 
+    Of a part of a scan its patterns; the epoch is over, and what ends it is done, after the last part.
+
     Args:
         solver: the settings; their structure is static, their numbers are traced.
         mesh: over scan positions (static).
@@ -132,12 +152,78 @@ def epoch(solver: Solver, mesh: Mesh, state: State, constants: Constants, data: 
         the state after, and the epoch's metrics.
     """
     after, metrics = solver.epoch(mesh, state, constants, data)
-    after = dataclasses.replace(after, params=constrain_params(solver, after.params, constants, data.reference))
+    after = dataclasses.replace(after, params=constrained_at_end(solver, after.params, constants, data))
     # What comes out lies as what went in: else the next call would compile once more.
     after = jax.lax.with_sharding_constraint(after, NamedSharding(mesh, PartitionSpec()))
     largest = jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(after.params)])
     finite = jnp.isfinite(metrics.loss) & jnp.all(jnp.isfinite(largest))
     return after, dataclasses.replace(metrics, finite=finite)
+
+
+def constrained_at_end(solver: Solver, params: Params, constants: Constants, data: ScanData) -> Params:
+    """Parameters after denoisers and projections, where an epoch ends with these data.
+
+    Args:
+        solver: the settings.
+        params: of its representations.
+        constants: likewise.
+        data: the scan, or a part of it.
+
+    Returns:
+        the parameters.
+    """
+    if data.part is None or not constrained(solver):
+        return constrain_params(solver, params, constants, data.reference)
+    end = data.part.number == data.part.parts - 1
+    return jax.lax.cond(
+        end, lambda now: constrain_params(solver, now, constants, data.reference), lambda now: now, params
+    )
+
+
+def epochs_after(state: State, data: ScanData) -> Array:
+    """Epochs that are done once these data have been seen.
+
+    Args:
+        state: before.
+        data: the scan, or a part of it.
+
+    Returns:
+        one more, unless parts follow.
+    """
+    if data.part is None:
+        return state.epoch + 1
+    return state.epoch + (data.part.number == data.part.parts - 1).astype(state.epoch.dtype)
+
+
+def steps_before(state: State, data: ScanData, steps: int) -> Array:
+    """Steps of the run before those of these data.
+
+    Args:
+        state: before.
+        data: the scan, or a part of it.
+        steps: that are taken with them.
+
+    Returns:
+        their number.
+    """
+    if data.part is None:
+        return state.epoch * steps
+    return (state.epoch * data.part.parts + data.part.number) * steps
+
+
+def rows_of(rows: ScanFields, data: ScanData) -> ScanFields:
+    """Rows of the scan laid out as the patterns of some data.
+
+    Args:
+        rows: one for each pattern of the scan (scan, ...).
+        data: the scan, or a part of it.
+
+    Returns:
+        (shards, local, ...).
+    """
+    if data.part is None:
+        return split_scan(rows, *data.weight.shape)
+    return jax.tree.map(lambda leaf: leaf[data.part.rows], rows)
 
 
 def in_halves(data: ScanData) -> bool:

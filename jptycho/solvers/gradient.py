@@ -25,9 +25,11 @@ from jptycho.solvers.base import (
     Metrics,
     ScanData,
     State,
+    epochs_after,
     in_halves,
     reference_in,
-    split_scan,
+    rows_of,
+    steps_before,
     summarise_metrics,
 )
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, build
@@ -126,7 +128,7 @@ def _epoch(
     objective = _objective(solver, mesh, constants, data)
     transform = transformation(solver, state.params)
 
-    firsts = (jnp.arange(solver.steps) == 0) & (state.epoch == 0)
+    firsts = jnp.arange(solver.steps) + steps_before(state, data, solver.steps) == 0
 
     def step(carry: tuple[PyTree, PyTree, PyTree], now: PyTree) -> tuple[tuple[PyTree, PyTree, PyTree], PyTree]:
         (params, opt, average), (batch, first) = carry, now
@@ -145,7 +147,7 @@ def _epoch(
 
     carry = (state.params, state.optimiser, state.average)
     (params, opt, average), (losses, errors) = jax.lax.scan(step, carry, ((*plan, noise_keys, half_sets), firsts))
-    return State(params, opt, average, key, state.epoch + 1), summarise_metrics(losses, errors, data.weight)
+    return State(params, opt, average, key, epochs_after(state, data)), summarise_metrics(losses, errors, data.weight)
 
 
 def _where_probe_moves(updates: PyTree, constants: Constants) -> PyTree:
@@ -196,7 +198,6 @@ def _objective(solver: GradientSolver, mesh: Mesh, constants: Constants, data: S
 
 def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Callable[..., PyTree]:
     """A function (fields, index, weight, half) -> ((Σ loss, Σ residual), gradient of the mean loss)."""
-    shards, local = data.weight.shape
     halved = in_halves(data)
 
     def local_sums(shared: PyTree, rows: ScanFields, counts: Array, index: Array, weight: Array) -> PyTree:
@@ -207,7 +208,7 @@ def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Cal
     sums = sum_over_shards(mesh, local_sums)
 
     def objective(fields: Fields, index: Array, weight: Array, half: Array) -> tuple[Array, Array]:
-        rows = split_scan(fields.scan, shards, local)
+        rows = rows_of(fields.scan, data)
         return sums((fields, data.setup, half), rows, data.counts, index, weight)
 
     gradient = jax.value_and_grad(objective, has_aux=True)

@@ -22,11 +22,12 @@ SUB_PACKAGES = [
 WITHIN = {
     "assembly": [
         {"ensembles", "extension", "solver_checks"},
-        {"advice", "checks", "devices", "polish", "start"},
+        {"advice", "checks", "devices", "parts", "polish", "start"},
         {"build"},
         {"listed", "prior_model", "summary"},
         {"auto", "stage_solvers"},
         {"memory_plan"},
+        {"placing"},
         {"loading"},
     ],
     "reconstruction": [
