@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 
@@ -20,9 +20,12 @@ from jptycho.preprocess.memory import PROGRAM, host_memory, in_bytes, resident_m
 from jptycho.preprocess.prepare import Problem
 
 FEATURES = 46.0  # images of a network's first level, per channel, that its gradient keeps
+COMPILING = 0.2e9  # bytes of the machine that compilation takes at its peak, and compiled programs keep
+FILTERING = 0.3e9  # bytes in which the filter of half sets is compiled and computed after their epochs
 MOMENTS = 4.0  # copies of what is optimised: itself, two moments, and what it began with
 
 
+@runtime_checkable
 class StageShape(Protocol):
     """What of a stage decides what it takes: its name, which begins with what it does, settings and epochs."""
 
@@ -240,7 +243,8 @@ def stage_memory(shape: StageShape, problem: Problem, pairs: int, streamed: bool
     working = _working(shape, problem, part)
     device = counts + state + working
     shared = jax.default_backend() == "cpu"
-    host = PROGRAM + kept + (max(stacked + counts + state, device) if shared else stacked + state)
+    host = PROGRAM + COMPILING + kept + (max(stacked + counts + state, device) if shared else stacked + state)
+    host += FILTERING if shape.name.startswith(HALF_SETS) else 0
     return StageMemory(shape.name, shape.epochs, part, counts, state, working, int(host), device)
 
 

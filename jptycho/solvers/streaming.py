@@ -21,7 +21,7 @@ from jptycho.forward.fields import Setup
 from jptycho.objective.reference import Reference
 from jptycho.parallel import replicate, shard
 from jptycho.solvers.base import Metrics, Part, ScanData, Solver, State, epoch
-from jptycho.types import Array, Constants, Int
+from jptycho.types import Constants, Int, PyTree
 
 RUNS = 16
 """Runs of patterns of a part."""
@@ -85,7 +85,7 @@ def layout_of(patterns: int, most: int) -> Layout:
     return Layout(math.ceil(math.ceil(patterns / run) / runs), run, runs)
 
 
-def order_of(scan: StreamedScan, number: int | None) -> list[Int[np.ndarray, "n"]]:
+def order_of(scan: StreamedScan, number: int | None) -> list[np.ndarray]:
     """Numbers of the patterns of every part.
 
     Args:
@@ -123,7 +123,7 @@ def parts_in_order(scan: StreamedScan, number: int | None = None) -> Iterator[Sc
             yield now
 
 
-def _part(scan: StreamedScan, rows: list[Int[np.ndarray, "n"]], number: int) -> ScanData:
+def _part(scan: StreamedScan, rows: list[np.ndarray], number: int) -> ScanData:
     """One part, read and put on the devices."""
     layout, own, shards = layout_of(scan.patterns, scan.most), rows[number], scan.mesh.size
     local = math.ceil(layout.runs * layout.run / shards)
@@ -204,7 +204,7 @@ def streamed_epoch(
     return state, Metrics(loss, error, jnp.all(jnp.stack([one.finite for one in found])))
 
 
-def sum_over_parts(scan: StreamedScan, function: Callable[[ScanData], Array]) -> Array:
+def sum_over_parts(scan: StreamedScan, function: Callable[[ScanData], PyTree]) -> PyTree:
     """Sum what a function gives of every part.
 
     Args:
