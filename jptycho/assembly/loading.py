@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from jptycho.assembly.memory_plan import MemoryPlan, StageShape, budget_of, fitted_configs, plan_memory
+from jptycho.assembly.budget import budget_of
+from jptycho.assembly.memory_plan import MemoryPlan, StageShape, fitted_configs, plan_memory
 from jptycho.assembly.placing import check_streamed
 from jptycho.config.run import Config
 from jptycho.data.counts import load_counts

@@ -9,14 +9,14 @@ from typing import Protocol, runtime_checkable
 
 import jax
 
+from jptycho.assembly.budget import Budget
 from jptycho.assembly.devices import networks_mesh, parts_of_step, pixel_mesh
 from jptycho.assembly.parts import chunk_bytes
 from jptycho.assembly.solver_checks import WHOLE_SCAN
 from jptycho.config.run import Config
 from jptycho.config.stages import HALF_SETS, NETWORKS, POSITIONS
 from jptycho.errors import ConfigError
-from jptycho.parallel import memory_of_device
-from jptycho.preprocess.memory import PROGRAM, host_memory, in_bytes, resident_memory
+from jptycho.preprocess.memory import PROGRAM, in_bytes
 from jptycho.preprocess.prepare import Problem
 
 FEATURES = 46.0  # images of a network's first level, per channel, that its gradient keeps
@@ -40,19 +40,6 @@ class StageShape(Protocol):
     @property
     def epochs(self) -> int | None:
         """At most; None for as many as were best in the stage before."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Budget:
-    """Bytes that a run may take.
-
-    Attributes:
-        host: of the machine, what the process has already included.
-        device: of each device; None where it has no memory of its own.
-    """
-
-    host: int
-    device: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,22 +82,6 @@ class MemoryPlan:
     budget: Budget
     streamed: bool
     refusal: str
-
-
-def budget_of(config: Config) -> Budget:
-    """What a run may take: the settings' limit, or what is free.
-
-    Args:
-        config: of the run.
-
-    Returns:
-        bytes.
-    """
-    apart = jax.default_backend() != "cpu"
-    if config.memory.limit is not None:
-        limit = int(1e9 * config.memory.limit)
-        return Budget(limit, min(limit, memory_of_device()) if apart else None)
-    return Budget(host_memory().available + resident_memory(), memory_of_device() if apart else None)
 
 
 def plan_memory(

@@ -113,13 +113,9 @@ def _optimise(
             saved_at = time.perf_counter()
 
     def enough() -> bool:
-        # The start does not count: pre-training only approximates it, and what follows may still surpass it.
-        validated = [record.validation_loss for record in history if record.stage == stage.name]
-        return best is not None and len(validated) - int(np.argmin(validated or [0])) > stage.config.validation.patience
+        return best is not None and _without_progress(stage, history) > stage.config.validation.patience
 
-    validate = _validate(context, stage, fit, held, constants)
-    what = (stage.name, solver, fit.mesh, constants, fit.data, stage.epochs or 0, context.started)
-    loop = EpochLoop(*what, advice(stage.config, stage.name), validate, held is not None, context.announce)
+    loop = _loop(context, stage, fit, held, constants)
     state, status = run_epochs(loop, state, observe, context.stop, enough)
     if int(state.epoch) == 0:
         if context.checkpoint is not None:
@@ -131,6 +127,22 @@ def _optimise(
     same = best.epoch == int(state.epoch)
     found = last if same else estimate_of(progress.estimate, solver, best.state, constants)
     return progress, Reached(found, last, solver, best.epoch, best.value, status, tuple(history))
+
+
+def _loop(context: Context, stage: Stage, fit: Fit, held: Problem | None, constants: Constants) -> EpochLoop:
+    """The epochs of a stage, each validated where electrons are held out."""
+    validate = _validate(context, stage, fit, held, constants)
+    what = (stage.name, fit.solver, fit.mesh, constants, fit.data, stage.epochs or 0, context.started)
+    return EpochLoop(*what, advice(stage.config, stage.name), validate, held is not None, context.announce)
+
+
+def _without_progress(stage: Stage, history: list[Record]) -> int:
+    """Epochs of a stage since its best, that one included.
+
+    The start does not count: pre-training only approximates it, and what follows may still surpass it.
+    """
+    validated = [record.validation_loss for record in history if record.stage == stage.name]
+    return len(validated) - int(np.argmin(validated or [0]))
 
 
 def _tree(state: State, constants: Constants, best: BestEpoch | None) -> dict[str, PyTree]:

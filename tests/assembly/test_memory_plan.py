@@ -11,12 +11,11 @@ import pytest
 
 import jptycho
 from jptycho.assembly.auto import resolve_auto
+from jptycho.assembly.budget import Budget, budget_of
 from jptycho.assembly.devices import networks_mesh, parts_of_step, pixel_mesh
 from jptycho.assembly.loading import choose_loading, fit_stages, sampled_problem
 from jptycho.assembly.memory_plan import (
-    Budget,
     MemoryPlan,
-    budget_of,
     check_plan,
     fitted_configs,
     plan_memory,

@@ -22,7 +22,7 @@ SUB_PACKAGES = [
 WITHIN = {
     "assembly": [
         {"ensembles", "extension", "solver_checks"},
-        {"advice", "checks", "devices", "parts", "polish", "start"},
+        {"advice", "budget", "checks", "devices", "parts", "polish", "start"},
         {"build"},
         {"listed", "prior_model", "summary"},
         {"auto", "stage_solvers"},
