@@ -191,7 +191,7 @@ def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int, exte
             hold_probe=config.probe.fixed,
             **constrained_by,
         )
-    parts, patterns = parts_of_scan(config, problem.counts)
+    parts, patterns = parts_of_scan(problem.counts)
     shared: dict[str, Any] = {
         "steps": steps_per_epoch(patterns, batch, mesh.size),
         "micro_batches": parts_of_step(config, mesh.size),

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from jptycho.assembly.budget import budget_of
 from jptycho.assembly.memory_plan import MemoryPlan, StageShape, fitted_configs, plan_memory
+from jptycho.assembly.parts import chunk_bytes
 from jptycho.assembly.placing import check_streamed
 from jptycho.config.run import Config
 from jptycho.data.counts import load_counts
@@ -49,13 +50,14 @@ def choose_loading(config: Config, dataset: Dataset4D, planned: Callable[[Config
         :func:`jptycho.data.counts.load_counts`, or :func:`jptycho.data.lazy_counts.lazy_counts` where the settings say
         so or memory does not hold the run.
     """
+    lazily = partial(lazy_counts, chunk=chunk_bytes(config))
     if config.memory.stream != AUTO:
-        return lazy_counts if config.memory.stream else load_counts
+        return lazily if config.memory.stream else load_counts
     budget = budget_of(config)
     least = budget.host if budget.device is None else min(budget.host, budget.device)
     if SMALL * counts_bytes(dataset) < least:
         return load_counts
-    return lazy_counts if planned(config, sampled_problem(config, dataset)).refusal else load_counts
+    return lazily if planned(config, sampled_problem(config, dataset)).refusal else load_counts
 
 
 def fit_stages(

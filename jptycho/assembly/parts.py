@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from jptycho.config.run import Config
-from jptycho.data.lazy_counts import Counts, LazyCounts
+from jptycho.data.lazy_counts import CHUNK, Counts, LazyCounts
 from jptycho.solvers.streaming import layout_of
-
-CHUNK = 2**28  # bytes of patterns that are read at once, unless the settings say otherwise
 
 
 def chunk_bytes(config: Config) -> int:
@@ -21,25 +19,23 @@ def chunk_bytes(config: Config) -> int:
     return CHUNK if config.memory.chunk is None else int(1e6 * config.memory.chunk)
 
 
-def most_patterns(config: Config, counts: Counts) -> int:
+def most_patterns(counts: LazyCounts) -> int:
     """Patterns of a part, about: the same however their electrons are divided.
 
     Args:
-        config: of the run.
         counts: (scan, *half, ky, kx).
 
     Returns:
         at least one.
     """
     window = counts.shape[-2] * counts.shape[-1] * counts.dtype.itemsize
-    return max(1, chunk_bytes(config) // window)
+    return max(1, counts.chunk // window)
 
 
-def parts_of_scan(config: Config, counts: Counts) -> tuple[int, int]:
+def parts_of_scan(counts: Counts) -> tuple[int, int]:
     """In how many parts an epoch sees a scan, and of how many patterns.
 
     Args:
-        config: of the run.
         counts: of the scan.
 
     Returns:
@@ -47,5 +43,5 @@ def parts_of_scan(config: Config, counts: Counts) -> tuple[int, int]:
     """
     if not isinstance(counts, LazyCounts):
         return 1, len(counts)
-    layout = layout_of(len(counts), most_patterns(config, counts))
+    layout = layout_of(len(counts), most_patterns(counts))
     return layout.parts, layout.runs * layout.run

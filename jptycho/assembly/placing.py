@@ -10,7 +10,6 @@ from jax.sharding import Mesh
 from jptycho.assembly.memory_plan import StageShape
 from jptycho.assembly.parts import most_patterns
 from jptycho.assembly.solver_checks import takes_whole_scan
-from jptycho.config.run import Config
 from jptycho.config.stages import NETWORKS, POSITIONS
 from jptycho.data.lazy_counts import Counts, LazyCounts
 from jptycho.errors import ConfigError
@@ -21,7 +20,7 @@ from jptycho.solvers.streaming import StreamedScan, streamed
 
 
 def place(
-    counts: Counts, setup: Setup, mesh: Mesh, config: Config, reference: Reference | None = None
+    counts: Counts, setup: Setup, mesh: Mesh, reference: Reference | None = None, seed: int = 0
 ) -> ScanData | StreamedScan:
     """Patterns on the devices of a stage, or what is needed to read them in every epoch.
 
@@ -29,14 +28,14 @@ def place(
         counts: (scan, *half, ky, kx).
         setup: constants of the run.
         mesh: devices.
-        config: of the run.
         reference: what penalties and projections need.
+        seed: of the order of parts.
 
     Returns:
         either.
     """
     if isinstance(counts, LazyCounts):
-        return streamed(counts.read, len(counts), most_patterns(config, counts), setup, mesh, reference, config.seed)
+        return streamed(counts.read, len(counts), most_patterns(counts), setup, mesh, reference, seed)
     return distribute(counts, setup, mesh, reference)
 
 
@@ -65,6 +64,7 @@ def side_by_side(every: Sequence[Counts]) -> Counts:
         least=min(one.least for one in lazy),
         most=max(one.most for one in lazy),
         source=first.source,
+        chunk=first.chunk,
     )
 
 

@@ -89,7 +89,7 @@ def prior_solver(config: Config, model: ModelSpec, problem: Problem, extension: 
     Returns:
         the solver.
     """
-    settings, (parts, patterns) = config.dgp, parts_of_scan(config, problem.counts)
+    settings, (parts, patterns) = config.dgp, parts_of_scan(problem.counts)
     steps = min(-(-settings.steps // parts), patterns)
     generated = generators_of(model)
     rates = {

@@ -16,6 +16,8 @@ from jptycho.types import Float, Shaped
 Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(patterns, their numbers) -> patterns."""
 Rows = slice | np.ndarray | list[int]
+CHUNK = 2**28
+"""Bytes of patterns that are read at once, unless settings say otherwise."""
 SAMPLE = 64
 """Patterns that stand for a scan where not all are read."""
 
@@ -32,6 +34,7 @@ class LazyCounts:
         least: count.
         most: count.
         source: words that say where the patterns are.
+        chunk: bytes of patterns that are read at once, about.
     """
 
     shape: tuple[int, ...]
@@ -41,6 +44,7 @@ class LazyCounts:
     least: float
     most: float
     source: str = "memory"
+    chunk: int = CHUNK
 
     def __len__(self) -> int:
         """Patterns."""
@@ -78,12 +82,13 @@ Counts = Shaped[np.ndarray, "scan *half ky kx"] | LazyCounts
 """Patterns in memory, or read when they are asked for."""
 
 
-def lazy_counts(dataset: Dataset4D, every: bool = True) -> LazyCounts:
+def lazy_counts(dataset: Dataset4D, every: bool = True, chunk: int = CHUNK) -> LazyCounts:
     """The patterns of a scan, looked at once part by part and read again whenever they are asked for.
 
     Args:
         dataset: the scan.
         every: whether all patterns are looked at; else some that are spread over the scan.
+        chunk: bytes of patterns that an epoch reads at once, about.
 
     Returns:
         counts, zero frequency at [0, 0], in the smallest type that holds what was seen.
@@ -114,7 +119,7 @@ def lazy_counts(dataset: Dataset4D, every: bool = True) -> LazyCounts:
         return _read(dataset, rows, kind)
 
     mean = np.fft.ifftshift(total / seen)
-    return LazyCounts((count, *window), kind, read, mean, least, most, dataset.source)
+    return LazyCounts((count, *window), kind, read, mean, least, most, dataset.source, chunk)
 
 
 def _some(count: int) -> Iterator[slice]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jptycho.assembly.build import loss_of
 from jptycho.assembly.placing import place
+from jptycho.objective.losses import Loss
 from jptycho.parallel import make_mesh, on_one_device, replicate
 from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.context import Context
@@ -30,7 +31,7 @@ def keep_confirmed(context: Context, candidates: dict[str, Estimate]) -> Estimat
     mesh, found, loss = make_mesh(), {}, loss_of(context.config, context.extension)
     for name, estimate in candidates.items():
         confirmed, gains = confirm_bands(context, estimate, context.validation)
-        found[name] = (validation_loss(context, context.validation, mesh, loss, confirmed), confirmed, gains)
+        found[name] = (validation_loss(context.validation, loss, mesh, confirmed), confirmed, gains)
     kept = min(found, key=lambda name: found[name][0])
     losses = ", ".join(f"{loss:.6g} by {name}" for name, (loss, _, _) in found.items())
     _, estimate, gains = found[kept]
@@ -47,7 +48,9 @@ def confirm_bands(context: Context, estimate: Estimate, validate: Problem) -> tu
     estimate = on_one_device(estimate)
     (rows, columns), sampling = estimate.coverage.shape, context.problem.setup.grid.sampling
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), estimate.object.dtype)
-    gains = best_gains(band_losses(context, estimate, bands, validate), largest_slow=1.0)
+    gains = best_gains(
+        band_losses(loss_of(context.config, context.extension), estimate, bands, validate), largest_slow=1.0
+    )
 
     def strengthen(channels: Array) -> Array:
         return admit(context.config.object.kind, with_gains(channels, bands, gains))
@@ -56,12 +59,11 @@ def confirm_bands(context: Context, estimate: Estimate, validate: Problem) -> tu
     return dataclasses.replace(estimate, object=strengthen(estimate.object), members=members), gains
 
 
-def band_losses(context: Context, estimate: Estimate, bands: Array, validate: Problem) -> Quadratic:
+def band_losses(loss: Loss, estimate: Estimate, bands: Array, validate: Problem) -> Quadratic:
     """How electrons that an estimate has not seen validate each of its bands: the loss as a function of their gains."""
     mesh = make_mesh()
     shared = replicate(mesh, (estimate.object, fields_of(estimate), bands))
-    data = place(validate.counts, validate.setup, mesh, context.config)
-    losses = loss_by_band(mesh, loss_of(context.config, context.extension), *shared, data)
+    losses = loss_by_band(mesh, loss, *shared, place(validate.counts, validate.setup, mesh))
     return on_one_device(losses)
 
 

@@ -91,7 +91,7 @@ def scan_data(context: Context, stage: Stage, mesh: Mesh) -> ScanData | Streamed
         counts, setup = pairs[0] if len(pairs) == 1 else side_by_side(pairs), context.half_sets[0][0].setup
     elif size > 1:
         counts = side_by_side([counts])
-    return place(counts, setup, mesh, stage.config, reference_of(context, stage.config, context.problem))
+    return place(counts, setup, mesh, reference_of(context, stage.config, context.problem), context.config.seed)
 
 
 def conclude_networks(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
@@ -119,9 +119,7 @@ def _candidates(context: Context, stage: Stage, start: Estimate, reached: Reache
         return candidates
     if dgp.object == dgp.probe == "network":
         with_start = dataclasses.replace(reached.best, probe=start.probe)
-        if validation_loss(context, held, mesh, loss, with_start) < validation_loss(
-            context, held, mesh, loss, reached.best
-        ):
+        if validation_loss(held, loss, mesh, with_start) < validation_loss(held, loss, mesh, reached.best):
             context.log("the probe of the start predicts more with the networks' object than theirs, and is kept")
             candidates = {name: dataclasses.replace(one, probe=start.probe) for name, one in candidates.items()}
     return candidates | {START: start}
@@ -144,7 +142,7 @@ def _compare_with_pixels(context: Context, stage: Stage, start: Estimate, found:
         return
     if status == INTERRUPTED:
         return
-    by_pixels, by_networks = (validation_loss(context, held, networks_mesh(), loss, one) for one in (quick, found))
+    by_pixels, by_networks = (validation_loss(held, loss, networks_mesh(), one) for one in (quick, found))
     compared = f"{by_networks:.6g} with the networks, {by_pixels:.6g} after {epochs} epochs of pixels"
     if by_networks > by_pixels:
         compared += '. The random start has not found the object: use dgp.start = "pixels"'

@@ -50,7 +50,7 @@ def begin_half_sets(context: Context, stage: Stage, progress: Progress, resumed:
         return jnp.mean(jnp.stack(means), axis=0)
 
     counts = side_by_side([half.counts for pair in context.half_sets for half in pair])
-    data = place(counts, problem.setup, mesh, config, reference_of(context, config, context.problem))
+    data = place(counts, problem.setup, mesh, reference_of(context, config, context.problem), config.seed)
     params, constants = (stack([start[n] for start in started]) for n in (0, 1))
     # The halves validate each other.
     return Fit(solver, mesh, params, constants, data, validated=False, show=filtered)
@@ -97,8 +97,9 @@ def combine_halves(context: Context, found: Estimate, number: int) -> Estimate:
     filtered = half_set_filter(objects[first], objects[second], found.coverage, sampling)
     bands = jnp.asarray(frequency_bands((rows, columns), sampling), found.object.dtype)
     validators = zip(filtered.half_sets, probes[first : second + 1], reversed(context.half_sets[number]), strict=True)
+    loss = loss_of(context.config, context.extension)
     losses = [
-        band_losses(context, dataclasses.replace(found, object=half, probe=probe), bands, half_scan)
+        band_losses(loss, dataclasses.replace(found, object=half, probe=probe), bands, half_scan)
         for half, probe, half_scan in validators
     ]
     gains = best_gains(jax.tree.map(jnp.add, *losses))

@@ -36,7 +36,7 @@ def conclude_polish(context: Context, stage: Stage, progress: Progress, reached:
     begun = progress.estimate
     if context.validation is not None:
         value = validation_loss(
-            context, context.validation, pixel_mesh(stage.config), loss_of(stage.config, context.extension), begun
+            context.validation, loss_of(stage.config, context.extension), pixel_mesh(stage.config), begun
         )
         if value < reached.loss:
             context.log(
@@ -68,7 +68,7 @@ def _fit(context: Context, stage: Stage, estimate: Estimate, problem: Problem, s
     mesh = pixel_mesh(stage.config)
     solver = build_solver(stage.config, problem, mesh, scheduled, context.extension)
     params, constants = initialise(solver.model, stream(context, stage.name, "weights"), estimate)
-    data = place(problem.counts, problem.setup, mesh, stage.config, reference_of(context, stage.config, problem))
+    data = place(problem.counts, problem.setup, mesh, reference_of(context, stage.config, problem), stage.config.seed)
     return Fit(solver, mesh, params, constants, data)
 
 

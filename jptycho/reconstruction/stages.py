@@ -151,7 +151,7 @@ def _tree(state: State, constants: Constants, best: BestEpoch | None) -> dict[st
 
 def _validate(context: Context, stage: Stage, fit: Fit, problem: Problem | None, constants: Constants) -> Validate:
     """The validation loss of a state, where electrons are held out, and what noise alone gives."""
-    held = None if problem is None else place(problem.counts, problem.setup, fit.mesh, stage.config)
+    held = None if problem is None else place(problem.counts, problem.setup, fit.mesh)
     setup: Setup = fit.data.setup
     loss = loss_of(stage.config, context.extension)
     return lambda state: validate_state(fit.solver, fit.mesh, loss, state, constants, setup, held)
@@ -174,9 +174,9 @@ def reference_of(context: Context, config: Config, problem: Problem) -> Referenc
     return reference
 
 
-def validation_loss(context: Context, problem: Problem, mesh: Mesh, loss: Loss, estimate: Estimate) -> float:
+def validation_loss(problem: Problem, loss: Loss, mesh: Mesh, estimate: Estimate) -> float:
     """How well an estimate predicts held-out electrons: the mean loss over their patterns."""
-    held = place(problem.counts, problem.setup, mesh, context.config)
+    held = place(problem.counts, problem.setup, mesh)
     return float(loss_of_fields(mesh, loss, replicate(mesh, fields_of(estimate)), held))
 
 

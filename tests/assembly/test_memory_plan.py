@@ -97,7 +97,7 @@ def test_the_working_memory_is_what_the_compiler_says(problem, slices, modes):
     solver = build_solver(config, own, mesh, 3)
     params, constants = jptycho.initialise(solver.model, jax.random.key(0), own.estimate)
     state = init_state(solver, mesh, params, constants, jax.random.key(1))
-    data = place(own.counts, own.setup, mesh, config)
+    data = place(own.counts, own.setup, mesh)
     analysis = epoch.lower(solver, mesh, state, constants, data).compile().memory_analysis()
     devices = pixel_mesh(config).size
     found = stage_memory(Shape("pixels", config), own, 0, False, 64 // devices).working
@@ -150,7 +150,8 @@ def test_a_scan_is_read_in_parts_only_where_it_does_not_fit(small_scan):
     def chosen(refusal="", **memory):
         config = with_changes(None, {"memory": memory})
         plan = MemoryPlan((), Budget(1, None), False, refusal)
-        return choose_loading(config, small_scan, lambda config, problem: plan)
+        found = choose_loading(config, small_scan, lambda config, problem: plan)
+        return getattr(found, "func", found)
 
     assert chosen(stream=True) is lazy_counts
     assert chosen(stream=False, limit=0.001) is load_counts
@@ -173,17 +174,17 @@ def test_a_sample_is_enough_for_a_plan(small_scan, problem):
 
 def test_parts_of_a_scan_and_of_its_divisions_are_of_the_same_patterns(small_scan, problem):
     config = with_changes(None, {"memory": {"chunk": 0.1}})
-    lazy = prepare(small_scan, load=lazy_counts).counts
-    assert chunk_bytes(config) == 100_000
-    most = most_patterns(config, lazy)
+    lazy = prepare(small_scan, load=partial(lazy_counts, chunk=chunk_bytes(config))).counts
+    assert lazy.chunk == 100_000
+    most = most_patterns(lazy)
     assert most == 100_000 // (32 * 32 * lazy.dtype.itemsize)
     pair = side_by_side([lazy, lazy])
-    assert (pair.shape, most_patterns(config, pair)) == ((256, 2, 32, 32), most)
+    assert (pair.shape, most_patterns(pair)) == ((256, 2, 32, 32), most)
     np.testing.assert_array_equal(pair[[3, 4]][:, 1], problem.counts[[3, 4]])
-    parts, patterns = parts_of_scan(config, lazy)
+    parts, patterns = parts_of_scan(lazy)
     assert parts * patterns >= 256 > (parts - 1) * patterns
-    assert parts_of_scan(config, problem.counts) == (1, 256)
-    placing = partial(place, setup=problem.setup, mesh=networks_mesh(), config=config)
+    assert parts_of_scan(problem.counts) == (1, 256)
+    placing = partial(place, setup=problem.setup, mesh=networks_mesh())
     assert isinstance(placing(lazy), StreamedScan)
     assert isinstance(placing(problem.counts), ScanData)
 
