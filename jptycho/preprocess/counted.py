@@ -61,7 +61,7 @@ def _divided(counts: LazyCounts, unit: float) -> LazyCounts:
         counts,
         dtype=kind,
         total=counts.total / unit,
-        least=max(0.0, round(counts.least / unit)),
-        most=round(counts.most / unit),
+        least=max(0.0, float(np.round(counts.least / unit))),
+        most=float(np.round(counts.most / unit)),
     )
     return mapped(counts, lambda part, _: np.maximum(np.round(part / unit), 0).astype(kind), like)

@@ -58,7 +58,7 @@ def config_of(problem, **changes):
 
 def enlarged(problem, patterns):
     """As many patterns, of which nothing is stored."""
-    counts = LazyCounts((patterns, 32, 32), np.dtype(np.uint8), lambda rows: np.zeros(0), np.ones((32, 32)), 0, 1)
+    counts = LazyCounts((patterns, 32, 32), np.dtype(np.uint8), lambda rows: np.zeros(0), np.ones((32, 32)), 0.0, 1.0)
     return dataclasses.replace(problem, counts=counts)
 
 
