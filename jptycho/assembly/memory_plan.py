@@ -102,7 +102,10 @@ def plan_memory(
     needs = [_fitted(shape, problem, budget, pairs, streamed) for shape in shapes]
     too_much = [need for need in needs if _excess(need, budget) > 0]
     worst = max(too_much, key=lambda need: _excess(need, budget), default=None)
-    refusal = "" if worst is None else _refusal(worst, budget, streamed)
+    refusal = ""
+    if worst is not None:
+        fits = [_excess(_fitted(shape, problem, budget, pairs, True), budget) <= 0 for shape in shapes]
+        refusal = _refusal(worst, budget, not streamed and all(fits))
     return MemoryPlan(tuple(needs), budget, streamed, refusal)
 
 
@@ -260,13 +263,12 @@ def _working(shape: StageShape, problem: Problem, part: int) -> int:
     return int(8 * window * waves * part * _devices(shape) + images)
 
 
-def _refusal(need: StageMemory, budget: Budget, streamed: bool) -> str:
-    """What does not fit, and the setting that would."""
+def _refusal(need: StageMemory, budget: Budget, by_parts: bool) -> str:
+    """What does not fit, and the setting that would: to read the patterns by parts, where that is enough."""
     by_host = need.host > budget.host
     wanted, there = (need.host, budget.host) if by_host else (need.device, budget.device or 0)
     of = "of the machine" if by_host else "of the device"
-    without = wanted - need.counts
-    if not streamed and without < there:
+    if by_parts:
         advice = "Set memory.stream = true."
     elif need.working > 0.5 * wanted:
         advice = "Use fewer slices or modes, or a smaller window."

@@ -8,6 +8,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jptycho.assembly.build import loss_of
 from jptycho.assembly.devices import pixel_mesh
 from jptycho.assembly.ensembles import stack
 from jptycho.assembly.placing import place, side_by_side
