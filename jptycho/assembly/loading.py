@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
 
 from jptycho.assembly.budget import budget_of
 from jptycho.assembly.memory_plan import MemoryPlan, StageShape, fitted_configs, plan_memory
@@ -19,8 +17,6 @@ from jptycho.preprocess.memory import counts_bytes
 from jptycho.preprocess.prepare import Load, Problem, prepare
 from jptycho.settings import AUTO
 
-S = TypeVar("S", bound=StageShape)
-"""A dataclass of the shape of a stage."""
 SMALL = 16.0
 """Copies of the counts, of which memory holds as many, so that nothing need be planned to know that a run fits."""
 
@@ -61,12 +57,12 @@ def choose_loading(config: Config, dataset: Dataset4D, planned: Callable[[Config
 
 
 def fit_stages(
-    stages: Sequence[S], config: Config, problem: Problem, pairs: int, streamed: bool | None = None
-) -> tuple[tuple[S, ...], MemoryPlan]:
-    """The stages of a run with parts of a step that memory holds, and what they take.
+    stages: Sequence[StageShape], config: Config, problem: Problem, pairs: int, streamed: bool | None = None
+) -> tuple[list[Config], MemoryPlan]:
+    """Settings of the stages of a run with parts of a step that memory holds, and what they take.
 
     Args:
-        stages: dataclasses that are each a :class:`jptycho.assembly.memory_plan.StageShape`.
+        stages: of the run.
         config: of the run.
         problem: the scan made ready.
         pairs: of half sets.
@@ -79,5 +75,4 @@ def fit_stages(
     if streamed:
         check_streamed(stages)
     memory = plan_memory(stages, problem, budget_of(config), pairs, streamed)
-    both = zip(stages, fitted_configs(stages, memory), strict=True)
-    return tuple(dataclasses.replace(stage, config=own) for stage, own in both), memory
+    return fitted_configs(stages, memory), memory

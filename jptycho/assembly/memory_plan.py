@@ -32,14 +32,17 @@ class StageShape(Protocol):
     @property
     def name(self) -> str:
         """As in the history."""
+        ...
 
     @property
     def config(self) -> Config:
         """Without ``auto``."""
+        ...
 
     @property
     def epochs(self) -> int | None:
         """At most; None for as many as were best in the stage before."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)

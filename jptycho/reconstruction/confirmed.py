@@ -62,8 +62,8 @@ def confirm_bands(context: Context, estimate: Estimate, validate: Problem) -> tu
 def band_losses(loss: Loss, estimate: Estimate, bands: Array, validate: Problem) -> Quadratic:
     """How electrons that an estimate has not seen validate each of its bands: the loss as a function of their gains."""
     mesh = make_mesh()
-    shared = replicate(mesh, (estimate.object, fields_of(estimate), bands))
-    losses = loss_by_band(mesh, loss, *shared, place(validate.counts, validate.setup, mesh))
+    channels, fields, bands = replicate(mesh, (estimate.object, fields_of(estimate), bands))
+    losses = loss_by_band(mesh, loss, channels, fields, bands, place(validate.counts, validate.setup, mesh))
     return on_one_device(losses)
 
 

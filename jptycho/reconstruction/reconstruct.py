@@ -106,7 +106,9 @@ def reconstruct(
 def _fitted(config: Config, problem: Problem, streamed: bool | None = None) -> tuple[tuple[Stage, ...], MemoryPlan]:
     """The stages of a run, each with parts of a step that memory holds, and what they take."""
     stages = plan(config, problem)
-    return fit_stages(stages, config, problem, pairs_of_half_sets(stages), streamed)
+    configs, memory = fit_stages(stages, config, problem, pairs_of_half_sets(stages), streamed)
+    both = zip(stages, configs, strict=True)
+    return tuple(dataclasses.replace(stage, config=own) for stage, own in both), memory
 
 
 def plan_run(config: Config, problem: Problem, streamed: bool = False) -> MemoryPlan:

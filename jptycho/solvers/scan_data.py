@@ -61,9 +61,8 @@ def rows_of(rows: ScanFields, data: ScanData) -> ScanFields:
     Returns:
         (shards, local, ...).
     """
-    if data.part is None:
-        return split_scan(rows, *data.weight.shape)
-    return jax.tree.map(lambda leaf: leaf[data.part.rows], rows)
+    part = data.part
+    return split_scan(rows, *data.weight.shape) if part is None else jax.tree.map(lambda leaf: leaf[part.rows], rows)
 
 
 def in_halves(data: ScanData) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -103,7 +103,7 @@ def order_of(scan: StreamedScan, number: int | None) -> list[np.ndarray]:
     return [np.concatenate(runs[at : at + layout.runs]) for at in range(0, len(runs), layout.runs)]
 
 
-def parts_in_order(scan: StreamedScan, number: int | None = None) -> Iterator[ScanData]:
+def parts_in_order(scan: StreamedScan, number: int | None = None) -> Generator[ScanData, None, None]:
     """The parts of a scan on the devices, each read while the one before is worked on.
 
     Args:

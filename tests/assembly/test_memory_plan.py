@@ -168,8 +168,8 @@ def test_a_sample_is_enough_for_a_plan(small_scan, problem):
     assert some.undivided == problem.undivided
     assert some.electrons == pytest.approx(problem.electrons, rel=0.1)
     chosen = resolve_auto(config, some)
-    stages, plan = fit_stages([Shape("half sets", chosen)], chosen, some, 1)
-    assert (plan.streamed, plan.refusal, stages[0].config.loss) == (True, "", "poisson")
+    configs, plan = fit_stages([Shape("half sets", chosen)], chosen, some, 1)
+    assert (plan.streamed, plan.refusal, configs[0].loss) == (True, "", "poisson")
 
 
 def test_parts_of_a_scan_and_of_its_divisions_are_of_the_same_patterns(small_scan, problem):
