@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jptycho.assembly.listed import listed
 from jptycho.assembly.solver_checks import reads_rate, takes_whole_scan
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config, merged
 from jptycho.config.stages import StageConfig
+from jptycho.data.counts import load_counts
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.readers.open import open_dataset
 from jptycho.errors import ConfigError
@@ -23,7 +26,7 @@ from jptycho.preprocess.automatic import (
     choose_probe,
     choose_probe_rate,
 )
-from jptycho.preprocess.prepare import Problem, prepare
+from jptycho.preprocess.prepare import Load, Problem, prepare
 from jptycho.settings import AUTO, Section, Table
 
 
@@ -40,12 +43,15 @@ def open_from_config(config: Config) -> Dataset4D:
     return open_dataset(config.data.file, **options)
 
 
-def prepare_from_config(config: Config, dataset: Dataset4D | None = None) -> Problem:
+def prepare_from_config(
+    config: Config, dataset: Dataset4D | None = None, loading: Callable[[Dataset4D], Load] = lambda dataset: load_counts
+) -> Problem:
     """Open and prepare the scan of a configuration.
 
     Args:
         config: of the run.
         dataset: the scan; the one that ``config.data`` names by default.
+        loading: how a scan's counts are made; all of them are held in memory by default.
 
     Returns:
         the problem.
@@ -53,7 +59,7 @@ def prepare_from_config(config: Config, dataset: Dataset4D | None = None) -> Pro
     if dataset is None and not config.data.file:
         raise ConfigError("dataset: missing; give a scan, or a configuration whose data.file names one.")
     dataset = open_from_config(config) if dataset is None else dataset
-    return prepare(dataset, config.object.spec(), config.probe.modes)
+    return prepare(dataset, config.object.spec(), config.probe.modes, loading(dataset))
 
 
 def resolve_auto(config: Config, problem: Problem) -> Config:

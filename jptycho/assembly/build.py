@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 from jax.sharding import Mesh
 
+from jptycho.assembly.devices import parts_of_step
 from jptycho.assembly.extension import PLAIN, Extension
+from jptycho.assembly.parts import parts_of_scan
 from jptycho.assembly.solver_checks import WHOLE_SCAN
 from jptycho.config import constraints
 from jptycho.config.objective import LOSSES
@@ -17,8 +18,6 @@ from jptycho.objective.denoisers import Denoising
 from jptycho.objective.losses import Loss
 from jptycho.objective.penalties import Penalty
 from jptycho.objective.projections import Projection
-from jptycho.parallel import make_mesh
-from jptycho.preprocess.automatic import choose_micro_batches
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import ModelSpec
 from jptycho.representations.networks.base import Network
@@ -80,23 +79,6 @@ def refined_rates(config: Config, problem: Problem) -> dict[str, Any]:
     extra = tuple((name, unknown.rate) for name, unknown in problem.unknowns.items())
     refine = config.refine
     return {"position_rate": refine.position_rate, "tilt_rate": refine.tilt_rate, "extra_rates": extra}
-
-
-LEAST_PATTERNS = 4  # a step on each device
-
-
-def pixel_mesh(config: Config) -> Mesh:
-    """Devices for the pixels: all of them, unless a step holds too little to share.
-
-    Args:
-        config: without ``auto``.
-
-    Returns:
-        the mesh.
-    """
-    filled = max(1, int(config.pixels.batch) // LEAST_PATTERNS)
-    shared = 1 if config.pixels.solver in WHOLE_SCAN else min(jax.device_count(), filled)
-    return make_mesh(jax.devices()[:shared])
 
 
 def loss_of(config: Config, extension: Extension = PLAIN) -> Loss:
@@ -209,13 +191,14 @@ def build_solver(config: Config, problem: Problem, mesh: Mesh, epochs: int, exte
             hold_probe=config.probe.fixed,
             **constrained_by,
         )
+    parts, patterns = parts_of_scan(problem.counts)
     shared: dict[str, Any] = {
-        "steps": steps_per_epoch(len(problem.counts), batch, mesh.size),
-        "micro_batches": choose_micro_batches(batch, mesh.size, jax.default_backend()),
+        "steps": steps_per_epoch(patterns, batch, mesh.size),
+        "micro_batches": parts_of_step(config, mesh.size),
         **constrained_by,
     }
     if pixels.solver == GRADIENT:
-        return _gradient(config, problem, epochs, shared, extension)
+        return _gradient(config, problem, epochs, shared | {"parts": parts}, extension)
     return _by_batches(config, shared)
 
 
@@ -264,7 +247,7 @@ def preconditioner_of(config: Config, problem: Problem) -> Preconditioner:
 def _gradient(
     config: Config, problem: Problem, epochs: int, shared: dict[str, Any], extension: Extension
 ) -> GradientSolver:
-    pixels, steps = config.pixels, shared["steps"]
+    pixels, steps = config.pixels, shared["steps"] * shared["parts"]
     model = ModelSpec(
         PixelObject(
             config.object.kind, preconditioner_of(config, problem), pixels.coverage_weighting, not config.probe.fixed

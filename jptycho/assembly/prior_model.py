@@ -13,6 +13,7 @@ from jptycho.assembly.build import (
     refined_rates,
 )
 from jptycho.assembly.extension import PLAIN, Extension
+from jptycho.assembly.parts import parts_of_scan
 from jptycho.config.run import Config
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import ModelSpec, Representation
@@ -88,8 +89,8 @@ def prior_solver(config: Config, model: ModelSpec, problem: Problem, extension: 
     Returns:
         the solver.
     """
-    settings, patterns = config.dgp, len(problem.counts)
-    steps = min(settings.steps, patterns)
+    settings, (parts, patterns) = config.dgp, parts_of_scan(problem.counts)
+    steps = min(-(-settings.steps // parts), patterns)
     generated = generators_of(model)
     rates = {
         "object": settings.object_rate if "object" in generated else float(config.pixels.object_rate),
@@ -101,6 +102,7 @@ def prior_solver(config: Config, model: ModelSpec, problem: Problem, extension: 
         object_rate=rates["object"],
         probe_rate=0.0 if config.probe.fixed else rates["probe"],
         steps=steps,
+        parts=parts,
         micro_batches=max(1, -(-patterns // steps // settings.micro_batch)),
         optimiser=Optimiser(warm_up=settings.warm_up),
         ema_decay=settings.ema_decay,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import jax
 
-from jptycho.assembly.build import pixel_mesh
+from jptycho.assembly.devices import pixel_mesh
 from jptycho.assembly.extension import PLAIN, Extension, summarise_extension
 from jptycho.assembly.solver_checks import USED
 from jptycho.config.constraints import penalties_of, projections_of, summarise

@@ -17,6 +17,8 @@ from typing import NoReturn
 COMMAND, MODULE = "jptycho", "jptycho.cli"
 INTERRUPTED = 130  # exit code of a command that Ctrl-C has ended: 128 + SIGINT
 NOTHING = "nothing was written"
+NOTICES = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
+"""What a batch system sends before it ends a job."""
 
 
 def guard() -> None:
@@ -27,7 +29,7 @@ def guard() -> None:
 
 
 def release() -> bool:
-    """Let Ctrl-C be an exception again, for what must be cleaned up; so is SIGTERM, by which batch systems end jobs.
+    """Let Ctrl-C be an exception again, for what must be cleaned up; so are the notices of batch systems.
 
     Returns:
         whether the process was guarded.
@@ -35,14 +37,15 @@ def release() -> bool:
     guarded = signal.getsignal(signal.SIGINT) is _end
     if guarded:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in NOTICES:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, signal.default_int_handler)
     return guarded
 
 
 def say_nothing() -> None:
     """Let Ctrl-C end the process at once and without a word: all has been said."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, *NOTICES):
         signal.signal(number, signal.SIG_DFL)
 
 
@@ -63,7 +66,7 @@ def end(left: str) -> NoReturn:
     Args:
         left: by the command, and what to do.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, *NOTICES):
         signal.signal(number, signal.SIG_IGN)  # one line, however often
     with contextlib.suppress(OSError):  # whoever read may be gone
         sys.stdout.flush()

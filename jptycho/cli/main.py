@@ -15,9 +15,11 @@ from rich.table import Table as RichTable
 
 from jptycho.cli.calibrate import calibrate
 from jptycho.cli.compare import compare
+from jptycho.cli.devices import use_cores
 from jptycho.cli.export import export
 from jptycho.cli.inspect import inspect
 from jptycho.cli.interruption import NOTHING, end, guard, release, say_nothing
+from jptycho.cli.plan import plan
 from jptycho.cli.progress import Progress
 from jptycho.config.run import Config, load_config, with_changes
 from jptycho.errors import ConfigError, DivergenceError, JptychoError
@@ -63,6 +65,7 @@ def reconstruct(
     minutes: Annotated[float | None, typer.Option(help="that auto may take; replaces the file's")] = None,
     overwrite: Annotated[bool, typer.Option(help="replace an existing result")] = False,
     print_config: Annotated[bool, typer.Option(help="write the complete effective configuration and stop")] = False,
+    memory: Annotated[float | None, typer.Option(help="GB that the run may take; replaces memory.limit")] = None,
 ) -> None:
     """Reconstruct a scan: result as HDF5, report as HTML and PNG. Ctrl-C ends after the epoch; run again to go on."""
     settings = load_config(config)
@@ -72,6 +75,7 @@ def reconstruct(
         "method": method,
         "automatic": None if minutes is None else {"minutes": minutes},
         "output": {"overwrite": True} if overwrite else None,
+        "memory": None if memory is None else {"limit": memory},
     }
     settings = with_changes(settings, {name: change for name, change in changes.items() if change is not None})
     from jptycho.automatic import check_settings, settings_of_file  # noqa: PLC0415
@@ -100,7 +104,7 @@ def demo(
 
     left = f"what was finished is in {output}"
     with _interruption(lambda: left if output.exists() else NOTHING), Progress(console) as progress:
-        _use_cores()
+        use_cores(console.print)
         table, files = run_demo(output, dose, seed, console.print, progress, progress.announce)
     console.print(table.caption)
     shown = RichTable(*table.head, box=None)
@@ -116,6 +120,7 @@ app.command(context_settings={"ignore_unknown_options": True})(inspect)
 app.command()(calibrate)
 app.command()(compare)
 app.command()(export)
+app.command()(plan)
 
 
 def _reconstruct(settings: Config, output: Path, page: Path) -> None:
@@ -127,7 +132,7 @@ def _reconstruct(settings: Config, output: Path, page: Path) -> None:
     checkpoint = output.with_name(output.name + ".checkpoint")
     written: list[Path] = []
     with _interruption(lambda: _left(written, checkpoint)), Progress(console) as progress:
-        _use_cores()
+        use_cores(console.print)
         result = running(
             None,
             settings,
@@ -176,14 +181,6 @@ def _interruption(left: Callable[[], str]) -> Iterator[None]:
         end(left())
     if guarded:
         say_nothing()
-
-
-def _use_cores() -> None:
-    """Show the CPU to JAX as the devices that are worth while."""
-    from jptycho.parallel import use_cpu_cores  # noqa: PLC0415
-    from jptycho.preprocess.cpu_devices import choose_cpu_devices  # noqa: PLC0415
-
-    use_cpu_cores(choose_cpu_devices(console.print))
 
 
 def main() -> None:

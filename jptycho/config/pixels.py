@@ -22,6 +22,11 @@ class PixelsConfig(Section):
         "electrons can be divided, the solver is gradient and nothing is held out",
     )
     batch: Count | Literal["auto"] = Field(AUTO, description="patterns a step")
+    micro_batch: int = Field(
+        0,
+        ge=0,
+        description="patterns of a step that a device works on at once; 0: what is fast and fits",
+    )
     object_rate: Positive | Literal["auto"] = Field(AUTO, description="gradient: learning rate in rad")
     probe_rate: Positive | Literal["auto"] = Field(
         AUTO, description="gradient: learning rate, relative to the probe's mean amplitude"

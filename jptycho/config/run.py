@@ -8,6 +8,7 @@ from typing import Any, Literal
 from jptycho.config.automatic import AutomaticConfig
 from jptycho.config.constraints import PenaltiesConfig, ProjectionsConfig
 from jptycho.config.deep_prior import DGPConfig
+from jptycho.config.memory import MemorySettings
 from jptycho.config.pixels import PixelsConfig
 from jptycho.config.stages import StageConfig
 from jptycho.data.readers.options import DataSettings
@@ -75,6 +76,7 @@ class Config(Section):
     stages: tuple[StageConfig, ...] = Field(
         (), description="what is done one after another; none: what the method does by itself"
     )
+    memory: MemorySettings = MemorySettings.model_validate({})
     output: OutputConfig = OutputConfig.model_validate({})
 
 

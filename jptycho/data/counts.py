@@ -79,11 +79,9 @@ def load_counts(dataset: Dataset4D) -> Shaped[np.ndarray, "scan ky kx"]:
     count, window = math.prod(dataset.shape[:-2]), dataset.shape[-2:]
     counts, total = None, 0.0
     for rows in chunks(dataset):
-        part = dataset.read(rows)
-        if dataset.mask is not None:
-            part = np.where(dataset.mask > 0, part, np.zeros((), part.dtype))  # a dead pixel may hold anything
-        total += _checked_sum(part, rows.start, dataset)
-        dtype = _loaded_type(part)
+        part = check_part(dataset, dataset.read(rows), rows)
+        total += float(part.sum(dtype=np.float64))
+        dtype = loaded_type(part)
         if counts is None:
             counts = np.empty((count, *window), dtype)
         elif not np.can_cast(dtype, counts.dtype):
@@ -94,8 +92,19 @@ def load_counts(dataset: Dataset4D) -> Shaped[np.ndarray, "scan ky kx"]:
     return counts
 
 
-def _loaded_type(part: np.ndarray) -> np.dtype:
-    """The type in which counts stay in memory."""
+def loaded_type(part: Shaped[np.ndarray, "n ky kx"]) -> np.dtype:
+    """The type in which counts stay in memory.
+
+    Args:
+        part: of the patterns.
+
+    Returns:
+        the smallest that holds them, of whole numbers that are not negative.
+
+    Example:
+        >>> loaded_type(np.full((1, 2, 2), 300, np.int64)).name
+        'uint16'
+    """
     if part.dtype.kind == "f":
         return np.dtype(np.float32)
     if part.dtype.kind in "iu" and part.min() >= 0:
@@ -103,14 +112,29 @@ def _loaded_type(part: np.ndarray) -> np.dtype:
     return part.dtype.newbyteorder("=")
 
 
-def _checked_sum(part: np.ndarray, start: int, dataset: Dataset4D) -> float:
+def check_part(dataset: Dataset4D, part: Shaped[np.ndarray, "n ky kx"], rows: slice) -> Shaped[np.ndarray, "n ky kx"]:
+    """Patterns as a run takes them: nothing where the detector is dead, refused where they are no counts.
+
+    Args:
+        dataset: the scan.
+        part: what was read of it.
+        rows: of the scan that it is.
+
+    Returns:
+        the patterns.
+
+    Raises:
+        FormatError: values that are negative (without read-out noise) or not finite.
+    """
+    if dataset.mask is not None:
+        part = np.where(dataset.mask > 0, part, np.zeros((), part.dtype))  # a dead pixel may hold anything
     total = float(part.sum(dtype=np.float64))
     allowed = dataset.calibration.read_noise > 0
     wrong = "not finite" if not np.isfinite(total) else "negative" if part.min() < 0 and not allowed else None
     if wrong is None:
-        return total
+        return part
     bad = ~np.isfinite(part) if wrong == "not finite" else part < 0
-    first = start + int(np.argmax(bad.reshape(len(part), -1).any(axis=1)))
+    first = rows.start + int(np.argmax(bad.reshape(len(part), -1).any(axis=1)))
     number = int(bad.sum())
     advice = (
         "Repair the file (a dead pixel may be set to zero)."

@@ -119,18 +119,21 @@ def pattern_contrast(problem: Problem) -> float:
         C, at most one. Where counts are no electrons their noise is not taken out.
     """
     calibration, mask = problem.dataset.calibration, np.asarray(problem.setup.mask)
-    counts, unit = problem.counts[:: max(1, len(problem.counts) // CONTRAST_SAMPLE)], per_electron(problem)
-    rows, columns = (n // 2 for n in counts.shape[1:])
+    chosen, unit = (
+        np.arange(0, len(problem.counts), max(1, len(problem.counts) // CONTRAST_SAMPLE)),
+        per_electron(problem),
+    )
+    rows, columns = (n // 2 for n in problem.counts.shape[1:])
     total, squares = np.zeros((rows, columns)), np.zeros((rows, columns))
-    for first in range(0, len(counts), 256):  # a copy of all would not fit everywhere
-        electrons = (counts[first : first + 256] * mask)[:, : 2 * rows, : 2 * columns] / unit
+    for first in range(0, len(chosen), 256):  # a copy of all would not fit everywhere
+        electrons = (problem.counts[chosen[first : first + 256]] * mask)[:, : 2 * rows, : 2 * columns] / unit
         blocks = electrons.reshape(-1, rows, 2, columns, 2).sum(axis=(2, 4), dtype=np.float64)
         total, squares = total + blocks.sum(axis=0), squares + (blocks**2).sum(axis=0)
-    mean = total / len(counts)
+    mean = total / len(chosen)
     shot = np.zeros_like(mean) if problem.unit.source == "estimated" else mean + BLOCK * calibration.read_noise**2
     power = max(float((mean**2).sum()), 1e-12)
-    excess = float((squares / len(counts) - mean**2 - shot).sum()) / power
-    error = math.sqrt(float((2 * mean**2 + shot).sum()) / len(counts)) / power
+    excess = float((squares / len(chosen) - mean**2 - shot).sum()) / power
+    error = math.sqrt(float((2 * mean**2 + shot).sum()) / len(chosen)) / power
     return min(math.sqrt(max(excess, 0.0) + error), 1.0)
 
 

@@ -99,6 +99,23 @@ def host_memory(root: Path = Path("/")) -> HostMemory:
     return HostMemory(total, min(available, total))
 
 
+def resident_memory() -> int:
+    """Bytes of the machine that this process holds now.
+
+    Returns:
+        bytes; 0 where the system does not say.
+
+    Example:
+        >>> resident_memory() >= 0
+        True
+    """
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def _statistics(path: Path) -> dict[str, int]:
     """Names and numbers of a control group; nothing where it does not say."""
     try:

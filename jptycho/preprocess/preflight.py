@@ -114,16 +114,18 @@ def geometry_of(dataset: Dataset4D) -> Geometry | None:
     )
 
 
-def check_before(dataset: Dataset4D) -> None:
+def check_before(dataset: Dataset4D, in_memory: bool = True) -> None:
     """Refuse a geometry that cannot be, before a pattern is read; the calibration itself was checked before.
 
     Args:
         dataset: the scan.
+        in_memory: whether all patterns will be held at once.
 
     Raises:
         ConfigError: what cannot be, and what was probably meant.
     """
-    check_memory(dataset)
+    if in_memory:
+        check_memory(dataset)
     geometry = geometry_of(dataset)
     if geometry is not None:
         _check_radius(dataset.calibration, geometry)

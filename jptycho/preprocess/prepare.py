@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -11,22 +11,28 @@ import numpy as np
 
 from jptycho.data.counts import load_counts
 from jptycho.data.dataset import Dataset4D, sampling_of, wavelength_of
+from jptycho.data.lazy_counts import Counts
 from jptycho.errors import ConfigError, FormatError
 from jptycho.forward.fields import Noise, Setup
 from jptycho.forward.patches import shift_ramp
 from jptycho.optics.probe import form_probe, incoherent_modes
 from jptycho.preprocess.calibrate import beam_centre, check_calibration, check_mask
-from jptycho.preprocess.detector_gain import CountUnit, check_unit, unit_of, whole_electrons
+from jptycho.preprocess.counted import electrons_of
+from jptycho.preprocess.detector_gain import CountUnit
 from jptycho.preprocess.object_spec import ObjectSpec, check_object
 from jptycho.preprocess.preflight import check_before
 from jptycho.representations.base import Unknown
 from jptycho.representations.estimate import Estimate
 from jptycho.representations.object_kinds import channels_of
 from jptycho.scan import orient, place_on_canvas, raster_positions
-from jptycho.types import Array, Complex, Float, Grid, Number, Shaped
+from jptycho.types import Array, Complex, Float, Grid, Number
 
 LEAST_MODE = 1e-9  # of the strongest mode's power: a weaker one is empty
 LARGEST_CANVAS = 2**28  # pixels: 2 GiB of a complex object; more is a mistake in the units
+
+
+Load = Callable[[Dataset4D], Counts]
+"""Makes the counts of a scan."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Problem:
 
     Attributes:
         counts: (scan, ky, kx), zero frequency at [0, 0]; whole electrons where that is what the file's are, else as
-            stored.
+            stored. In memory, or read when they are asked for.
         setup: constants of the run.
         estimate: flat object and nominal probe.
         origin: position in Å of the canvas's pixel [0, 0].
@@ -46,7 +52,7 @@ class Problem:
         unknowns: further ones of the run, by name.
     """
 
-    counts: Shaped[np.ndarray, "scan ky kx"]
+    counts: Counts
     setup: Setup
     estimate: Estimate
     origin: tuple[float, float]
@@ -168,13 +174,19 @@ def illumination(
     return total / total.mean()
 
 
-def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) -> Problem:
+def prepare(
+    dataset: Dataset4D,
+    spec: ObjectSpec | None = None,
+    modes: int = 1,
+    load: Load = load_counts,
+) -> Problem:
     """Check a scan, read its patterns and set up the run.
 
     Args:
         dataset: the scan.
         spec: what the object is to be; one slice of phase by default.
         modes: of the probe.
+        load: makes the counts: all in memory by default, or :func:`jptycho.data.lazy_counts.lazy_counts`.
 
     Returns:
         the problem.
@@ -186,24 +198,21 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
     spec = ObjectSpec() if spec is None else spec
     check_calibration(dataset)
     check_mask(dataset)
-    check_before(dataset)
+    check_before(dataset, in_memory=load is load_counts)
     check_object(spec, dataset)
     window = (int(dataset.shape[-2]), int(dataset.shape[-1]))
     grid = Grid(window, sampling_of(dataset))
     positions = scan_positions(dataset)
     pixels, canvas = place_on_canvas(positions, grid.sampling, window)
     _check_canvas(canvas, grid, spec)
-    counts = load_counts(dataset)
+    counts = load(dataset)
     mask = np.ones(window) if dataset.mask is None else np.fft.ifftshift(dataset.mask)
     mean_pattern = _mean_pattern(counts, mask)
     if mean_pattern.sum() <= 0:
         raise FormatError("data.mask: leaves no electron. Name an array that is zero for dead pixels only.")
     centre = beam_centre(mean_pattern, mask)
     probe = nominal_probe(dataset, grid, spec, centre, modes)
-    read_noise = dataset.calibration.read_noise
-    unit = unit_of(counts.reshape(dataset.shape), dataset.calibration.counts_per_electron, mask)
-    check_unit(counts, unit, read_noise)
-    counts, undivided = whole_electrons(counts, unit, read_noise)
+    unit, counts, undivided = electrons_of(counts, dataset, mask)
     dose = float(_mean_pattern(counts, mask).sum())
     electrons = dose / unit.value if undivided else dose
     setup = Setup(
@@ -212,7 +221,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
         grid=grid,
         wavelength=wavelength_of(dataset.calibration),
         band_limit=spec.band_limit,
-        noise=Noise(jnp.asarray(electrons, jnp.float32), jnp.asarray(read_noise, jnp.float32)),
+        noise=Noise(jnp.asarray(electrons, jnp.float32), jnp.asarray(dataset.calibration.read_noise, jnp.float32)),
         centre=jnp.asarray(np.divide(centre, np.multiply(window, grid.sampling)), jnp.float32),
     )
     estimate = Estimate(
@@ -235,7 +244,7 @@ def _check_canvas(canvas: tuple[int, int], grid: Grid, spec: ObjectSpec) -> None
         )
 
 
-def _mean_pattern(counts: Shaped[np.ndarray, "scan ky kx"], mask: np.ndarray) -> Float[np.ndarray, "ky kx"]:
+def _mean_pattern(counts: Counts, mask: np.ndarray) -> Float[np.ndarray, "ky kx"]:
     return counts.mean(axis=0, dtype=np.float64) * (mask > 0)
 
 

@@ -7,11 +7,12 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
+from jptycho.data.lazy_counts import Change, Counts, LazyCounts, mapped, statistics
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import Noise, Setup
 from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_seed
-from jptycho.types import Shaped
+from jptycho.types import Int, Shaped
 
 VALIDATION = "validation"
 """Names the random numbers that say which electrons are held out."""
@@ -43,12 +44,75 @@ def thin(
         >>> (thin(np.full((1, 3, 3), 10, np.uint8), 0.5, 0, first=1)[1] == held[1]).all().item()
         True
     """
+    return thin_rows(electrons, share, seed, np.arange(first, first + len(electrons)))
+
+
+def thin_rows(
+    electrons: Shaped[np.ndarray, "n ky kx"], share: float, seed: int | list[int], rows: Int[np.ndarray, "n"]
+) -> tuple[Shaped[np.ndarray, "n ky kx"], Shaped[np.ndarray, "n ky kx"]]:
+    """:func:`thin` of any patterns of a scan.
+
+    Args:
+        electrons: whole numbers.
+        share: probability of the second part.
+        seed: of the choice.
+        rows: numbers of the patterns in the scan.
+
+    Returns:
+        electrons of the first and of the second part.
+    """
     second = np.zeros_like(electrons)
-    for number, (pattern, taken) in enumerate(zip(electrons, second, strict=True), first):
+    for number, pattern, taken in zip(rows.tolist(), electrons, second, strict=True):
         where = np.nonzero(pattern)
         draw = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
         taken[where] = _taken(draw, pattern[where].astype(np.int64), share)
     return electrons - second, second
+
+
+def thinned(electrons: Counts, share: float, seed: int | list[int], both: bool = False) -> tuple[Counts, Counts]:
+    """:func:`thin` of a whole scan, in memory or read when it is asked for: the same electrons either way.
+
+    Args:
+        electrons: whole numbers.
+        share: probability of the second part.
+        seed: of the choice.
+        both: whether the parts are asked for in turn, so that the second need not be made again.
+
+    Returns:
+        both parts.
+    """
+    if not isinstance(electrons, LazyCounts):
+        return thin(electrons, share, seed)
+    if both:
+        return _in_turn(electrons, share, seed)
+
+    def part(number: int) -> Change:
+        return lambda patterns, rows: thin_rows(patterns, share, seed, rows)[number]
+
+    held = statistics(electrons, part(1))
+    means = (electrons.total - held, held)
+    likes = (dataclasses.replace(electrons, total=mean, least=0.0) for mean in means)
+    first, second = (mapped(electrons, part(n), like) for n, like in enumerate(likes))
+    return first, second
+
+
+def _in_turn(electrons: LazyCounts, share: float, seed: int | list[int]) -> tuple[LazyCounts, LazyCounts]:
+    """Both parts of patterns of which the second is asked for right after the first, and then kept no longer."""
+    waiting: dict[bytes, np.ndarray] = {}
+
+    def first(rows: np.ndarray) -> np.ndarray:
+        waiting.clear()
+        one, waiting[rows.tobytes()] = thin_rows(electrons.read(rows), share, seed, rows)
+        return one
+
+    def second(rows: np.ndarray) -> np.ndarray:
+        found = waiting.pop(rows.tobytes(), None)
+        return thin_rows(electrons.read(rows), share, seed, rows)[1] if found is None else found
+
+    half = statistics(electrons, lambda part, rows: thin_rows(part, share, seed, rows)[0])
+    like = dataclasses.replace(electrons, least=0.0)
+    one = dataclasses.replace(like, total=half, read=first)
+    return one, dataclasses.replace(like, total=electrons.total - half, read=second)
 
 
 def _taken(draw: np.random.Generator, electrons: Shaped[np.ndarray, "n"], share: float) -> Shaped[np.ndarray, "n"]:
@@ -77,7 +141,7 @@ def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Proble
         first, second = _with_masks(problem, share, seed)
         why = f"electrons cannot be divided: {problem.undivided}"
         return first, second, f"{share:.0%} of the detector's pixels, for {why}"
-    parts = thin(problem.counts, share, named_seed(seed, VALIDATION))
+    parts = thinned(problem.counts, share, named_seed(seed, VALIDATION))
     first, second = (_with_counts(problem, part) for part in parts)
     return first, second, f"{share:.0%} of the electrons of each pattern"
 
@@ -93,7 +157,7 @@ def make_half_sets(problem: Problem, seed: int, member: int = 0) -> tuple[Proble
     Returns:
         the halves; both expect half the dose.
     """
-    parts = thin(problem.counts, 0.5, named_seed(seed, "half sets", member))
+    parts = thinned(problem.counts, 0.5, named_seed(seed, "half sets", member), both=True)
     first, second = (_with_counts(problem, part) for part in parts)
     return first, dataclasses.replace(second, setup=first.setup)
 
@@ -109,7 +173,7 @@ def _with_masks(problem: Problem, share: float, seed: int) -> tuple[Problem, Pro
     return parts[0], parts[1]
 
 
-def _with_counts(problem: Problem, electrons: Shaped[np.ndarray, "scan ky kx"]) -> Problem:
+def _with_counts(problem: Problem, electrons: Counts) -> Problem:
     seen = np.asarray(problem.setup.mask) > 0
     dose = float((electrons.mean(axis=0, dtype=np.float64) * seen).sum())
     if dose == 0:

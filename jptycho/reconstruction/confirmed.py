@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jptycho.assembly.build import loss_of
+from jptycho.assembly.placing import place
 from jptycho.objective.losses import Loss
 from jptycho.parallel import make_mesh, on_one_device, replicate
 from jptycho.preprocess.prepare import Problem
@@ -16,7 +17,6 @@ from jptycho.reconstruction.stages import validation_loss
 from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.representations.object_kinds import admit
 from jptycho.solvers.band_gains import Quadratic, best_gains, frequency_bands, loss_by_band, with_gains
-from jptycho.solvers.base import distribute
 from jptycho.types import Array
 
 
@@ -62,8 +62,8 @@ def confirm_bands(context: Context, estimate: Estimate, validate: Problem) -> tu
 def band_losses(loss: Loss, estimate: Estimate, bands: Array, validate: Problem) -> Quadratic:
     """How electrons that an estimate has not seen validate each of its bands: the loss as a function of their gains."""
     mesh = make_mesh()
-    shared = replicate(mesh, (estimate.object, fields_of(estimate), bands))
-    losses = loss_by_band(mesh, loss, *shared, distribute(validate.counts, validate.setup, mesh))
+    channels, fields, bands = replicate(mesh, (estimate.object, fields_of(estimate), bands))
+    losses = loss_by_band(mesh, loss, channels, fields, bands, place(validate.counts, validate.setup, mesh))
     return on_one_device(losses)
 
 

@@ -16,6 +16,7 @@ from jptycho.randomness import named_key
 from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import ScanData, Solver, State
 from jptycho.solvers.epochs import DONE, Announce, Record
+from jptycho.solvers.streaming import StreamedScan
 from jptycho.types import Array, Constants, Params
 
 Log = Callable[[str], None]
@@ -88,7 +89,7 @@ class Fit:
         mesh: devices.
         params: to start from.
         constants: of the representations.
-        data: the scan on its devices.
+        data: the scan on its devices, or what reads it in every epoch.
         validated: whether held-out electrons validate every epoch.
         show: the object of a state as a callback sees it; None for that of the solver.
     """
@@ -97,7 +98,7 @@ class Fit:
     mesh: Mesh
     params: Params
     constants: Constants
-    data: ScanData
+    data: ScanData | StreamedScan
     validated: bool = True
     show: Callable[[State], Array] | None = None
 

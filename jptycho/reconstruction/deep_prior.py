@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 
-from jptycho.assembly.build import loss_of
-from jptycho.assembly.ensembles import members_together, stack
-from jptycho.assembly.extension import PLAIN, Extension
-from jptycho.assembly.prior_model import generators_of, prior_model, prior_solver
+from jptycho.assembly.build import loss_of, projections_of
+from jptycho.assembly.devices import networks_mesh
+from jptycho.assembly.ensembles import stack
+from jptycho.assembly.placing import place, side_by_side
+from jptycho.assembly.prior_model import generators_of
+from jptycho.assembly.stage_solvers import networks_solver
 from jptycho.config.run import Config
 from jptycho.errors import DivergenceError
-from jptycho.parallel import make_mesh, on_one_device
+from jptycho.parallel import on_one_device
 from jptycho.preprocess.direct_phase import DIRECT
-from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.confirmed import keep_confirmed
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.pixels import estimate_by_pixels
@@ -33,12 +32,11 @@ from jptycho.representations.networks.pretraining import (
     better_added,
     continue_pretraining,
 )
-from jptycho.representations.networks.unet import parameter_count
 from jptycho.settings import AUTO
-from jptycho.solvers.base import ScanData, Solver, distribute
+from jptycho.solvers.base import ScanData
 from jptycho.solvers.constraints import check_projections
-from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.epochs import DONE, INTERRUPTED
+from jptycho.solvers.streaming import StreamedScan
 from jptycho.types import Constants, Params
 
 COMPARISON = "comparison"
@@ -54,9 +52,9 @@ def begin_networks(context: Context, stage: Stage, progress: Progress, resumed: 
     asked for meanwhile.
     """
     config, mesh = stage.config, networks_mesh()
-    model = prior_model(config, context.problem, context.extension)
-    member = prior_solver(config, model, context.problem, context.extension)
-    check_projections(model, member.projections)
+    solver = networks_solver(config, context.problem, context.extension)
+    model = solver.model
+    check_projections(model, projections_of(config, context.extension))
     size, starts = int(config.dgp.ensemble_size), []
     for number in range(size):
         if context.stop():
@@ -65,17 +63,10 @@ def begin_networks(context: Context, stage: Stage, progress: Progress, resumed: 
         if start is None:
             return None
         starts.append(start)
-    solver: Solver = member
     params, constants = starts[0]
     if size > 1:
-        solver = EnsembleSolver(member, size, members_at_once(config, context.problem, context.extension))
         params, constants = (stack([start[n] for start in starts]) for n in (0, 1))
     return Fit(solver, mesh, params, constants, scan_data(context, stage, mesh))
-
-
-def networks_mesh() -> Mesh:
-    """One device on a CPU: convolutions use all cores, and each shard would evaluate the whole network."""
-    return make_mesh(jax.devices()[:1]) if jax.default_backend() == "cpu" else make_mesh()
 
 
 def _with_halves(context: Context, config: Config, progress: Progress, number: int, resumed: bool) -> Estimate:
@@ -92,15 +83,15 @@ def _with_halves(context: Context, config: Config, progress: Progress, number: i
     return dataclasses.replace(estimate, half_sets=jnp.stack(half_sets))
 
 
-def scan_data(context: Context, stage: Stage, mesh: Mesh) -> ScanData:
+def scan_data(context: Context, stage: Stage, mesh: Mesh) -> ScanData | StreamedScan:
     """The scan on its devices: by half sets where there are, and for each member where there are several."""
     counts, setup, size = context.problem.counts, context.problem.setup, int(stage.config.dgp.ensemble_size)
     if stage.config.dgp.half_sets:
-        pairs = [np.stack([half.counts for half in pair], axis=1) for pair in context.half_sets[:size]]
-        counts, setup = pairs[0] if len(pairs) == 1 else np.stack(pairs, axis=1), context.half_sets[0][0].setup
+        pairs = [side_by_side([half.counts for half in pair]) for pair in context.half_sets[:size]]
+        counts, setup = pairs[0] if len(pairs) == 1 else side_by_side(pairs), context.half_sets[0][0].setup
     elif size > 1:
-        counts = counts[:, None]
-    return distribute(counts, setup, mesh, reference_of(context, stage.config, context.problem))
+        counts = side_by_side([counts])
+    return place(counts, setup, mesh, reference_of(context, stage.config, context.problem), context.config.seed)
 
 
 def conclude_networks(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
@@ -156,13 +147,6 @@ def _compare_with_pixels(context: Context, stage: Stage, start: Estimate, found:
     if by_networks > by_pixels:
         compared += '. The random start has not found the object: use dgp.start = "pixels"'
     context.log(f"random start, what is held out: {compared}")
-
-
-def members_at_once(config: Config, problem: Problem, extension: Extension = PLAIN) -> int:
-    """How many members of an ensemble are evaluated together; ConfigError where memory does not hold the members."""
-    model = prior_model(config, problem, extension)
-    shapes = jax.eval_shape(lambda estimate: initialise(model, jax.random.key(0), estimate)[0], problem.estimate)
-    return members_together(config, problem, parameter_count(shapes))
 
 
 def _start(

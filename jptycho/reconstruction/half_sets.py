@@ -7,15 +7,14 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jptycho.assembly.build import build_solver, loss_of, pixel_mesh
+from jptycho.assembly.build import loss_of
+from jptycho.assembly.devices import pixel_mesh
 from jptycho.assembly.ensembles import stack
-from jptycho.config.pixels import GRADIENT
-from jptycho.config.run import Config
+from jptycho.assembly.placing import place, side_by_side
+from jptycho.assembly.stage_solvers import half_set_solver
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, resolution_at
-from jptycho.optics.frequencies import aspect_of
 from jptycho.parallel import on_one_device
 from jptycho.reconstruction.confirmed import band_losses, summarise_gains
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
@@ -24,12 +23,10 @@ from jptycho.representations.base import initialise
 from jptycho.representations.estimate import Estimate
 from jptycho.representations.object_kinds import admit
 from jptycho.solvers.band_gains import best_gains, frequency_bands, with_gains
-from jptycho.solvers.base import Solver, State, distribute
-from jptycho.solvers.ensemble import EnsembleSolver, member_channels
+from jptycho.solvers.base import State
+from jptycho.solvers.ensemble import member_channels
 from jptycho.solvers.epochs import DONE
-from jptycho.solvers.gradient import GradientSolver
-from jptycho.solvers.half_sets import HELD, LAST, ROUND, HalfSetSolver
-from jptycho.solvers.optimisers import LINE_SEARCH
+from jptycho.solvers.half_sets import HalfSetSolver
 from jptycho.solvers.probe_filter import align_modes
 from jptycho.types import Array
 
@@ -44,9 +41,8 @@ def begin_half_sets(context: Context, stage: Stage, progress: Progress, resumed:
     config, mesh, problem = stage.config, pixel_mesh(stage.config), context.half_sets[0][0]
     estimate, epochs = blank(context, progress), stage.epochs or 0
     count, sampling = 2 * len(context.half_sets), problem.setup.grid.sampling
-    member = build_solver(config, problem, mesh, epochs, context.extension)
-    solver = _solver(config, member, count, epochs, aspect_of(sampling))
-    started = [initialise(member.model, stream(context, stage.name, "weights", n), estimate) for n in range(count)]
+    solver = half_set_solver(config, problem, mesh, count, epochs, context.extension)
+    started = [initialise(solver.model, stream(context, stage.name, "weights", n), estimate) for n in range(count)]
 
     def filtered(state: State) -> Array:
         objects = on_one_device(member_channels(state))
@@ -54,8 +50,8 @@ def begin_half_sets(context: Context, stage: Stage, progress: Progress, resumed:
         means = [half_set_filter(objects[n], objects[n + 1], estimate.coverage, sampling).mean for n in pairs]
         return jnp.mean(jnp.stack(means), axis=0)
 
-    counts = np.stack([half.counts for pair in context.half_sets for half in pair], axis=1)
-    data = distribute(counts, problem.setup, mesh, reference_of(context, config, context.problem))
+    counts = side_by_side([half.counts for pair in context.half_sets for half in pair])
+    data = place(counts, problem.setup, mesh, reference_of(context, config, context.problem), config.seed)
     params, constants = (stack([start[n] for start in started]) for n in (0, 1))
     # The halves validate each other.
     return Fit(solver, mesh, params, constants, data, validated=False, show=filtered)
@@ -89,22 +85,6 @@ def _change(found: Estimate, start: Estimate) -> float:
     """How far a stage moved the probe, mixtures of modes aside, relative to where it was."""
     after, before = on_one_device((found.probe, start.probe))
     return float(jnp.linalg.norm(align_modes(after, before) - before) / jnp.linalg.norm(before))
-
-
-def _solver(config: Config, member: Solver, members: int, epochs: int, aspect: tuple[float, float]) -> EnsembleSolver:
-    """Of all halves: with a probe that they share, where it moves freely by steps that may be changed afterwards."""
-    together = 1 if jax.default_backend() == "cpu" else 2
-    by_steps = config.pixels.solver == GRADIENT and config.pixels.optimiser not in LINE_SEARCH
-    bound = any("probe" in projection.touches for projection in member.projections)
-    if config.probe.fixed or bound or not by_steps:
-        return EnsembleSolver(member, members, together)
-    assert isinstance(member, GradientSolver)
-    if member.optimiser.decay_steps and epochs >= ROUND + HELD + LAST:
-        # Rates that have died down would leave each half with the probe that both share. A plateau's stay down.
-        member = dataclasses.replace(
-            member, optimiser=dataclasses.replace(member.optimiser, last_steps=LAST * member.steps)
-        )
-    return HalfSetSolver(member, members, together, epochs, aspect)
 
 
 def combine_halves(context: Context, found: Estimate, number: int) -> Estimate:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 
 from jptycho.assembly.advice import advice
-from jptycho.assembly.build import build_solver, loss_of, pixel_mesh
-from jptycho.assembly.solver_checks import takes_whole_scan
-from jptycho.config.pixels import PixelsConfig
+from jptycho.assembly.build import build_solver, loss_of
+from jptycho.assembly.devices import pixel_mesh
+from jptycho.assembly.placing import place
 from jptycho.config.run import Config
 from jptycho.parallel import on_one_device, replicate
-from jptycho.preprocess.automatic import choose_batch
 from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.reconstruction.stages import estimate_of, log_best, reference_of, validation_loss
 from jptycho.representations.base import initialise
 from jptycho.representations.estimate import Estimate
-from jptycho.solvers.base import distribute, init_state
+from jptycho.solvers.base import init_state
 from jptycho.solvers.epochs import DONE, EpochLoop, run_epochs
 
 
@@ -69,7 +68,7 @@ def _fit(context: Context, stage: Stage, estimate: Estimate, problem: Problem, s
     mesh = pixel_mesh(stage.config)
     solver = build_solver(stage.config, problem, mesh, scheduled, context.extension)
     params, constants = initialise(solver.model, stream(context, stage.name, "weights"), estimate)
-    data = distribute(problem.counts, problem.setup, mesh, reference_of(context, stage.config, problem))
+    data = place(problem.counts, problem.setup, mesh, reference_of(context, stage.config, problem), stage.config.seed)
     return Fit(solver, mesh, params, constants, data)
 
 
@@ -89,24 +88,3 @@ def estimate_by_pixels(
         context.stop,
     )
     return on_one_device(estimate_of(problem.estimate, fit.solver, state, constants)), status
-
-
-def polish_config(config: Config, patterns: int) -> Config:
-    """Settings of the pixels that follow a network: Adam without preconditioner at a fraction of the rates.
-
-    A network shows what it can predict and smooths away the rest, though the electrons have seen some of it: the
-    texture of a film between lattice reflections, the finest structure at the lowest dose. A few short steps of pixels
-    without preconditioner bring that back and leave slow structure, where networks are strong, as it is.
-    """
-    given, share = config.pixels, config.dgp.polish_rate
-    pixels = PixelsConfig.model_construct().model_copy(
-        update={
-            "batch": choose_batch(patterns) if takes_whole_scan(config) else given.batch,
-            "object_rate": share * float(given.object_rate),
-            "probe_rate": share * float(given.probe_rate),
-            "preconditioner": given.preconditioner.model_copy(update={"gain": 0.0}),
-            "coverage_weighting": given.coverage_weighting,
-        }
-    )
-    rates = {name: share * getattr(config.refine, name) for name in ("position_rate", "tilt_rate")}
-    return config.model_copy(update={"pixels": pixels, "refine": config.refine.model_copy(update=rates)})

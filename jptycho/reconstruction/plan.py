@@ -6,6 +6,7 @@ import dataclasses
 
 from jptycho.assembly.checks import check_searched
 from jptycho.assembly.listed import NAMES, listed
+from jptycho.assembly.polish import polish_config
 from jptycho.config.run import Config
 from jptycho.config.stages import ALL, HALF_SETS, NETWORKS, PIXELS, POLISH, POSITIONS, StageConfig, epochs_of
 from jptycho.preprocess.prepare import Problem
@@ -18,7 +19,6 @@ from jptycho.reconstruction.pixels import (
     conclude_pixels,
     conclude_polish,
     conclude_repeat,
-    polish_config,
 )
 from jptycho.reconstruction.positions import begin_positions, conclude_positions
 

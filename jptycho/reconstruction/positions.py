@@ -8,13 +8,13 @@ import math
 import numpy as np
 
 from jptycho.assembly.build import loss_of
+from jptycho.assembly.placing import place
 from jptycho.optics.probe import disk_radius
 from jptycho.parallel import make_mesh, on_one_device
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.representations.base import ModelSpec, initialise
 from jptycho.representations.per_position import FreePositions
 from jptycho.representations.pixels import ChannelObject, PixelProbe
-from jptycho.solvers.base import distribute
 from jptycho.solvers.positions import PositionSolver
 
 CAPTURE = 0.35
@@ -40,7 +40,7 @@ def begin_positions(context: Context, stage: Stage, progress: Progress, resumed:
         within = MOST * spacing * float(np.mean(problem.setup.grid.sampling))
         context.log(f"{stage.name}: searched no further than {within:.3g} from where the scan says, along each axis")
     solver = PositionSolver(model, loss_of(config, context.extension), spread, spacing, reach)
-    return Fit(solver, mesh, params, constants, distribute(problem.counts, problem.setup, mesh), validated=False)
+    return Fit(solver, mesh, params, constants, place(problem.counts, problem.setup, mesh), validated=False)
 
 
 def conclude_positions(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:

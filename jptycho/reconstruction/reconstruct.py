@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from jptycho.assembly.auto import prepare_from_config, resolve_auto
 from jptycho.assembly.checks import check_config
 from jptycho.assembly.extension import PLAIN, Extension, extended
 from jptycho.assembly.listed import check_extensions, check_stages
+from jptycho.assembly.loading import choose_loading, fit_stages
+from jptycho.assembly.memory_plan import MemoryPlan, check_plan, summarise_plan
+from jptycho.assembly.stage_solvers import members_at_once
 from jptycho.assembly.start import start_estimate
 from jptycho.assembly.summary import summarise_run
 from jptycho.compilation import use_compilation_cache
@@ -25,7 +29,7 @@ from jptycho.preprocess.thinning import hold_out, make_half_sets
 from jptycho.reconstruction.carry import as_seen_by, handed_on
 from jptycho.reconstruction.checkpoint import blank_progress, fingerprint, stage_of_checkpoint
 from jptycho.reconstruction.context import Callback, Context, Log, Progress, Stage
-from jptycho.reconstruction.deep_prior import begin_networks, members_at_once
+from jptycho.reconstruction.deep_prior import begin_networks
 from jptycho.reconstruction.outcome import make_result
 from jptycho.reconstruction.plan import pairs_of_half_sets, plan
 from jptycho.reconstruction.stages import run_stage
@@ -82,9 +86,12 @@ def reconstruct(
     use_compilation_cache(config.compilation_cache, log)
     announce("reading the scan", 0, 0)
     with memory_named("reading the scan", READ):
-        whole = extended(prepare_from_config(config, dataset), extension)
+        loading = partial(choose_loading, config, planned=plan_run)
+        whole = extended(prepare_from_config(config, dataset, loading), extension)
     config = resolve_auto(config, whole)
-    stages = plan(config, whole)
+    stages, memory = _fitted(config, whole)
+    check_plan(memory)
+    log(summarise_plan(memory))
     announce("dividing the electrons", 0, 0)
     with memory_named("dividing the electrons", DIVIDE):
         problem, held, half_sets, validated = divide(config, whole, stages, extension)
@@ -94,6 +101,19 @@ def reconstruct(
         context = dataclasses.replace(context, identity=fingerprint(context))
         context.log("\n".join(summarise_run(config, problem, validated, extension)))
         return make_result(*run_stages(context, stages))
+
+
+def _fitted(config: Config, problem: Problem, streamed: bool | None = None) -> tuple[tuple[Stage, ...], MemoryPlan]:
+    """The stages of a run, each with parts of a step that memory holds, and what they take."""
+    stages = plan(config, problem)
+    configs, memory = fit_stages(stages, config, problem, pairs_of_half_sets(stages), streamed)
+    both = zip(stages, configs, strict=True)
+    return tuple(dataclasses.replace(stage, config=own) for stage, own in both), memory
+
+
+def plan_run(config: Config, problem: Problem, streamed: bool = False) -> MemoryPlan:
+    """What a run takes, from some of its patterns, before it is decided whether all are held."""
+    return _fitted(resolve_auto(config, problem), problem, streamed)[1]
 
 
 def run_stages(context: Context, stages: tuple[Stage, ...], begun: Progress | None = None) -> tuple[Context, Progress]:

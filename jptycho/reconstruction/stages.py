@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from jptycho.assembly.advice import advice
 from jptycho.assembly.build import loss_of, penalties_of
+from jptycho.assembly.placing import place
 from jptycho.config.run import Config
 from jptycho.forward.fields import Setup
 from jptycho.objective.losses import Loss
@@ -24,7 +25,7 @@ from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stag
 from jptycho.representations.base import Representation
 from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.settings import AUTO
-from jptycho.solvers.base import Solver, State, distribute, init_state
+from jptycho.solvers.base import Solver, State, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.epochs import INTERRUPTED, EpochLoop, Record, Validate, run_epochs
 from jptycho.solvers.half_sets import HalfSetSolver
@@ -53,6 +54,8 @@ def run_stage(context: Context, stage: Stage, progress: Progress, resumed: bool 
         return dataclasses.replace(progress, status=INTERRUPTED)
     stage = dataclasses.replace(stage, epochs=epochs)
     progress, reached = _optimise(context, stage, fit, progress, resumed)
+    if reached is None:
+        return dataclasses.replace(progress, status=INTERRUPTED)
     progress = dataclasses.replace(progress, best_epoch=reached.epoch, history=reached.history, status=reached.status)
     return stage.conclude(context, stage, progress, reached)
 
@@ -72,8 +75,13 @@ class BestEpoch:
     epoch: int = 0
 
 
-def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resumed: bool) -> tuple[Progress, Reached]:
-    """The epochs of a stage, from its checkpoint where there is one; what it began with, and how it ended."""
+def _optimise(
+    context: Context, stage: Stage, fit: Fit, progress: Progress, resumed: bool
+) -> tuple[Progress, Reached | None]:
+    """The epochs of a stage, from its checkpoint where there is one; what it began with, and how it ended.
+
+    None where an interruption was asked for before the first; the checkpoint is that of its beginning.
+    """
     solver, held = fit.solver, context.validation if fit.validated else None
     constants = replicate(fit.mesh, fit.constants)
     state = init_state(solver, fit.mesh, fit.params, constants, stream(context, stage.name, "epochs"))
@@ -86,6 +94,11 @@ def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resu
         context.log(f"goes on from the checkpoint after epoch {int(state.epoch)} of {stage.name}")
     history, saved_at = list(progress.history), time.perf_counter()
 
+    def keep(now: State) -> None:
+        facts = {} if best is None else {"best": [best.value, best.epoch]}
+        now_in = dataclasses.replace(progress, history=tuple(history))
+        save(context, stage.name, now_in, _tree(now, constants, best), facts)
+
     def observe(record: Record, now: State) -> None:
         nonlocal saved_at
         history.append(record)
@@ -96,20 +109,18 @@ def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resu
             best.state, best.value, best.epoch = copied(now), record.validation_loss, record.epoch
         due = time.perf_counter() - saved_at >= 60 * stage.config.output.checkpoint_minutes
         if context.checkpoint is not None and (due or context.stop()):
-            facts = {} if best is None else {"best": [best.value, best.epoch]}
-            now_in = dataclasses.replace(progress, history=tuple(history))
-            save(context, stage.name, now_in, _tree(now, constants, best), facts)
+            keep(now)
             saved_at = time.perf_counter()
 
     def enough() -> bool:
-        # The start does not count: pre-training only approximates it, and what follows may still surpass it.
-        validated = [record.validation_loss for record in history if record.stage == stage.name]
-        return best is not None and len(validated) - int(np.argmin(validated or [0])) > stage.config.validation.patience
+        return best is not None and _without_progress(stage, history) > stage.config.validation.patience
 
-    validate = _validate(context, stage, fit, held, constants)
-    what = (stage.name, solver, fit.mesh, constants, fit.data, stage.epochs or 0, context.started)
-    loop = EpochLoop(*what, advice(stage.config, stage.name), validate, held is not None, context.announce)
+    loop = _loop(context, stage, fit, held, constants)
     state, status = run_epochs(loop, state, observe, context.stop, enough)
+    if int(state.epoch) == 0:
+        if context.checkpoint is not None:
+            keep(state)
+        return progress, None
     last = estimate_of(progress.estimate, solver, state, constants)
     if best is None:
         return progress, Reached(last, last, solver, int(state.epoch), math.inf, status, tuple(history))
@@ -118,13 +129,29 @@ def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resu
     return progress, Reached(found, last, solver, best.epoch, best.value, status, tuple(history))
 
 
+def _loop(context: Context, stage: Stage, fit: Fit, held: Problem | None, constants: Constants) -> EpochLoop:
+    """The epochs of a stage, each validated where electrons are held out."""
+    validate = _validate(context, stage, fit, held, constants)
+    what = (stage.name, fit.solver, fit.mesh, constants, fit.data, stage.epochs or 0, context.started)
+    return EpochLoop(*what, advice(stage.config, stage.name), validate, held is not None, context.announce)
+
+
+def _without_progress(stage: Stage, history: list[Record]) -> int:
+    """Epochs of a stage since its best, that one included.
+
+    The start does not count: pre-training only approximates it, and what follows may still surpass it.
+    """
+    validated = [record.validation_loss for record in history if record.stage == stage.name]
+    return len(validated) - int(np.argmin(validated or [0]))
+
+
 def _tree(state: State, constants: Constants, best: BestEpoch | None) -> dict[str, PyTree]:
     return {"state": state, "constants": constants} | ({} if best is None else {"best": best.state})
 
 
 def _validate(context: Context, stage: Stage, fit: Fit, problem: Problem | None, constants: Constants) -> Validate:
     """The validation loss of a state, where electrons are held out, and what noise alone gives."""
-    held = None if problem is None else distribute(problem.counts, problem.setup, fit.mesh)
+    held = None if problem is None else place(problem.counts, problem.setup, fit.mesh)
     setup: Setup = fit.data.setup
     loss = loss_of(stage.config, context.extension)
     return lambda state: validate_state(fit.solver, fit.mesh, loss, state, constants, setup, held)
@@ -149,7 +176,7 @@ def reference_of(context: Context, config: Config, problem: Problem) -> Referenc
 
 def validation_loss(problem: Problem, loss: Loss, mesh: Mesh, estimate: Estimate) -> float:
     """How well an estimate predicts held-out electrons: the mean loss over their patterns."""
-    held = distribute(problem.counts, problem.setup, mesh)
+    held = place(problem.counts, problem.setup, mesh)
     return float(loss_of_fields(mesh, loss, replicate(mesh, fields_of(estimate)), held))
 
 

@@ -24,8 +24,9 @@ from jptycho.optics.frequencies import host_frequencies
 from jptycho.optics.waves import to_complex
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.estimate import transmission
-from jptycho.solvers.base import ScanData, split_scan
+from jptycho.solvers.base import ScanData, rows_of
 from jptycho.solvers.exit_wave_updates import in_parts
+from jptycho.solvers.streaming import StreamedScan, sum_over_parts
 from jptycho.types import Array, Float, Number, PyTree, pytree
 
 BANDS = 12
@@ -94,14 +95,13 @@ def in_bands(image: Float[Array, "slices Y X"], bands: Float[Array, "bands Y X"]
     return jnp.real(jnp.fft.ifft2(jnp.fft.fft2(image)[None] * to_complex(bands)[:, None])).astype(image.dtype)
 
 
-@partial(jax.jit, static_argnames=("mesh", "loss"))
 def loss_by_band(
     mesh: Mesh,
     loss: Loss,
     channels: Float[Array, "slices channels Y X"],
     fields: Fields,
     bands: Float[Array, "bands Y X"],
-    validate: ScanData,
+    validate: ScanData | StreamedScan,
 ) -> Quadratic:
     """How the loss of electrons changes with the gain of each band of the phase: Gauss-Newton about one.
 
@@ -119,7 +119,21 @@ def loss_by_band(
     Returns:
         slope and curvature in nats, all patterns together.
     """
-    shards, local = validate.weight.shape
+    if isinstance(validate, StreamedScan):
+        sums = sum_over_parts(validate, lambda part: _band_sums(mesh, loss, channels, fields, bands, part))
+        return _without_ramps(sums)
+    return _in_memory(mesh, loss, channels, fields, bands, validate)
+
+
+@partial(jax.jit, static_argnames=("mesh", "loss"))
+def _in_memory(mesh: Mesh, loss: Loss, channels: Array, fields: Fields, bands: Array, validate: ScanData) -> Quadratic:
+    return _without_ramps(_band_sums(mesh, loss, channels, fields, bands, validate))
+
+
+@partial(jax.jit, static_argnames=("mesh", "loss"))
+def _band_sums(mesh: Mesh, loss: Loss, channels: Array, fields: Fields, bands: Array, validate: ScanData) -> Quadratic:
+    """Slope and curvature with the ramps, summed over patterns."""
+    local = validate.weight.shape[1]
     parts = jnp.concatenate([in_bands(channels[:, 0], bands), _ramps(channels[:, 0])])
 
     def local_sums(shared: PyTree, rows: ScanFields, counts: Array, weight: Array) -> Quadratic:
@@ -131,9 +145,9 @@ def loss_by_band(
         start = Quadratic(jnp.zeros(len(parts), parts.dtype), jnp.zeros((len(parts), len(parts)), parts.dtype))
         return in_parts(add, start, (counts, rows), weight, -(-local // PARTS))
 
-    rows = split_scan(fields.scan, shards, local)
+    rows = rows_of(fields.scan, validate)
     shared = (channels, parts, fields, validate.setup)
-    return _without_ramps(sum_over_shards(mesh, local_sums)(shared, rows, validate.counts, validate.weight))
+    return sum_over_shards(mesh, local_sums)(shared, rows, validate.counts, validate.weight)
 
 
 def _without_ramps(losses: Quadratic) -> Quadratic:

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jptycho.forward.fields import Fields, ScanFields, Setup
-from jptycho.objective.reference import Reference
-from jptycho.parallel import replicate, shard
+from jptycho.forward.fields import Fields
+from jptycho.parallel import replicate
 from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.solvers.constraints import (
     Constrained,
     check_denoisers,
     check_projections,
     constrain_params,
-    require_reference,
+    constrained,
 )
+from jptycho.solvers.scan_data import Part, ScanData, distribute, in_halves, reference_in, rows_of, split_scan
 from jptycho.tracing import jit_settings
-from jptycho.types import Array, Constants, Float, Params, PyTree, Shaped, pytree
+from jptycho.types import Array, Constants, Float, Params, PyTree, pytree
+
+__all__ = [
+    "Metrics",
+    "Part",
+    "ScanData",
+    "Solver",
+    "State",
+    "constrained_at_end",
+    "distribute",
+    "epoch",
+    "epochs_after",
+    "in_halves",
+    "init_state",
+    "reference_in",
+    "rendered",
+    "rows_of",
+    "split_scan",
+    "steps_before",
+    "summarise_metrics",
+]
 
 
 @pytree
@@ -43,24 +61,6 @@ class State:
     average: PyTree
     key: Array
     epoch: Array
-
-
-@pytree
-class ScanData:
-    """Patterns on their devices.
-
-    Attributes:
-        counts: as stored (shards, local, ky, kx), zero frequency at [0, 0]; with an axis of two before the detector's
-            where the electrons of each pattern are divided into halves.
-        weight: of each pattern (shards, local); zero for what pads the scan.
-        setup: constants of the run.
-        reference: what penalties and projections compare the unknowns with; None where there are none.
-    """
-
-    counts: Shaped[Array, "shards local *half ky kx"]
-    weight: Float[Array, "shards local"]
-    setup: Setup
-    reference: Reference | None = None
 
 
 @pytree
@@ -127,6 +127,8 @@ def _begun(solver: Solver, params: Params, constants: Constants) -> tuple[PyTree
 def epoch(solver: Solver, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
     """See every pattern once, then apply the denoisers and the projections.
 
+    Of a part of a scan its patterns; the epoch is over, and what ends it is done, after the last part.
+
     Args:
         solver: the settings; their structure is static, their numbers are traced.
         mesh: over scan positions (static).
@@ -138,7 +140,7 @@ def epoch(solver: Solver, mesh: Mesh, state: State, constants: Constants, data: 
         the state after, and the epoch's metrics.
     """
     after, metrics = solver.epoch(mesh, state, constants, data)
-    after = dataclasses.replace(after, params=constrain_params(solver, after.params, constants, data.reference))
+    after = dataclasses.replace(after, params=constrained_at_end(solver, after.params, constants, data))
     # What comes out lies as what went in: else the next call would compile once more.
     after = jax.lax.with_sharding_constraint(after, NamedSharding(mesh, PartitionSpec()))
     largest = jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(after.params)])
@@ -146,31 +148,55 @@ def epoch(solver: Solver, mesh: Mesh, state: State, constants: Constants, data: 
     return after, dataclasses.replace(metrics, finite=finite)
 
 
-def in_halves(data: ScanData) -> bool:
-    """Whether the electrons of each pattern are divided into halves.
+def constrained_at_end(solver: Solver, params: Params, constants: Constants, data: ScanData) -> Params:
+    """Parameters after denoisers and projections, where an epoch ends with these data.
 
     Args:
-        data: the scan.
+        solver: the settings.
+        params: of its representations.
+        constants: likewise.
+        data: the scan, or a part of it.
 
     Returns:
-        whether.
+        the parameters.
     """
-    return data.counts.ndim == 5
+    if data.part is None or not constrained(solver):
+        return constrain_params(solver, params, constants, data.reference)
+    end = data.part.number == data.part.parts - 1
+    return jax.lax.cond(
+        end, lambda now: constrain_params(solver, now, constants, data.reference), lambda now: now, params
+    )
 
 
-def reference_in(data: ScanData) -> Reference:
-    """What penalties and projections compare the unknowns with.
+def epochs_after(state: State, data: ScanData) -> Array:
+    """Epochs that are done once these data have been seen.
 
     Args:
-        data: the scan.
+        state: before.
+        data: the scan, or a part of it.
 
     Returns:
-        the arrays.
-
-    Raises:
-        ConfigError: the scan was distributed without them.
+        one more, unless parts follow.
     """
-    return require_reference(data.reference)
+    if data.part is None:
+        return state.epoch + 1
+    return state.epoch + (data.part.number == data.part.parts - 1).astype(state.epoch.dtype)
+
+
+def steps_before(state: State, data: ScanData, steps: int) -> Array:
+    """Steps of the run before those of these data.
+
+    Args:
+        state: before.
+        data: the scan, or a part of it.
+        steps: that are taken with them.
+
+    Returns:
+        their number.
+    """
+    if data.part is None:
+        return state.epoch * steps
+    return (state.epoch * data.part.parts + data.part.number) * steps
 
 
 def summarise_metrics(losses: Array, errors: Array, weight: Array) -> Metrics:
@@ -200,49 +226,3 @@ def rendered(solver: Solver, params: Params, constants: Constants) -> Fields:
         the fields.
     """
     return fields_of(solver.estimate(params, constants))
-
-
-def distribute(
-    counts: Shaped[np.ndarray, "scan *half ky kx"], setup: Setup, mesh: Mesh, reference: Reference | None = None
-) -> ScanData:
-    """Share a scan out over devices, padding with patterns of weight zero.
-
-    Args:
-        counts: as stored, zero frequency at [0, 0]; (scan, 2, ky, kx) for halves of the electrons.
-        setup: constants of the run.
-        mesh: of :func:`jptycho.parallel.make_mesh`.
-        reference: what penalties and projections need.
-
-    Returns:
-        the scan; pattern i is on shard i // local.
-    """
-    shards = mesh.size
-    local = math.ceil(len(counts) / shards)
-    # Patterns repeated in turn fill the last shards; they weigh nothing.
-    padded = counts[np.arange(shards * local) % len(counts)] if shards * local > len(counts) else counts
-    weight = (np.arange(shards * local) < len(counts)).astype(setup.mask.dtype)
-    return ScanData(
-        shard(mesh, padded.reshape(shards, local, *counts.shape[1:])),
-        shard(mesh, weight.reshape(shards, local)),
-        replicate(mesh, setup),
-        replicate(mesh, reference),
-    )
-
-
-def split_scan(rows: ScanFields, shards: int, local: int) -> ScanFields:
-    """Rows of the scan laid out as :func:`distribute` lays out the patterns.
-
-    Args:
-        rows: one for each pattern (scan, ...).
-        shards: parts of the scan.
-        local: patterns of a part.
-
-    Returns:
-        (shards, local, ...); what pads repeats them in turn.
-
-    Example:
-        >>> split_scan(ScanFields(jnp.arange(6.0).reshape(3, 2)), 2, 2).position.shape
-        (2, 2, 2)
-    """
-    padded = rows[jnp.arange(shards * local) % len(rows)]
-    return jax.tree.map(lambda leaf: leaf.reshape(shards, local, *leaf.shape[1:]), padded)

@@ -15,8 +15,7 @@ from jptycho.optics.probe import probe_power
 from jptycho.optics.waves import to_complex
 from jptycho.representations.base import ModelSpec
 from jptycho.representations.estimate import Estimate
-from jptycho.solvers.base import Metrics, ScanData, Solver, State
-from jptycho.solvers.constraints import constrain_params
+from jptycho.solvers.base import Metrics, ScanData, Solver, State, constrained_at_end, epochs_after
 from jptycho.solvers.probe_filter import align_modes
 from jptycho.types import Array, Constants, Float, Params, PyTree
 
@@ -75,7 +74,7 @@ class EnsembleSolver:
             keeps_mean = jax.eval_shape(self.solver.init, params, own)[1] is not None
             mine = State(params, opt, average if keeps_mean else None, key, state.epoch)
             after, metrics = self.solver.epoch(mesh, mine, own, dataclasses.replace(data, counts=counts))
-            after = dataclasses.replace(after, params=constrain_params(self.solver, after.params, own, data.reference))
+            after = dataclasses.replace(after, params=constrained_at_end(self.solver, after.params, own, data))
             if not keeps_mean:
                 after = dataclasses.replace(after, average=self._object(after.params, own))
             return after, metrics
@@ -83,7 +82,7 @@ class EnsembleSolver:
         numbers = jnp.arange(self.ensemble_size)
         after, metrics = self._map(one, (state.params, memory, averages, constants, keys[1:], numbers))
         mean = jnp.mean(after.average, axis=0)
-        state = State(after.params, (after.optimiser, after.average), mean, keys[0], state.epoch + 1)
+        state = State(after.params, (after.optimiser, after.average), mean, keys[0], epochs_after(state, data))
         finite = jnp.all(metrics.finite)
         return state, Metrics(jnp.mean(metrics.loss), jnp.mean(metrics.amplitude_error), finite)
 

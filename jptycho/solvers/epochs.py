@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jptycho.errors import DivergenceError
-from jptycho.solvers.base import ScanData, Solver, State, epoch
+from jptycho.solvers.base import Metrics, ScanData, Solver, State, epoch
+from jptycho.solvers.streaming import StreamedScan, streamed_epoch
 from jptycho.types import Array, Constants
 
 DONE, INTERRUPTED = "done", "interrupted"
@@ -96,7 +97,7 @@ class EpochLoop:
         solver: its settings.
         mesh: devices.
         constants: of the representations.
-        data: the scan on its devices.
+        data: the scan on its devices, or what reads it in every epoch.
         epochs: in all.
         started: clock reading at the run's start.
         advice: what to do where it diverges.
@@ -109,7 +110,7 @@ class EpochLoop:
     solver: Solver
     mesh: Mesh
     constants: Constants
-    data: ScanData
+    data: ScanData | StreamedScan
     epochs: int
     started: float
     advice: str = "Lower its rates."
@@ -129,7 +130,7 @@ def run_epochs(
         loop: what to run.
         state: to start from; its arrays are donated.
         callback: called after each epoch.
-        stop: asked after each epoch.
+        stop: asked before the first epoch and after each.
         enough: asked before each epoch; ends the stage as done.
 
     Returns:
@@ -139,12 +140,14 @@ def run_epochs(
         DivergenceError: the loss, or that of held-out electrons, is not finite.
     """
     first = int(state.epoch) + 1
+    if first <= loop.epochs and stop():  # asked for since the stage before
+        return state, INTERRUPTED
     for number in range(first, loop.epochs + 1):
         if enough():
             return state, DONE
         if number == first:
             loop.announce(f"{loop.name}: compiling", 0, 0)
-        state, metrics = epoch(loop.solver, loop.mesh, state, loop.constants, loop.data)
+        state, metrics = _epoch(loop, state)
         validated = (jnp.nan, jnp.nan) if loop.validate is None else loop.validate(state)
         metrics, validated = jax.device_get((metrics, validated))
         loss, error = float(metrics.loss), float(metrics.amplitude_error)
@@ -157,3 +160,10 @@ def run_epochs(
         if stop() and number < loop.epochs:
             return state, INTERRUPTED
     return state, DONE
+
+
+def _epoch(loop: EpochLoop, state: State) -> tuple[State, Metrics]:
+    """One epoch, of patterns in memory or read meanwhile."""
+    if isinstance(loop.data, StreamedScan):
+        return streamed_epoch(loop.solver, loop.mesh, state, loop.constants, loop.data)
+    return epoch(loop.solver, loop.mesh, state, loop.constants, loop.data)

@@ -25,9 +25,11 @@ from jptycho.solvers.base import (
     Metrics,
     ScanData,
     State,
+    epochs_after,
     in_halves,
     reference_in,
-    split_scan,
+    rows_of,
+    steps_before,
     summarise_metrics,
 )
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser, build
@@ -49,6 +51,7 @@ class GradientSolver:
         object_rate: learning rate of the object's parameters.
         probe_rate: learning rate of the probe's parameters; 0 holds the probe.
         steps: optimiser steps an epoch.
+        parts: of the scan that are seen one after another in an epoch, each in so many steps.
         micro_batches: parts of a step whose gradients are accumulated before the representation sees them.
         optimiser: Adam by default.
         ema_decay: weight of the past in the running mean of the object over steps; 0 keeps none.
@@ -65,6 +68,7 @@ class GradientSolver:
     object_rate: Number
     probe_rate: Number
     steps: int
+    parts: int = 1
     micro_batches: int = 1
     optimiser: Optimiser = ADAM
     ema_decay: Number = 0.0
@@ -109,7 +113,7 @@ def transformation(solver: GradientSolver, params: Params) -> optax.GradientTran
         "tilt": solver.tilt_rate,
         **dict(solver.extra_rates),
     }
-    return build(solver.optimiser, {name: rates[name] for name in params}, solver.steps)
+    return build(solver.optimiser, {name: rates[name] for name in params}, solver.steps * solver.parts)
 
 
 def _epoch(
@@ -124,7 +128,7 @@ def _epoch(
     objective = _objective(solver, mesh, constants, data)
     transform = transformation(solver, state.params)
 
-    firsts = (jnp.arange(solver.steps) == 0) & (state.epoch == 0)
+    firsts = jnp.arange(solver.steps) + steps_before(state, data, solver.steps) == 0
 
     def step(carry: tuple[PyTree, PyTree, PyTree], now: PyTree) -> tuple[tuple[PyTree, PyTree, PyTree], PyTree]:
         (params, opt, average), (batch, first) = carry, now
@@ -143,7 +147,7 @@ def _epoch(
 
     carry = (state.params, state.optimiser, state.average)
     (params, opt, average), (losses, errors) = jax.lax.scan(step, carry, ((*plan, noise_keys, half_sets), firsts))
-    return State(params, opt, average, key, state.epoch + 1), summarise_metrics(losses, errors, data.weight)
+    return State(params, opt, average, key, epochs_after(state, data)), summarise_metrics(losses, errors, data.weight)
 
 
 def _where_probe_moves(updates: PyTree, constants: Constants) -> PyTree:
@@ -194,7 +198,6 @@ def _objective(solver: GradientSolver, mesh: Mesh, constants: Constants, data: S
 
 def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Callable[..., PyTree]:
     """A function (fields, index, weight, half) -> ((Σ loss, Σ residual), gradient of the mean loss)."""
-    shards, local = data.weight.shape
     halved = in_halves(data)
 
     def local_sums(shared: PyTree, rows: ScanFields, counts: Array, index: Array, weight: Array) -> PyTree:
@@ -205,7 +208,7 @@ def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Cal
     sums = sum_over_shards(mesh, local_sums)
 
     def objective(fields: Fields, index: Array, weight: Array, half: Array) -> tuple[Array, Array]:
-        rows = split_scan(fields.scan, shards, local)
+        rows = rows_of(fields.scan, data)
         return sums((fields, data.setup, half), rows, data.counts, index, weight)
 
     gradient = jax.value_and_grad(objective, has_aux=True)

@@ -70,7 +70,12 @@ class HalfSetSolver(EnsembleSolver):
         free = shared.moving | (state.epoch >= self.epochs - LAST)
         own = constants | {PROBE_MOVES: jnp.broadcast_to(free, self.ensemble_size)}
         after, metrics = super().epoch(mesh, dataclasses.replace(state, optimiser=(memory, averages)), own, data)
-        due = shared.moving & (after.epoch % ROUND == 0) & (after.epoch + HELD + LAST <= self.epochs)
+        due = (
+            shared.moving
+            & (after.epoch > state.epoch)
+            & (after.epoch % ROUND == 0)
+            & (after.epoch + HELD + LAST <= self.epochs)
+        )
 
         def compared(probes: PyTree) -> tuple[SharedProbe, PyTree]:
             modes = jax.vmap(lambda one, kept: self.model.probe.apply(one, kept, None))(probes, constants["probe"])

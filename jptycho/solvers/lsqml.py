@@ -23,7 +23,7 @@ from jptycho.representations.base import ModelSpec, render
 from jptycho.representations.estimate import Estimate
 from jptycho.scan import batch_plan, compact_plan
 from jptycho.settings import Field, Positive, Section
-from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarise_metrics
+from jptycho.solvers.base import Metrics, ScanData, State, epochs_after, rendered, rows_of, summarise_metrics
 from jptycho.solvers.exit_wave_updates import (
     ExitWaves,
     add_windows,
@@ -100,7 +100,7 @@ def _epoch(
 ) -> tuple[State, Metrics]:
     key, key_plan = jax.random.split(state.key)
     start = rendered(solver, state.params, constants)
-    rows = split_scan(start.scan, *data.weight.shape)
+    rows = rows_of(start.scan, data)
     if solver.compact:
         plan = compact_plan(key_plan, data.weight, rows.position, solver.steps)
     else:
@@ -128,7 +128,7 @@ def _epoch(
 
     (transmission, probe), (losses, errors) = jax.lax.scan(step, (start.object, start.probe), plan)
     params = changed(solver.model, state.params, constants, transmission, probe)
-    return State(params, None, None, key, state.epoch + 1), summarise_metrics(losses, errors, data.weight)
+    return State(params, None, None, key, epochs_after(state, data)), summarise_metrics(losses, errors, data.weight)
 
 
 def _correction(waves: ExitWaves, measured: Array, setup: Setup, row: ScanFields) -> Array:

@@ -21,7 +21,16 @@ from jptycho.representations.base import ModelSpec, render
 from jptycho.representations.estimate import Estimate
 from jptycho.scan import batch_plan
 from jptycho.settings import Count, Field, Positive, Section
-from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarise_metrics
+from jptycho.solvers.base import (
+    Metrics,
+    ScanData,
+    State,
+    epochs_after,
+    rendered,
+    rows_of,
+    steps_before,
+    summarise_metrics,
+)
 from jptycho.solvers.constraints import constrained
 from jptycho.solvers.exit_wave_updates import (
     ExitWaves,
@@ -119,11 +128,13 @@ def _epoch(solver: PIESolver, mesh: Mesh, state: State, constants: Constants, da
     memory = state.optimiser
     if not is_zero(solver.momentum) and constrained(solver):
         # What a projection or denoiser changed is no motion.
-        memory = memory | {"last": (start.object, start.probe)}
-    carry = ((start.object, start.probe), memory, state.epoch * solver.steps)
+        first = jnp.array(True) if data.part is None else data.part.number == 0
+        now = (start.object, start.probe)
+        memory = memory | {"last": jax.tree.map(lambda n, last: jnp.where(first, n, last), now, memory["last"])}
+    carry = ((start.object, start.probe), memory, steps_before(state, data, solver.steps))
     (unknowns, memory, _), (losses, errors) = jax.lax.scan(step, carry, (index, weight))
     params = changed(solver.model, state.params, constants, *unknowns)
-    return State(params, memory, None, key, state.epoch + 1), summarise_metrics(losses, errors, data.weight)
+    return State(params, memory, None, key, epochs_after(state, data)), summarise_metrics(losses, errors, data.weight)
 
 
 def _new_object(solver: PIESolver, old: Array, to_object: Array, seen: Array) -> Array:
@@ -135,11 +146,12 @@ def _new_object(solver: PIESolver, old: Array, to_object: Array, seen: Array) ->
 
 def _one_pattern(solver: PIESolver, start: Fields, data: ScanData) -> Callable[..., PyTree]:
     """(unknowns, index, weight) -> (unknowns, metrics) for one pattern a step, which changes its window only."""
+    rows = rows_of(start.scan, data)[0]
 
     def advance(unknowns: tuple[Array, Array], index: Array, weight: Array) -> PyTree:
         transmission, probe = unknowns
         which = index[0, 0]
-        item = (data.counts[0, which], start.scan[which])
+        item = (data.counts[0, which], rows[which])
         (to_patches, seen, update, metrics), corner = _correction(
             solver, with_probe(start, transmission, probe), data.setup, item, weight[0, 0]
         )
@@ -192,7 +204,6 @@ def _correction(solver: PIESolver, fields: Fields, setup: Setup, item: tuple[Arr
 
 def _sharded_corrections(solver: PIESolver, mesh: Mesh, data: ScanData) -> Callable[..., PyTree]:
     """(fields, index, weight) -> Σ P* χ and Σ |P|² on the canvas, Σ probe update, Σ weight, (Σ loss, Σ error)."""
-    shards, local = data.weight.shape
 
     def local_sums(shared: PyTree, rows: ScanFields, counts: Array, index: Array, weight: Array) -> PyTree:
         fields, setup = shared
@@ -215,7 +226,7 @@ def _sharded_corrections(solver: PIESolver, mesh: Mesh, data: ScanData) -> Calla
     sums = sum_over_shards(mesh, local_sums)
 
     def correct(fields: Fields, index: Array, weight: Array) -> PyTree:
-        return sums((fields, data.setup), split_scan(fields.scan, shards, local), data.counts, index, weight)
+        return sums((fields, data.setup), rows_of(fields.scan, data), data.counts, index, weight)
 
     return correct
 

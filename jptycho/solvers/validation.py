@@ -18,9 +18,10 @@ from jptycho.objective.losses import Loss
 from jptycho.parallel import sum_over_shards
 from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.settings import AUTO, Count, Field, Section, Share
-from jptycho.solvers.base import ScanData, Solver, State, split_scan
+from jptycho.solvers.base import ScanData, Solver, State, rows_of
 from jptycho.solvers.ensemble import EnsembleSolver, mean_of_members
 from jptycho.solvers.exit_wave_updates import in_parts
+from jptycho.solvers.streaming import StreamedScan, sum_over_parts
 from jptycho.tracing import jit_settings
 from jptycho.types import Array, Constants, Float, Params, PyTree
 
@@ -87,7 +88,13 @@ _mean = jax.jit(mean_of_members)
 
 
 def validate_state(
-    solver: Solver, mesh: Mesh, loss: Loss, state: State, constants: Constants, setup: Setup, held: ScanData | None
+    solver: Solver,
+    mesh: Mesh,
+    loss: Loss,
+    state: State,
+    constants: Constants,
+    setup: Setup,
+    held: ScanData | StreamedScan | None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean loss over the held-out electrons of every position, and what noise alone gives of the electrons seen.
 
@@ -144,8 +151,7 @@ def noise_loss(loss: Loss, fields: Fields, setup: Setup, key: Array) -> Float[Ar
     return jnp.mean(jax.lax.map(one, (fields.scan[some], keys)))
 
 
-@partial(jax.jit, static_argnames=("mesh", "loss"))
-def loss_of_fields(mesh: Mesh, loss: Loss, fields: Fields, held: ScanData) -> Float[Array, ""]:
+def loss_of_fields(mesh: Mesh, loss: Loss, fields: Fields, held: ScanData | StreamedScan) -> Float[Array, ""]:
     """Mean loss of given unknowns over electrons.
 
     Args:
@@ -157,7 +163,23 @@ def loss_of_fields(mesh: Mesh, loss: Loss, fields: Fields, held: ScanData) -> Fl
     Returns:
         the mean over patterns.
     """
-    shards, local = held.weight.shape
+    if isinstance(held, StreamedScan):
+        total, weight = sum_over_parts(held, lambda part: _summed_loss(mesh, loss, fields, part))
+        return total / weight
+    return _mean_loss(mesh, loss, fields, held)
+
+
+@partial(jax.jit, static_argnames=("mesh", "loss"))
+def _mean_loss(mesh: Mesh, loss: Loss, fields: Fields, held: ScanData) -> Float[Array, ""]:
+    """Mean loss over patterns in memory."""
+    total, weight = _summed_loss(mesh, loss, fields, held)
+    return total / weight
+
+
+@partial(jax.jit, static_argnames=("mesh", "loss"))
+def _summed_loss(mesh: Mesh, loss: Loss, fields: Fields, held: ScanData) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Sums of loss and weight over patterns."""
+    local = held.weight.shape[1]
 
     def local_sums(shared: PyTree, rows: ScanFields, counts: Array, weight: Array) -> Array:
         now, setup = shared
@@ -168,6 +190,6 @@ def loss_of_fields(mesh: Mesh, loss: Loss, fields: Fields, held: ScanData) -> Fl
 
         return in_parts(add, jnp.zeros(()), (counts, rows), weight, -(-local // PARTS))
 
-    rows = split_scan(fields.scan, shards, local)
+    rows = rows_of(fields.scan, held)
     total = sum_over_shards(mesh, local_sums)((fields, held.setup), rows, held.counts, held.weight)
-    return total / jnp.sum(held.weight)
+    return total, jnp.sum(held.weight)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jptycho.cli import interruption
-from jptycho.cli.interruption import INTERRUPTED, guard, is_command, release, say_nothing
+from jptycho.cli.interruption import INTERRUPTED, NOTICES, guard, is_command, release, say_nothing
 
 FILE = Path(interruption.__file__)
 
@@ -18,10 +18,11 @@ FILE = Path(interruption.__file__)
 @pytest.fixture(autouse=True)
 def _own_handler() -> Iterator[None]:
     """Python's own at first; as it was afterwards."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, *NOTICES)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, before[0])
-    signal.signal(signal.SIGTERM, before[1])
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_a_guarded_process_is_released_once():
@@ -30,7 +31,7 @@ def test_a_guarded_process_is_released_once():
     assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     assert release()
     assert not release()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, *NOTICES):
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
 

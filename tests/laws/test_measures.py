@@ -22,9 +22,13 @@ SUB_PACKAGES = [
 WITHIN = {
     "assembly": [
         {"ensembles", "extension", "solver_checks"},
-        {"advice", "build", "checks", "start"},
+        {"advice", "budget", "checks", "devices", "parts", "polish", "start"},
+        {"build"},
         {"listed", "prior_model", "summary"},
-        {"auto"},
+        {"auto", "stage_solvers"},
+        {"memory_plan"},
+        {"placing"},
+        {"loading"},
     ],
     "reconstruction": [
         {"context"},

@@ -6,7 +6,7 @@ import math
 import jax
 import pytest
 
-from jptycho.assembly.build import pixel_mesh
+from jptycho.assembly.devices import pixel_mesh
 from jptycho.config.run import with_changes
 from jptycho.preprocess import cpu_devices
 

@@ -12,7 +12,8 @@ from scipy import ndimage
 
 import jptycho
 from jptycho.assembly.auto import prepare_from_config, resolve_auto
-from jptycho.assembly.build import build_solver, pixel_mesh
+from jptycho.assembly.devices import pixel_mesh
+from jptycho.assembly.stage_solvers import half_set_solver
 from jptycho.cli.demo import score
 from jptycho.config.run import with_changes
 from jptycho.config.stages import HALF_SETS
@@ -28,7 +29,7 @@ from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thinning import hold_out, make_half_sets
 from jptycho.reconstruction.confirmed import confirm_bands
 from jptycho.reconstruction.context import Context, Progress, Stage
-from jptycho.reconstruction.half_sets import _solver, begin_half_sets
+from jptycho.reconstruction.half_sets import begin_half_sets
 from jptycho.reconstruction.stages import run_stage
 from jptycho.representations.estimate import transmission
 from jptycho.solvers.band_gains import (
@@ -488,13 +489,7 @@ def test_half_sets_share_a_probe_between_a_round_and_the_last_epochs(noisy_scan)
 @pytest.mark.parametrize(("epochs", "again"), [(ROUND + HELD + LAST, True), (ROUND + HELD + LAST - 1, False)])
 def test_rates_rise_again_when_each_half_has_its_own_probe_back(noisy_scan, epochs, again):
     run = run_of(noisy_scan)
-    member = _solver(
-        run.config,
-        build_solver(run.config, run.problem, pixel_mesh(run.config), epochs),
-        2,
-        epochs,
-        (0.4, 0.4),
-    ).solver
+    member = half_set_solver(run.config, run.problem, pixel_mesh(run.config), 2, epochs).solver
     rates = [float(schedule_of(member.optimiser, 1.0)(epoch * member.steps)) for epoch in range(epochs)]
     assert rates[0] == 1
     assert (rates[epochs - LAST] == 1) == again

@@ -104,6 +104,21 @@ def test_a_repetition_that_is_interrupted_twice_keeps_what_had_been_found(small_
     same(whole[0], run(small_scan, tmp_path / "c")[0])
 
 
+def test_a_stop_between_two_stages_is_answered_before_the_next_ones_first_epoch(small_scan, whole, tmp_path):
+    first, events = run(small_scan, tmp_path / "c", whole[1].index("dgp 3"))
+    assert (first.attributes["status"], events[-1]) == ("interrupted", "dgp 3")
+    assert set(first.history["stage"]) == {"half sets", "dgp"}
+
+    def log(text):
+        if text.startswith("goes on from the checkpoint after epoch 0 of polish"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    again = jptycho.reconstruct(small_scan, checkpoint=tmp_path / "c", log=log, **DGP)
+    assert again.attributes["status"] == "interrupted"
+    assert "polish" not in again.history["stage"]
+    same(whole[0], run(small_scan, tmp_path / "c")[0])
+
+
 def test_a_checkpoint_that_cannot_be_written_is_said_and_the_run_ends(small_scan, whole, tmp_path, monkeypatch):
     def full(*_):
         raise jptycho.CheckpointError("checkpoint: 'c' cannot be written (No space left on device).")

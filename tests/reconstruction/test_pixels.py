@@ -8,6 +8,7 @@ import pytest
 
 import jptycho
 from jptycho.assembly.auto import resolve_auto
+from jptycho.assembly.polish import polish_config
 from jptycho.cli.demo import score
 from jptycho.config.run import with_changes
 from jptycho.config.stages import POLISH
@@ -15,7 +16,6 @@ from jptycho.preprocess.automatic import choose_object_rate, choose_probe_rate, 
 from jptycho.preprocess.prepare import prepare
 from jptycho.reconstruction import confirmed, deep_prior
 from jptycho.reconstruction.context import Context, Reached, Stage
-from jptycho.reconstruction.pixels import polish_config
 from jptycho.reconstruction.plan import plan
 from jptycho.representations.base import ModelSpec
 from jptycho.representations.pixels import ChannelObject, PixelProbe
