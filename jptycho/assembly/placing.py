@@ -17,6 +17,7 @@ from jptycho.forward.fields import Setup
 from jptycho.objective.reference import Reference
 from jptycho.solvers.base import ScanData, distribute
 from jptycho.solvers.streaming import StreamedScan, streamed
+from jptycho.types import Shaped
 
 
 def place(
@@ -39,7 +40,7 @@ def place(
     return distribute(counts, setup, mesh, reference)
 
 
-def side_by_side(every: Sequence[Counts]) -> Counts:
+def side_by_side(every: Sequence[Counts]) -> Shaped[np.ndarray, "scan divisions ..."] | LazyCounts:
     """Several divisions of a scan's electrons as one array, their number after that of the pattern.
 
     Args:

@@ -214,7 +214,7 @@ def test_the_bands_loss_is_that_of_finite_differences(x64, monkeypatch):
         return float(value) * electrons
 
     monkeypatch.setattr("jptycho.solvers.band_gains._without_ramps", lambda losses: losses)
-    loss_by_band.clear_cache()
+    jax.clear_caches()
     found = loss_by_band(mesh, poisson_loss, channels, fields, bands, distribute(seen, setup, mesh))
     ends = [[total(1 + sign * step * one, seen) for sign in (1, -1)] for one in np.eye(4)]
     np.testing.assert_allclose(found.slope[:4], [(a - b) / (2 * step) for a, b in ends], rtol=1e-4, atol=1e-3)
@@ -223,7 +223,7 @@ def test_the_bands_loss_is_that_of_finite_differences(x64, monkeypatch):
     middle = total(np.ones(4), counts)
     ends = [sum(total(1 + sign * step * one, counts) for sign in (1, -1)) for one in np.eye(4)]
     np.testing.assert_allclose(np.diag(true.curvature)[:4], [(e - 2 * middle) / step**2 for e in ends], rtol=1e-3)
-    loss_by_band.clear_cache()
+    jax.clear_caches()
 
 
 def test_a_ramp_that_the_probe_shares_does_not_judge_the_bands():

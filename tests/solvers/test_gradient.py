@@ -19,10 +19,11 @@ from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.representations.pixels import PixelObject, PixelProbe, Preconditioner
 from jptycho.scan import batch_plan
 from jptycho.solvers import gradient as module
+from jptycho.solvers import validation
 from jptycho.solvers.base import distribute, epoch, init_state
 from jptycho.solvers.epochs import EpochLoop, run_epochs
 from jptycho.solvers.gradient import GradientSolver
-from jptycho.solvers.validation import loss_of_fields, noise_loss, render_estimate, validate_state
+from jptycho.solvers.validation import noise_loss, render_estimate, validate_state
 
 from ..problems import GRID, random_fields, setup_for
 from ..tolerances import EQUAL_RUNS
@@ -184,8 +185,8 @@ def test_a_state_is_validated_by_its_running_mean_in_programs_that_solvers_share
     found, noise = validate_state(solver, mesh, loss, state, constants, data.setup, data)
     assert float(found) == pytest.approx(by_hand[0], rel=1e-5)
     assert abs(by_hand[1] - by_hand[0]) > 1e-4 * by_hand[0]
-    compiled = noise_loss._cache_size(), loss_of_fields._cache_size()
+    compiled = noise_loss._cache_size(), validation._mean_loss._cache_size()
     other = dataclasses.replace(solver, micro_batches=2)
     assert validate_state(other, mesh, loss, state, constants, data.setup, data) == (found, noise)
-    assert (noise_loss._cache_size(), loss_of_fields._cache_size()) == compiled
+    assert (noise_loss._cache_size(), validation._mean_loss._cache_size()) == compiled
     assert np.isnan(validate_state(solver, mesh, loss, state, constants, data.setup, None)[0])
