@@ -44,6 +44,7 @@ class Problem:
         unit: counts of the file that one electron leaves.
         undivided: why ``counts`` are no electrons, so that they cannot be divided; empty where they are.
         unknowns: further ones of the run, by name.
+        margin: Å by which the canvas is wider than positions need.
     """
 
     counts: Shaped[np.ndarray, "scan ky kx"]
@@ -55,6 +56,7 @@ class Problem:
     unit: CountUnit
     undivided: str
     unknowns: Mapping[str, Unknown] = dataclasses.field(default_factory=dict)
+    margin: float = 0.0
 
 
 def per_electron(problem: Problem) -> float:
@@ -168,13 +170,14 @@ def illumination(
     return total / total.mean()
 
 
-def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) -> Problem:
+def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1, margin: float = 0.0) -> Problem:
     """Check a scan, read its patterns and set up the run.
 
     Args:
         dataset: the scan.
         spec: what the object is to be; one slice of phase by default.
         modes: of the probe.
+        margin: Å by which positions may turn out to lie further out than the scan says.
 
     Returns:
         the problem.
@@ -191,7 +194,7 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
     window = (int(dataset.shape[-2]), int(dataset.shape[-1]))
     grid = Grid(window, sampling_of(dataset))
     positions = scan_positions(dataset)
-    pixels, canvas = place_on_canvas(positions, grid.sampling, window)
+    pixels, canvas = place_on_canvas(positions, grid.sampling, window, margin)
     _check_canvas(canvas, grid, spec)
     counts = load_counts(dataset)
     mask = np.ones(window) if dataset.mask is None else np.fft.ifftshift(dataset.mask)
@@ -224,7 +227,8 @@ def prepare(dataset: Dataset4D, spec: ObjectSpec | None = None, modes: int = 1) 
         coverage=jnp.asarray(illumination(np.asarray(probe), pixels, canvas), jnp.float32),
     )
     origin = positions[0] - pixels[0] * np.asarray(grid.sampling)
-    return Problem(counts, setup, estimate, (float(origin[0]), float(origin[1])), electrons, dataset, unit, undivided)
+    first = (float(origin[0]), float(origin[1]))
+    return Problem(counts, setup, estimate, first, electrons, dataset, unit, undivided, margin=margin)
 
 
 def _check_canvas(canvas: tuple[int, int], grid: Grid, spec: ObjectSpec) -> None:

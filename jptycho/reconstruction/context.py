@@ -16,7 +16,7 @@ from jptycho.randomness import named_key
 from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import ScanData, Solver, State
 from jptycho.solvers.epochs import DONE, Announce, Record
-from jptycho.types import Array, Constants, Params
+from jptycho.types import Array, Constants, Params, PyTree
 
 Log = Callable[[str], None]
 Callback = Callable[[Record, Callable[[], Array]], None]
@@ -114,6 +114,7 @@ class Reached:
         loss: validation loss then; infinite where nothing is held out.
         status: ``"done"`` or ``"interrupted"``.
         history: of every epoch of the run so far.
+        memory: what the solver remembers after the last epoch.
     """
 
     best: Estimate
@@ -123,6 +124,7 @@ class Reached:
     loss: float
     status: str
     history: tuple[Record, ...]
+    memory: PyTree = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,6 +26,12 @@ def begin_pixels(context: Context, stage: Stage, progress: Progress, resumed: bo
     return _fit(context, stage, progress.estimate, context.problem, stage.epochs or 0)
 
 
+def begin_anew(context: Context, stage: Stage, progress: Progress, resumed: bool) -> Fit:
+    """Pixels from a blank object, and whatever else is known so far."""
+    blank = dataclasses.replace(progress.estimate, object=context.problem.estimate.object)
+    return begin_pixels(context, stage, dataclasses.replace(progress, estimate=blank), resumed)
+
+
 def conclude_pixels(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
     """Hand on the best epoch."""
     log_best(context, stage, reached)

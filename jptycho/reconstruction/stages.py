@@ -112,7 +112,9 @@ def _optimise(context: Context, stage: Stage, fit: Fit, progress: Progress, resu
     state, status = run_epochs(loop, state, observe, context.stop, enough)
     last = estimate_of(progress.estimate, solver, state, constants)
     if best is None:
-        return progress, Reached(last, last, solver, int(state.epoch), math.inf, status, tuple(history))
+        return progress, Reached(
+            last, last, solver, int(state.epoch), math.inf, status, tuple(history), state.optimiser
+        )
     same = best.epoch == int(state.epoch)
     found = last if same else estimate_of(progress.estimate, solver, best.state, constants)
     return progress, Reached(found, last, solver, best.epoch, best.value, status, tuple(history))

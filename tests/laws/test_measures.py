@@ -21,7 +21,7 @@ SUB_PACKAGES = [
 ]
 WITHIN = {
     "assembly": [
-        {"ensembles", "extension", "solver_checks"},
+        {"ensembles", "extension", "placement", "solver_checks"},
         {"advice", "build", "checks", "start"},
         {"listed", "prior_model", "summary"},
         {"auto"},
