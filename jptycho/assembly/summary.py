@@ -8,7 +8,7 @@ import jax
 
 from jptycho.assembly.build import pixel_mesh
 from jptycho.assembly.extension import PLAIN, Extension, summarise_extension
-from jptycho.assembly.placement import summarise_search
+from jptycho.assembly.found_positions import summarise_search
 from jptycho.assembly.solver_checks import USED
 from jptycho.config.constraints import penalties_of, projections_of, summarise
 from jptycho.config.deep_prior import DGPConfig

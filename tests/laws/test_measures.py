@@ -21,8 +21,8 @@ SUB_PACKAGES = [
 ]
 WITHIN = {
     "assembly": [
-        {"ensembles", "extension", "placement", "solver_checks"},
-        {"advice", "build", "checks", "start"},
+        {"ensembles", "extension", "found_positions", "solver_checks"},
+        {"advice", "build", "checks", "placement", "start"},
         {"listed", "prior_model", "summary"},
         {"auto"},
     ],

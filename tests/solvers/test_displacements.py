@@ -88,8 +88,8 @@ def followed_slowly(positions, moved):
         away = positions - here
         weight = np.exp(-0.5 * np.sum(away**2, axis=1) / WIDTH**2) * (np.hypot(*away.T) <= 2.5 * WIDTH)
         design = np.column_stack([np.ones(len(away)), away]) * np.sqrt(weight)[:, None]
-        here, *slopes = np.linalg.lstsq(design, rest * np.sqrt(weight)[:, None], rcond=None)[0]
-        told.append(np.concatenate([own - here, np.ravel(np.transpose(slopes))]))
+        there, *slopes = np.linalg.lstsq(design, rest * np.sqrt(weight)[:, None], rcond=None)[0]
+        told.append(np.concatenate([own - there, np.ravel(np.transpose(slopes))]))
     return np.array(told)
 
 
