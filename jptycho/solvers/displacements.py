@@ -12,7 +12,7 @@ from jptycho.types import Array, Float, Int, pytree
 
 MOST = 64  # neighbours of a pattern; of more, as many evenly spread ones stand for all
 RANGE = 2.5  # standard deviations of the weights, beyond which patterns are no neighbours
-ITERATIONS, TOLERANCE = 200, 1e-4  # of conjugate gradients
+ITERATIONS, TOLERANCE = 300, 1e-5  # of conjugate gradients
 COURSES = 32  # slow functions of time at most
 LONGEST = 3.0  # times a step that steps before may lengthen it by
 

@@ -74,7 +74,8 @@ class PositionSolver:
         free: whether patterns are displaced independently; else by what they share only, and s is that of the search
             (static).
         spacing: of the trial positions, pixels.
-        reach: trial positions on each side of the nominal one (static).
+        reach: trial positions on each side of the nominal one; 0 for patterns that are not moved by themselves at all
+            (static).
         projections: none.
         denoisers: none.
 
@@ -121,6 +122,8 @@ def _epoch(
         def one(item: PyTree) -> PyTree:
             pattern, row, place = item
             found = locate(solver.loss, now, setup, pattern, row, Prior(place.position, spread), trials)
+            if not solver.reach:  # where a weak pattern would go by itself its likelihood is no longer a parabola
+                found = dataclasses.replace(found, displacement=row.position - place.position)
             there = dataclasses.replace(row, position=place.position + found.displacement)
             return found, likelihood_of(solver.loss, now, setup, pattern, there, gradients)
 

@@ -80,6 +80,6 @@ def _stretched(
     _, along = jax.linearize(
         lambda seen: predict(dataclasses.replace(fields, object=seen), setup, inside), cut(fields.object)
     )
-    axes = [jnp.arange(n) - at for n, at in zip(setup.grid.shape, shift, strict=True)]
+    axes = [jnp.arange(n).astype(at.dtype) - at for n, at in zip(setup.grid.shape, shift, strict=True)]
     away = [by.astype(fields.object.dtype) for by in jnp.meshgrid(*axes, indexing="ij")]
     return jnp.stack([along(-side * by[None]) for side in cut(gradients) for by in away])

@@ -35,7 +35,7 @@ def config(**refine: float) -> Config:
 
 
 def scan(shape: tuple[int, int] = (3, 4), **values: object) -> Dataset4D:
-    known = Calibration(300e3, 20.0, step=(1.5, 2.0), reciprocal_sampling=(0.1, 0.08))
+    known = Calibration(300e3, 12.0, step=(1.5, 2.0), reciprocal_sampling=(0.1, 0.08))
     return from_arrays(np.ones((*shape, 24, 20), np.uint8), dataclasses.replace(known, **values))
 
 

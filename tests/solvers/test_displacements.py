@@ -120,6 +120,11 @@ def test_many_neighbours_are_thinned_evenly():
     np.testing.assert_allclose(np.median(told[:, 2:], axis=0), affine.ravel(), atol=5e-4)
 
 
+def doubled(tree):
+    """Real numbers in double precision."""
+    return jax.tree.map(lambda x: x.astype(float) if x.dtype == jnp.float32 else x, tree)
+
+
 def measured_of(moved, near, error=0.02, seed=0):
     """What patterns tell of displacements, with normally distributed errors of correlated numbers."""
     rng = np.random.default_rng(seed)
@@ -136,9 +141,9 @@ def measured_of(moved, near, error=0.02, seed=0):
 def test_the_solution_is_that_of_the_dense_least_squares():
     """All parts at once, begun from displacements that are not zero: posterior mean and errors of a Gaussian."""
     positions, rng = raster(), np.random.default_rng(1)
-    near = jax.tree.map(lambda x: x.astype(float) if x.dtype == jnp.float32 else x, find_neighbours(positions, WIDTH))
-    structure = jax.tree.map(
-        lambda x: x.astype(float) if x.dtype == jnp.float32 else x, structure_of(positions, SHAPE, 0.02, 0.6, 0.4)
+    near, structure = (
+        doubled(find_neighbours(positions, WIDTH)),
+        doubled(structure_of(positions, SHAPE, 0.02, 0.6, 0.4)),
     )
     spread, before = 0.3, 0.2 * rng.normal(size=positions.shape)
     numbers = rng.normal(size=2 * (2 + SHAPE[0] + structure.courses.shape[1] + len(positions)))
@@ -150,7 +155,7 @@ def test_the_solution_is_that_of_the_dense_least_squares():
         slow = 0.4 * np.asarray(structure.courses) @ courses
         return 0.02 * place @ affine.T + 0.6 * lines[np.arange(len(place)) // SHAPE[1]] + slow + free * spread * own
 
-    measured = measured_of(displaced(numbers) - before, near)
+    measured = measured_of(displaced(numbers) - before, near, error=0.1)
     found = solve(measured, near, structure, jnp.asarray(spread), jnp.asarray(before))
     columns = np.eye(len(numbers))
     start = followed_slowly(positions, -before)
@@ -169,8 +174,10 @@ def test_the_solution_is_that_of_the_dense_least_squares():
 @pytest.mark.parametrize(("lines", "drift"), [(1.0, 0.0), (0.0, 1.0)])
 def test_a_drift_is_found_in_one_round_though_the_object_followed_it(lines, drift):
     positions, rng = raster(), np.random.default_rng(2)
-    near = find_neighbours(positions, WIDTH)
-    structure = structure_of(positions, SHAPE, 0.0, lines, drift)
+    near, structure = (
+        doubled(find_neighbours(positions, WIDTH)),
+        doubled(structure_of(positions, SHAPE, 0.0, lines, drift)),
+    )
     time = np.linspace(0, 1, len(positions))[:, None]
     slow = np.concatenate([np.sin(2 * time), np.cos(4 * time)], axis=1)
     moved = np.repeat(rng.normal(size=(SHAPE[0], 2)), SHAPE[1], axis=0) if lines else slow
