@@ -27,8 +27,9 @@ def begin_pixels(context: Context, stage: Stage, progress: Progress, resumed: bo
 
 
 def begin_anew(context: Context, stage: Stage, progress: Progress, resumed: bool) -> Fit:
-    """Pixels from a blank object, and whatever else is known so far."""
-    blank = dataclasses.replace(progress.estimate, object=context.problem.estimate.object)
+    """Pixels from the start, but at the positions so far: with wrong ones the probe took up a part of their scale."""
+    flat = context.problem.estimate
+    blank = dataclasses.replace(progress.estimate, object=flat.object, probe=flat.probe)
     return begin_pixels(context, stage, dataclasses.replace(progress, estimate=blank), resumed)
 
 
