@@ -118,9 +118,9 @@ def find_neighbours(positions: Float[np.ndarray, "scan 2"], width: float) -> Nei
         >>> near.index.shape, near.weight[2].tolist()
         ((3, 2), [1.0, 0.0])
     """
-    from scipy.spatial import cKDTree  # noqa: PLC0415  (slow to import)
+    from scipy.spatial import KDTree  # noqa: PLC0415  (slow to import)
 
-    found = cKDTree(positions).query_ball_point(positions, RANGE * width)
+    found = KDTree(positions).query_ball_point(positions, RANGE * width)
     near = [np.append(i, _thinned(np.setdiff1d(others, i))) for i, others in enumerate(found)]
     sizes = np.array([len(one) for one in near])
     index = np.stack([np.pad(one, (0, sizes.max() - len(one)), constant_values=one[0]) for one in near])

@@ -151,8 +151,8 @@ def _settle(
     measured = Measured(at, force / excess[:, None], information / excess[:, None, None])
     free = spread.rms if solver.free else jnp.zeros_like(spread.rms)
     solution = solve(measured, constants["neighbours"], constants["structure"], free, before)
-    found = Shared(solution.shared, solution.affine[0])
-    step = jax.tree.map(jnp.subtract, found, memory.shared)
+    there = Shared(solution.shared, solution.affine[0])
+    step = jax.tree.map(jnp.subtract, there, memory.shared)
     shared = extrapolate(memory.shared, step, constants["last"], memory.step)
     moved = shared.moved + solution.total - solution.shared
     return moved, Spread(spread.rms, spread.error, solution.affine[1], shared, step)
