@@ -90,14 +90,13 @@ def build_search(
     model = ModelSpec(ChannelObject(config.object.kind), PixelProbe(), positions=FreePositions(centred=False))
     params, constants = initialise(model, key, dataclasses.replace(estimate, positions=nominal))
     params["positions"] = estimate.positions - nominal
-    pixel = float(np.mean(sampling))
+    pixel, places = float(np.mean(sampling)), np.asarray(problem.estimate.positions, float)
     parts = (value / pixel for value in (refine.position_lines, refine.position_drift))
     shape = (int(problem.dataset.shape[0]), int(problem.dataset.shape[1]))
     constants |= {
-        "neighbours": find_neighbours(
-            np.asarray(estimate.positions, float), math.sqrt(2) * probe_width(estimate.probe)
-        ),
-        "structure": structure_of(np.asarray(nominal, float), shape, refine.position_affine, *parts),
+        # Of what is known beforehand: a run that goes on has its estimate later, and arrays of the same shapes now.
+        "neighbours": find_neighbours(places, math.sqrt(2) * probe_width(problem.estimate.probe)),
+        "structure": structure_of(places, shape, refine.position_affine, *parts),
         **(found if refine.shared else jax.tree.map(jnp.zeros_like, found)),
     }
     spacing = CAPTURE / float(disk_radius(problem.estimate.probe))
