@@ -88,6 +88,7 @@ def place_on_canvas(
     positions: Float[np.ndarray, "scan 2"],
     sampling: tuple[float, float],
     window: tuple[int, int],
+    margin: float = 0.0,
 ) -> tuple[Float[np.ndarray, "scan 2"], tuple[int, int]]:
     """Turn positions into pixels of a canvas that holds the window of every one, with one pixel to spare.
 
@@ -95,6 +96,7 @@ def place_on_canvas(
         positions: of the probe's centre in Å, (scan, 2).
         sampling: Å a pixel along (y, x).
         window: rows and columns of the probe's window.
+        margin: Å by which positions may turn out to lie further out.
 
     Returns:
         positions in pixels of the canvas (scan, 2), and the canvas shape.
@@ -107,10 +109,11 @@ def place_on_canvas(
     pixels = positions / np.asarray(sampling)
     low = pixels.min(axis=0)
     extent = pixels.max(axis=0) - low
-    need = [math.ceil(extent[i]) + window[i] + 2 for i in range(2)]
+    wider = [math.ceil(margin / sampling[i]) for i in range(2)]
+    need = [math.ceil(extent[i]) + window[i] + 2 + 2 * wider[i] for i in range(2)]
     shape = (fast_length(need[0]), fast_length(need[1]))
     spare = [(shape[i] - need[i]) // 2 for i in range(2)]
-    origin = np.array([window[i] // 2 + 1 + spare[i] for i in range(2)])
+    origin = np.array([window[i] // 2 + 1 + wider[i] + spare[i] for i in range(2)])
     return pixels - low + origin, shape
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jptycho.assembly.listed import listed
+from jptycho.assembly.placement import margin_of
 from jptycho.assembly.solver_checks import reads_rate, takes_whole_scan
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
@@ -59,7 +60,8 @@ def prepare_from_config(
     if dataset is None and not config.data.file:
         raise ConfigError("dataset: missing; give a scan, or a configuration whose data.file names one.")
     dataset = open_from_config(config) if dataset is None else dataset
-    return prepare(dataset, config.object.spec(), config.probe.modes, loading(dataset))
+    margin = margin_of(config, dataset)
+    return prepare(dataset, config.object.spec(), config.probe.modes, loading(dataset), margin)
 
 
 def resolve_auto(config: Config, problem: Problem) -> Config:

@@ -42,7 +42,7 @@ def _check_search(config: Config) -> None:
     """Refuse a search for positions that no pixels would come before."""
     dgp = config.dgp
     rounds = type(config.refine).model_fields["position_rounds"].default
-    if config.refine.position_rounds != rounds and not config.refine.position_error:
+    if config.refine.position_rounds != rounds and not config.refine.searched:
         raise ConfigError("refine.position_rounds: has no effect without position_error. Remove it, or set both.")
     check_searched(config, config.method == "pixels" or (dgp.start == "pixels" and dgp.start_file is None))
 
@@ -57,9 +57,10 @@ def check_searched(config: Config, formed: bool) -> None:
     Raises:
         ConfigError: there is one.
     """
-    if config.refine.position_error and not formed:
+    if config.refine.searched and not formed:
+        key = config.refine.searched[0]
         raise ConfigError(
-            "refine.position_error: positions are searched for between rounds of pixels, and this run begins without. "
+            f"refine.{key}: positions are searched for between rounds of pixels, and this run begins without. "
             'Search in a run of method = "pixels", and give what it found as dgp.start_file.'
         )
 

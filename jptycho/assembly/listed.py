@@ -11,6 +11,7 @@ from jptycho.assembly.solver_checks import unread, without
 from jptycho.config.run import Config, with_changes
 from jptycho.config.stages import HALF_SETS, NETWORKS, PIXELS, POSITIONS, StageConfig
 from jptycho.errors import ConfigError
+from jptycho.representations.per_position import SEARCHED
 from jptycho.settings import Table
 
 NAMES = {"pixels": PIXELS, "half_sets": HALF_SETS, "dgp": NETWORKS, "positions": POSITIONS}
@@ -44,7 +45,7 @@ def listed(config: Config) -> Iterator[tuple[str, StageConfig, Config]]:
         follows = {"start": "pixels"} if before else {}
         changes["dgp"] = {"half_sets": before == "half_sets"} | follows | changes["dgp"]
         if entry.method != POSITIONS:
-            changes["refine"] = changes["refine"] | {"position_error": 0.0}
+            changes["refine"] = changes["refine"] | dict.fromkeys(SEARCHED, 0.0)
         changes |= {"loss": entry.loss} if entry.loss else {}
         name = NAMES[entry.method]
         met[name] += 1
@@ -105,9 +106,9 @@ def check_stages(config: Config) -> None:
 def _check_search(number: int, entry: StageConfig, config: Config, before: str) -> None:
     """Refuse a search for positions that has nothing to compare the patterns with, or no range."""
     if entry.method != POSITIONS:
-        if "position_error" in entry.refine:
+        if given := [key for key in SEARCHED if key in entry.refine]:
             raise ConfigError(
-                f"stages.{number}.refine.position_error: has no effect on {entry.method}. "
+                f"stages.{number}.refine.{given[0]}: has no effect on {entry.method}. "
                 'Put a stage of method = "positions" after it.'
             )
         return
@@ -117,17 +118,17 @@ def _check_search(number: int, entry: StageConfig, config: Config, before: str) 
             f'stages.{number}.method: "positions" searches with the object of the stage before, and there is none. '
             'Put "half_sets" or "pixels" before it.'
         )
-    if not entry.refine.get("position_error", config.refine.position_error):
+    if not any(entry.refine.get(key, getattr(config.refine, key)) for key in SEARCHED):
         raise ConfigError(
             f'stages.{number}.method: "positions", but nothing says how far they may be off. '
-            "Set refine.position_error, in Å."
+            "Set refine.position_error, in Å, or position_affine, position_lines or position_drift."
         )
 
 
 def _check_tables(number: int, entry: StageConfig) -> None:
     """Refuse keys that a search for positions does not read."""
     for table in TABLES:
-        unused = set(getattr(entry, table)) - {"position_error"} if table == "refine" else set(getattr(entry, table))
+        unused = set(getattr(entry, table)) - set(SEARCHED) if table == "refine" else set(getattr(entry, table))
         if unused:
             raise ConfigError(f"stages.{number}.{table}.{min(unused)}: has no effect on positions. Remove it.")
 
@@ -137,8 +138,9 @@ def _check_read(config: Config) -> None:
     if config.refine.position_rounds != type(config.refine).model_fields["position_rounds"].default:
         raise ConfigError("refine.position_rounds: has no effect on listed stages, which are the rounds. Remove it.")
     searched = [entry for entry in config.stages if entry.method == POSITIONS]
-    if config.refine.position_error and not searched:
-        raise ConfigError('refine.position_error: has no effect, for no stage is of method = "positions". Remove it.')
+    if config.refine.searched and not searched:
+        key = config.refine.searched[0]
+        raise ConfigError(f'refine.{key}: has no effect, for no stage is of method = "positions". Remove it.')
     stages = [entry for entry in config.stages if entry.method != POSITIONS]
     methods = [entry.method for entry in stages]
     priors = [own.dgp for _, entry, own in listed(config) if entry.method == "dgp"]

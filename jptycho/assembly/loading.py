@@ -8,6 +8,7 @@ from functools import partial
 from jptycho.assembly.budget import budget_of
 from jptycho.assembly.memory_plan import MemoryPlan, StageShape, fitted_configs, plan_memory
 from jptycho.assembly.parts import chunk_bytes
+from jptycho.assembly.placement import margin_of
 from jptycho.assembly.placing import check_streamed
 from jptycho.config.run import Config
 from jptycho.data.counts import load_counts
@@ -31,7 +32,8 @@ def sampled_problem(config: Config, dataset: Dataset4D) -> Problem:
     Returns:
         the problem.
     """
-    return prepare(dataset, config.object.spec(), config.probe.modes, partial(lazy_counts, every=False))
+    load, margin = partial(lazy_counts, every=False), margin_of(config, dataset)
+    return prepare(dataset, config.object.spec(), config.probe.modes, load, margin)
 
 
 def choose_loading(config: Config, dataset: Dataset4D, planned: Callable[[Config, Problem], MemoryPlan]) -> Load:

@@ -85,6 +85,7 @@ def estimate_from_result(problem: Problem, result: Result) -> Estimate:
     channels = [result.phase] if result.absorption is None else [result.phase, result.absorption]
     wanted = problem.estimate.object.shape
     stack = np.stack(channels[: wanted[1]], axis=1)
+    stack = _on_canvas(stack, result, problem)
     stack = np.concatenate([stack, np.zeros((len(stack), wanted[1] - stack.shape[1], *stack.shape[2:]))], axis=1)
     shapes = (result.probe.shape, result.positions.shape)
     if stack.shape != wanted or shapes != (problem.estimate.probe.shape, problem.estimate.positions.shape):
@@ -105,6 +106,22 @@ def estimate_from_result(problem: Problem, result: Result) -> Estimate:
         extra=problem.estimate.extra
         | {name: jnp.asarray(rows) for name, rows in result.extra.items() if name in problem.unknowns},
     )
+
+
+def _on_canvas(stack: np.ndarray, result: Result, problem: Problem) -> np.ndarray:
+    """An object on the canvas of a scan, which is wider or narrower than that of the run where positions were found."""
+    first, pixel = result.attributes["origin"], problem.setup.grid.sampling
+    if not np.allclose(result.attributes["sampling"], pixel, rtol=1e-4):
+        return stack
+    for axis, wanted in ((-2, problem.estimate.object.shape[-2]), (-1, problem.estimate.object.shape[-1])):
+        ahead = round((first[axis] - problem.origin[axis]) / pixel[axis])
+        behind = wanted - ahead - stack.shape[axis]
+        kept = slice(max(0, -ahead), stack.shape[axis] + min(0, behind))
+        stack = stack[..., kept, :] if axis == -2 else stack[..., kept]
+        width = [(0, 0)] * stack.ndim
+        width[axis] = (max(0, ahead), max(0, behind))
+        stack = np.pad(stack, width)
+    return stack
 
 
 def _tilt_from(problem: Problem, result: Result) -> Array:

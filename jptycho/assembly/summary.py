@@ -8,6 +8,7 @@ import jax
 
 from jptycho.assembly.devices import pixel_mesh
 from jptycho.assembly.extension import PLAIN, Extension, summarise_extension
+from jptycho.assembly.found_positions import summarise_search
 from jptycho.assembly.solver_checks import USED
 from jptycho.config.constraints import penalties_of, projections_of, summarise
 from jptycho.config.deep_prior import DGPConfig
@@ -78,9 +79,7 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     free = ["object", *([] if config.probe.fixed else ["probe"])]
     free += [f"positions (rate {refine.position_rate:g} px)"] if refine.position_rate else []
     rounds = "" if config.stages else f", {refine.position_rounds} rounds"
-    free += (
-        [f"positions (off by {refine.position_error:g} Å or so, searched for{rounds})"] if refine.position_error else []
-    )
+    free += [f"positions ({summarise_search(refine)}, searched for{rounds})"] if refine.searched else []
     free += [f"{refine.tilt} tilt (rate {refine.tilt_rate:g} mrad)"] if refine.tilt != "none" else []
     pixels_last = config.method == "pixels" or (config.dgp.polish_epochs and config.dgp.object == "network")
     pixels_last = config.stages[-1].method == "pixels" if config.stages else pixels_last

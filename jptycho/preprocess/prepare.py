@@ -50,6 +50,7 @@ class Problem:
         unit: counts of the file that one electron leaves.
         undivided: why ``counts`` are no electrons, so that they cannot be divided; empty where they are.
         unknowns: further ones of the run, by name.
+        margin: Å by which the canvas is wider than positions need.
     """
 
     counts: Counts
@@ -61,6 +62,7 @@ class Problem:
     unit: CountUnit
     undivided: str
     unknowns: Mapping[str, Unknown] = dataclasses.field(default_factory=dict)
+    margin: float = 0.0
 
 
 def per_electron(problem: Problem) -> float:
@@ -179,6 +181,7 @@ def prepare(
     spec: ObjectSpec | None = None,
     modes: int = 1,
     load: Load = load_counts,
+    margin: float = 0.0,
 ) -> Problem:
     """Check a scan, read its patterns and set up the run.
 
@@ -187,6 +190,7 @@ def prepare(
         spec: what the object is to be; one slice of phase by default.
         modes: of the probe.
         load: makes the counts: all in memory by default, or :func:`jptycho.data.lazy_counts.lazy_counts`.
+        margin: Å by which positions may turn out to lie further out than the scan says.
 
     Returns:
         the problem.
@@ -203,7 +207,7 @@ def prepare(
     window = (int(dataset.shape[-2]), int(dataset.shape[-1]))
     grid = Grid(window, sampling_of(dataset))
     positions = scan_positions(dataset)
-    pixels, canvas = place_on_canvas(positions, grid.sampling, window)
+    pixels, canvas = place_on_canvas(positions, grid.sampling, window, margin)
     _check_canvas(canvas, grid, spec)
     counts = load(dataset)
     mask = np.ones(window) if dataset.mask is None else np.fft.ifftshift(dataset.mask)
@@ -233,7 +237,8 @@ def prepare(
         coverage=jnp.asarray(illumination(np.asarray(probe), pixels, canvas), jnp.float32),
     )
     origin = positions[0] - pixels[0] * np.asarray(grid.sampling)
-    return Problem(counts, setup, estimate, (float(origin[0]), float(origin[1])), electrons, dataset, unit, undivided)
+    first = (float(origin[0]), float(origin[1]))
+    return Problem(counts, setup, estimate, first, electrons, dataset, unit, undivided, margin=margin)
 
 
 def _check_canvas(canvas: tuple[int, int], grid: Grid, spec: ObjectSpec) -> None:

@@ -50,7 +50,7 @@ def change_window(problem: Problem, window: tuple[int, int]) -> Problem:
     )
     before = canvas_of(problem)
     positions = before.pixels * old.sampling + before.origin
-    pixels, shape = place_on_canvas(positions, grid.sampling, window)
+    pixels, shape = place_on_canvas(positions, grid.sampling, window, problem.margin)
     origin = positions[0] - pixels[0] * np.asarray(grid.sampling)
     canvas = Canvas(grid, shape, pixels, (float(origin[0]), float(origin[1])))
     return dataclasses.replace(

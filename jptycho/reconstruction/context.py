@@ -17,7 +17,7 @@ from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import ScanData, Solver, State
 from jptycho.solvers.epochs import DONE, Announce, Record
 from jptycho.solvers.streaming import StreamedScan
-from jptycho.types import Array, Constants, Params
+from jptycho.types import Array, Constants, Params, PyTree
 
 Log = Callable[[str], None]
 Callback = Callable[[Record, Callable[[], Array]], None]
@@ -115,6 +115,7 @@ class Reached:
         loss: validation loss then; infinite where nothing is held out.
         status: ``"done"`` or ``"interrupted"``.
         history: of every epoch of the run so far.
+        memory: what the solver remembers after the last epoch.
     """
 
     best: Estimate
@@ -124,6 +125,7 @@ class Reached:
     loss: float
     status: str
     history: tuple[Record, ...]
+    memory: PyTree = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jptycho.assembly.found_positions import affine_of, rows_of, units_of
 from jptycho.assembly.summary import summarise_objective
 from jptycho.data.results import Result
 from jptycho.diagnostics.uncertainty import ensemble_resolution
@@ -42,8 +43,8 @@ def make_result(context: Context, progress: Progress) -> Result:
         probe=np.fft.fftshift(np.asarray(estimate.probe), axes=(-2, -1)),
         positions=np.asarray(estimate.positions, np.float64) * sampling + problem.origin,
         tilts=np.asarray(estimate.tilt) if estimate.tilt.ndim == 2 else None,
-        extra={name: np.asarray(rows) for name, rows in estimate.extra.items()},
-        units={name: unknown.unit for name, unknown in problem.unknowns.items() if unknown.unit},
+        extra=rows_of(estimate),
+        units=units_of(problem, estimate),
         history={
             field.name: np.array([getattr(record, field.name) for record in progress.history])
             for field in dataclasses.fields(Record)
@@ -75,6 +76,7 @@ def _attributes(context: Context, progress: Progress) -> Table:
         "tilt": np.reshape(estimate.tilt, (-1, 2)).mean(axis=0).tolist(),
         **({} if centre is None else {"centre": np.asarray(centre, float).tolist()}),
         "objective": "\n".join(summarise_objective(config, context.extension)),
+        **affine_of(estimate),
         "configuration": to_toml(config),
     }
 

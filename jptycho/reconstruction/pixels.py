@@ -25,6 +25,13 @@ def begin_pixels(context: Context, stage: Stage, progress: Progress, resumed: bo
     return _fit(context, stage, progress.estimate, context.problem, stage.epochs or 0)
 
 
+def begin_anew(context: Context, stage: Stage, progress: Progress, resumed: bool) -> Fit:
+    """Pixels from the start, but at the positions so far: with wrong ones the probe took up a part of their scale."""
+    flat = context.problem.estimate
+    blank = dataclasses.replace(progress.estimate, object=flat.object, probe=flat.probe)
+    return begin_pixels(context, stage, dataclasses.replace(progress, estimate=blank), resumed)
+
+
 def conclude_pixels(context: Context, stage: Stage, progress: Progress, reached: Reached) -> Progress:
     """Hand on the best epoch."""
     log_best(context, stage, reached)

@@ -14,6 +14,7 @@ from jptycho.reconstruction.context import Stage
 from jptycho.reconstruction.deep_prior import begin_networks, conclude_networks
 from jptycho.reconstruction.half_sets import begin_half_sets, conclude_half_sets
 from jptycho.reconstruction.pixels import (
+    begin_anew,
     begin_pixels,
     begin_repeat,
     conclude_pixels,
@@ -63,11 +64,11 @@ def plan(config: Config, problem: Problem) -> tuple[Stage, ...]:
 
 def _located(stage: Stage) -> list[Stage]:
     """A stage of pixels, after rounds in which others form the object and each pattern's position is searched for."""
-    rounds, stages = stage.config.refine.position_rounds if stage.config.refine.position_error else 0, []
-    for number in range(1, rounds + 1):
-        forming = dataclasses.replace(
-            stage, name=f"{stage.name}, round {number}", epochs=min(FORMING, stage.epochs or 0)
-        )
+    refine, epochs, stages = stage.config.refine, min(FORMING, stage.epochs or 0), []
+    # A filter takes from the object what tells of its scale; but each pattern's noise in it would hold that pattern.
+    begun = stage if refine.position_error else dataclasses.replace(_stage(PIXELS, stage.config, 0), begin=begin_anew)
+    for number in range(1, 1 + (refine.position_rounds if refine.searched else 0)):
+        forming = dataclasses.replace(begun, name=f"{begun.name}, round {number}", epochs=epochs)
         stages += [forming, Stage(f"{POSITIONS}, round {number}", stage.config, 1, *DO[POSITIONS])]
     return [*stages, stage]
 

@@ -123,7 +123,8 @@ def _optimise(
         return progress, None
     last = estimate_of(progress.estimate, solver, state, constants)
     if best is None:
-        return progress, Reached(last, last, solver, int(state.epoch), math.inf, status, tuple(history))
+        ended = (int(state.epoch), math.inf, status, tuple(history), state.optimiser)
+        return progress, Reached(last, last, solver, *ended)
     same = best.epoch == int(state.epoch)
     found = last if same else estimate_of(progress.estimate, solver, best.state, constants)
     return progress, Reached(found, last, solver, best.epoch, best.value, status, tuple(history))

@@ -26,6 +26,10 @@ class Estimate:
         members: the object as each member of an ensemble has it; None where there is one estimate.
         member_probes: the probe likewise.
         extra: further unknowns by name, a row for each pattern (scan, ...).
+        placement: what a search for positions found beside them, Å: ``shared``, of their displacements what patterns
+            have in common, ``error``, the standard deviation of the rest (scan, 2); ``shared_affine``, A of the part
+            u = A p, and ``affine_error``, that of its numbers (2, 2); likewise ``step`` that led there from ``last``.
+            Empty before a search.
     """
 
     object: Float[Array, "slices channels Y X"]
@@ -38,6 +42,7 @@ class Estimate:
     members: Float[Array, "members slices channels Y X"] | None = None
     member_probes: Complex[Array, "members modes y x"] | None = None
     extra: dict[str, Shaped[Array, "scan ..."]] = dataclasses.field(default_factory=dict)
+    placement: dict[str, Shaped[Array, "..."]] = dataclasses.field(default_factory=dict)
 
 
 def transmission(channels: Float[Array, "slices channels Y X"]) -> Complex[Array, "slices Y X"]:

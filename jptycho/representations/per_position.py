@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax.numpy as jnp
 
@@ -56,6 +56,10 @@ class FreeTilt:
         return params
 
 
+SHARED = ("position_affine", "position_lines", "position_drift")
+SEARCHED = ("position_error", *SHARED)
+
+
 class RefineSettings(Section):
     """``[refine]``: what else is unknown; rates are of the gradient only."""
 
@@ -64,7 +68,28 @@ class RefineSettings(Section):
         description="Å (pixels where only those are known) by which positions may be off, root mean square along an "
         "axis; above 0 they are searched for in rounds between the pixels",
     )
+    position_affine: Annotated[float, Field(ge=0, le=0.2)] = Field(
+        0.0,
+        description="by which scale and shear of the scan may be off (0.02: 2 %), and its rotation in rad (0.02: "
+        "1.1°); above 0 they are found in the same rounds",
+    )
+    position_lines: NotNegative = Field(
+        0.0, description="Å by which each line of the scan may be shifted as a whole; above 0 likewise"
+    )
+    position_drift: NotNegative = Field(
+        0.0, description="Å, root mean square, of a smooth drift in time; above 0 likewise"
+    )
     position_rounds: Count = Field(4, description="of that search")
     position_rate: NotNegative = Field(0.0, description="learning rate of the positions in pixels; 0 keeps them")
     tilt: Literal["none", "global", "local"] = Field("none", description="one tilt for all positions, or one for each")
     tilt_rate: Positive = Field(0.1, description="learning rate of the tilt in mrad")
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Keys of what displacements of different patterns may have in common, where it is searched for."""
+        return tuple(key for key in SHARED if getattr(self, key))
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """Keys by which positions are searched for."""
+        return (*(("position_error",) if self.position_error else ()), *self.shared)

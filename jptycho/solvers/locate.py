@@ -82,12 +82,12 @@ def locate(
     starts = jnp.stack([row.position, prior.nominal + trials[jnp.argmin(costs)]])
     ends, values = jax.lax.map(partial(_descend, loss, predicted, measured, setup, prior), starts)
     position = ends[jnp.argmin(values)]
-    intensity, slopes = _linearised(predicted, position)
+    intensity, slopes = linearised(predicted, position)
     variance = intensity + noise.read_out**2 / noise.electrons  # of y, times the electrons
     weight = setup.mask / (variance + FLOOR / intensity.size)
     return Located(
         displacement=position - prior.nominal,
-        information=_information(loss, intensity, slopes, setup),
+        information=information_on(loss, intensity, slopes, setup),
         misfit=noise.electrons * jnp.sum(weight * (intensity - measured) ** 2) / jnp.sum(weight * variance),
         loss=jnp.sum(setup.mask * loss(intensity, measured, noise)),
         residual=jnp.sum(setup.mask * squared_error(intensity, measured)),
@@ -126,10 +126,10 @@ def _descend(
 
     def step(carry: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:
         position, value, share = carry
-        intensity, slopes = _linearised(predicted, position)
+        intensity, slopes = linearised(predicted, position)
         force = jax.grad(lambda i: jnp.sum(setup.mask * loss(i, measured, noise)))(intensity)
         gradient = noise.electrons * jnp.einsum("ayx,yx->a", slopes, force) + (position - prior.nominal) * precision
-        curvature = _information(loss, intensity, slopes, setup) + precision * jnp.eye(2, dtype=precision.dtype)
+        curvature = information_on(loss, intensity, slopes, setup) + precision * jnp.eye(2, dtype=precision.dtype)
         move = -share * jnp.linalg.solve(curvature, gradient)
         trial = position + move / jnp.maximum(1.0, jnp.linalg.norm(move))
         reached = cost(trial)
@@ -143,7 +143,7 @@ def _descend(
     return position, value
 
 
-def _linearised(
+def linearised(
     predicted: Pattern, position: Float[Array, "2"]
 ) -> tuple[Float[Array, "ky kx"], Float[Array, "2 ky kx"]]:
     """The pattern at a position, and its derivatives along (y, x)."""
@@ -152,9 +152,9 @@ def _linearised(
     return intensity, jax.vmap(along)(jnp.eye(2, dtype=position.dtype) + 0 * position[None])
 
 
-def _information(
-    loss: Loss, intensity: Float[Array, "ky kx"], slopes: Float[Array, "2 ky kx"], setup: Setup
-) -> Float[Array, "2 2"]:
+def information_on(
+    loss: Loss, intensity: Float[Array, "ky kx"], slopes: Float[Array, "numbers ky kx"], setup: Setup
+) -> Float[Array, "numbers numbers"]:
     """Jᵀ ℓ'' J in electrons, ℓ'' the curvature of the loss where the pattern is what is expected."""
     noise, expected = noise_of(setup), jax.lax.stop_gradient(intensity)
     slope = jax.grad(lambda i: jnp.sum(setup.mask * loss(i, expected, noise)))

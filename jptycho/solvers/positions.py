@@ -20,7 +20,9 @@ from jptycho.parallel import map_over_shards
 from jptycho.representations.base import ModelSpec, render
 from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import Metrics, ScanData, State, rendered, split_scan, summarise_metrics
+from jptycho.solvers.displacements import Measured, Shared, extrapolate, solve
 from jptycho.solvers.locate import Located, Prior, locate
+from jptycho.solvers.stretch import gradients_of, likelihood_of
 from jptycho.types import Array, Constants, Float, Number, Params, PyTree, pytree
 
 SPREADS = tuple(10 ** (n / 20) for n in range(-40, 21))
@@ -34,12 +36,18 @@ class Spread:
 
     Attributes:
         rms: of the displacements along an axis, pixels: the prior of the next search.
-        error: standard deviation of each displacement, pixels (scan, 2), where object and probe are right and the
+        error: standard deviation of each free displacement, pixels (scan, 2), where object and probe are right and the
             minimum that was found is the right one.
+        affine: standard deviation of each number of the affine part (2, 2).
+        shared: what displacements of different patterns have in common; None where it is not asked for.
+        step: that led there as the patterns had it; likewise.
     """
 
     rms: Float[Array, ""]
     error: Float[Array, "scan 2"]
+    affine: Float[Array, "2 2"] | None = None
+    shared: Shared | None = None
+    step: Shared | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +60,22 @@ class PositionSolver:
     (empirical Bayes), and each d is shrunk by it: positions that are exactly known stay where they are. What the model
     leaves beyond noise widens all errors alike.
 
+    An object has moved along with the patterns that formed it, so that d alone hardly tells of displacements that are
+    slower than the probe is wide: of a wrong scale nothing but at the rim. How far it was stretched meanwhile each
+    pattern tells, whose own scale is the detector's: :func:`jptycho.solvers.displacements.solve` knows of both.
+    The constants are those of the model, ``neighbours``, ``structure``, ``shared``: what was found of it so far,
+    ``last``: in the round before, and the ``step`` from there.
+
     Attributes:
         model: object and probe of pixels, and
             :class:`jptycho.representations.per_position.FreePositions` that are not centred.
         loss: of one pattern.
         spread: s of the first epoch, pixels.
+        free: whether patterns are displaced independently; else by what they share only, and s is that of the search
+            (static).
         spacing: of the trial positions, pixels.
-        reach: trial positions on each side of the nominal one (static).
+        reach: trial positions on each side of the nominal one; 0 for patterns that are not moved by themselves at all
+            (static).
         projections: none.
         denoisers: none.
 
@@ -73,14 +90,14 @@ class PositionSolver:
     spread: Number
     spacing: Number
     reach: int = 3
+    free: bool = True
     projections: tuple[Projection, ...] = ()
     denoisers: tuple[Denoising, ...] = ()
 
     def init(self, params: Params, constants: Constants) -> tuple[PyTree, Array | None]:
         """The spread that is expected."""
-        del constants
-        displacement = params["positions"]
-        return Spread(jnp.asarray(self.spread, displacement.dtype), jnp.zeros_like(displacement)), None
+        none, shared, step = jnp.zeros_like(params["positions"]), constants["shared"], constants["step"]
+        return Spread(jnp.asarray(self.spread, none.dtype), none, jnp.zeros_like(shared.affine), shared, step), None
 
     def epoch(self, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
         """Locate every pattern; then what all of them tell of the spread."""
@@ -95,29 +112,50 @@ def _epoch(
     solver: PositionSolver, mesh: Mesh, state: State, constants: Constants, data: ScanData
 ) -> tuple[State, Metrics]:
     fields = rendered(solver, state.params, constants)
-    nominal, count = constants["positions"], len(fields.scan)
-    rows, reference = (split_scan(each, *data.weight.shape) for each in (fields.scan, ScanFields(nominal)))
-    trials = trial_offsets(solver.reach, solver.spacing).astype(nominal.dtype)
+    expected, count = constants["positions"] + state.optimiser.shared.moved, len(fields.scan)
+    rows, reference = (split_scan(each, *data.weight.shape) for each in (fields.scan, ScanFields(expected)))
+    trials = trial_offsets(solver.reach, solver.spacing).astype(expected.dtype)
 
-    def local(shared: PyTree, counts: Array, rows: ScanFields, nominal: ScanFields) -> Located:
-        now, setup, spread = shared
+    def local(shared: PyTree, counts: Array, rows: ScanFields, expected: ScanFields) -> PyTree:
+        now, gradients, setup, spread = shared
 
-        def one(item: PyTree) -> Located:
+        def one(item: PyTree) -> PyTree:
             pattern, row, place = item
-            return locate(solver.loss, now, setup, pattern, row, Prior(place.position, spread), trials)
+            found = locate(solver.loss, now, setup, pattern, row, Prior(place.position, spread), trials)
+            if not solver.reach:  # where a weak pattern would go by itself its likelihood is no longer a parabola
+                found = dataclasses.replace(found, displacement=row.position - place.position)
+            there = dataclasses.replace(row, position=place.position + found.displacement)
+            return found, likelihood_of(solver.loss, now, setup, pattern, there, gradients)
 
-        return jax.lax.map(one, (counts, rows, nominal), batch_size=AT_ONCE)
+        return jax.lax.map(one, (counts, rows, expected), batch_size=AT_ONCE)
 
-    shared = (fields, data.setup, state.optimiser.rms)
-    found = map_over_shards(mesh, local)(shared, data.counts, rows, reference)
-    found = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], found)
-    displacement, spread = shrink(found, state.optimiser.rms)
-    params = state.params | {"positions": displacement}
+    shared = (fields, gradients_of(fields.object), data.setup, state.optimiser.rms)
+    told = map_over_shards(mesh, local)(shared, data.counts, rows, reference)
+    found, likelihood = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], told)
+    moved, spread = _settle(solver, found, likelihood, state, constants)
     weight = jnp.ones_like(found.loss)
     return (
-        State(params, spread, None, state.key, state.epoch + 1),
+        State(state.params | {"positions": moved}, spread, None, state.key, state.epoch + 1),
         summarise_metrics(jnp.sum(found.loss), jnp.sum(found.residual), weight),
     )
+
+
+def _settle(
+    solver: PositionSolver, found: Located, likelihood: tuple[Array, Array], state: State, constants: Constants
+) -> tuple[Float[Array, "scan 2"], Spread]:
+    """Displacements by what all patterns tell together, and how far positions are off."""
+    before, memory, (force, information) = state.params["positions"], state.optimiser, likelihood
+    _, spread = shrink(found, memory.rms)
+    excess = misfit_of(found)
+    at = jnp.concatenate([found.displacement + memory.shared.moved - before, jnp.zeros_like(force[:, 2:])], axis=1)
+    measured = Measured(at, force / excess[:, None], information / excess[:, None, None])
+    free = spread.rms if solver.free else jnp.zeros_like(spread.rms)
+    solution = solve(measured, constants["neighbours"], constants["structure"], free, before)
+    there = Shared(solution.shared, solution.affine[0])
+    step = jax.tree.map(jnp.subtract, there, memory.shared)
+    shared = extrapolate(memory.shared, step, constants["last"], memory.step)
+    moved = shared.moved + solution.total - solution.shared
+    return moved, Spread(spread.rms, spread.error, solution.affine[1], shared, step)
 
 
 def trial_offsets(reach: int, spacing: Number | Array) -> Float[Array, "trials 2"]:
@@ -150,8 +188,7 @@ def shrink(found: Located, prior: Float[Array, ""]) -> tuple[Float[Array, "scan 
     Returns:
         displacements, pixels; their spread and errors.
     """
-    # What the model does not explain is no smaller in one pattern than its noise; half of the patterns may be outliers.
-    misfit = jnp.maximum(jnp.maximum(1.0, jnp.median(found.misfit)), found.misfit)
+    misfit = misfit_of(found)
     unit = jnp.eye(2, dtype=found.information.dtype)[None]
     information = found.information / misfit[:, None, None]
     pull = jnp.einsum("nab,nb->na", found.information + unit / prior**2, found.displacement) / misfit[:, None]
@@ -169,3 +206,17 @@ def shrink(found: Located, prior: Float[Array, ""]) -> tuple[Float[Array, "scan 
     mean, covariance = posterior(spread)
     error = jnp.sqrt(jnp.diagonal(covariance, axis1=1, axis2=2))
     return mean, Spread(spread, error)
+
+
+def misfit_of(found: Located) -> Float[Array, " scan"]:
+    """How many times more a pattern differs than its noise has it.
+
+    What the model does not explain is no smaller in one pattern than its noise, and half of them may be outliers.
+
+    Args:
+        found: of every pattern.
+
+    Returns:
+        at least one, and at least that of the median pattern.
+    """
+    return jnp.maximum(jnp.maximum(1.0, jnp.median(found.misfit)), found.misfit)

@@ -1,5 +1,6 @@
 """Positions that a scan states wrongly are found in a run; by name, by list, and refused where they cannot be."""
 
+import dataclasses
 import os
 import signal
 
@@ -47,6 +48,35 @@ def test_positions_are_found_and_the_image_with_them(misplaced):
     assert stages == [*rounds, "half sets"]
     assert "positions (off by 0.5 Å or so, searched for, 2 rounds)" in "\n".join(said)
     assert any(line.startswith("positions, round 2: ") and "Å from where the scan says" in line for line in said)
+
+
+@pytest.mark.slow
+def test_scale_and_rotation_are_found_and_kept_with_their_errors(misplaced, tmp_path):
+    """A raster that is stated 2 % too narrow and 1° off."""
+    scan, _ = misplaced
+    exact = jptycho.simulate_gold(
+        dose=2e4, diameter=16.0, carbon_thickness=4.0, scan_shape=(12, 12), step=1.5, detector=(32, 32),
+        defocus=120.0, jitter=0.0,
+    )  # fmt: skip
+    known = dataclasses.replace(scan.calibration, step=(1.5 / 1.02,) * 2, rotation=-1.0)
+    stated, said = from_arrays(exact.read().reshape(12, 12, 32, 32), known, truth=scan.truth), []
+    found = jptycho.reconstruct(stated, log=said.append, refine={"position_affine": 0.02, "position_rounds": 3})
+    places = exact.positions - np.mean(exact.positions, axis=0)
+    before = np.asarray(jptycho.preprocess.prepare.scan_positions(stated))
+    (a, b), (c, d) = np.linalg.lstsq(places, np.asarray(found.positions) - exact.positions, rcond=None)[0].T
+    assert off(before, exact.positions) > 0.1
+    assert off(found.positions, exact.positions) < 0.5 * off(before, exact.positions)
+    assert abs(a + d) / 2 < 0.01
+    assert abs(c - b) / 2 < np.radians(0.4)
+    assert list(dict.fromkeys(found.history["stage"]))[:2] == ["pixels, round 1", "positions, round 1"]
+    assert any(line.startswith("positions, round 3: as settings of [data]: step = [1.") for line in said)
+    jptycho.write_result(tmp_path / "r.h5", found)
+    again = jptycho.read_result(tmp_path / "r.h5")
+    np.testing.assert_allclose(np.asarray(again.attributes["scan_affine"]), found.attributes["scan_affine"])
+    moved = np.asarray(found.positions) - before
+    np.testing.assert_allclose(again.extra["position_shared"], moved, atol=1e-3)
+    assert again.units["position_shared"] == "Å"
+    assert 1e-4 < np.min(again.attributes["scan_affine_error"]) < 0.01
 
 
 def test_right_positions_stay(misplaced):
@@ -117,6 +147,20 @@ def test_a_list_searches_between_half_sets_and_networks(misplaced, tmp_path):
             {"method": "dgp", "dgp": {"start_file": "a.h5"}, "refine": {"position_error": 0.3}},
             r"refine\.position_error: .* this run begins without",
         ),
+        (
+            {"stages": [{"method": "pixels"}], "refine": {"position_lines": 0.3}},
+            r"refine\.position_lines: has no effect, for no stage",
+        ),
+        (
+            {"stages": [{"method": "pixels", "refine": {"position_affine": 0.02}}]},
+            r"stages\.1\.refine\.position_affine: has no effect on pixels",
+        ),
+        (
+            {"method": "dgp", "dgp": {"start": "parallax"}, "refine": {"position_drift": 0.3}},
+            r"refine\.position_drift: positions are searched for between rounds of pixels",
+        ),
+        ({"refine": {"position_affine": 2.0}}, r"refine\.position_affine: expected less than or equal to 0\.2"),
+        ({"refine": {"position_error": 10.0}}, r"refine\.position_error: 10 Å, but the probe's window is"),
         ({"refine": {"position_rounds": 3}}, r"refine\.position_rounds: has no effect without position_error"),
         ({"refine": {"position_error": -1.0}}, r"refine\.position_error: expected greater than or equal to 0"),
     ],

@@ -21,8 +21,8 @@ SUB_PACKAGES = [
 ]
 WITHIN = {
     "assembly": [
-        {"ensembles", "extension", "solver_checks"},
-        {"advice", "budget", "checks", "devices", "parts", "polish", "start"},
+        {"ensembles", "extension", "found_positions", "solver_checks"},
+        {"advice", "budget", "checks", "devices", "parts", "placement", "polish", "start"},
         {"build"},
         {"listed", "prior_model", "summary"},
         {"auto", "stage_solvers"},

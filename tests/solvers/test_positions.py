@@ -16,6 +16,7 @@ from jptycho.parallel import make_mesh, map_over_shards
 from jptycho.representations.per_position import FreePositions
 from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.solvers.base import distribute, epoch, init_state
+from jptycho.solvers.displacements import Neighbours, Shared, structure_of
 from jptycho.solvers.locate import Located, Prior, locate
 from jptycho.solvers.positions import PositionSolver, shrink, trial_offsets
 from jptycho.types import Grid
@@ -183,6 +184,10 @@ def test_an_epoch_finds_every_pattern_on_one_device_and_on_two():
     )
     model = jptycho.ModelSpec(ChannelObject("phase"), PixelProbe(), positions=FreePositions(centred=False))
     params, constants = jptycho.initialise(model, jax.random.key(0), estimate)
+    alone = Neighbours(jnp.zeros((7, 1), int), jnp.zeros((7, 1)), jnp.zeros((7, 1, 2)))  # an object that is right
+    none = Shared(jnp.zeros((7, 2)), jnp.zeros((2, 2)))
+    constants |= {"neighbours": alone, "structure": structure_of(nominal, (7, 1), 0.0, 0.0, 0.0)}
+    constants |= {"shared": none, "last": none, "step": none}
     solver = PositionSolver(model, poisson_loss, spread=1.0, spacing=0.7, reach=3)
     ends = []
     for devices in (1, 2):
