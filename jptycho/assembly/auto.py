@@ -7,6 +7,7 @@ from collections.abc import Callable
 from jptycho.assembly.listed import listed
 from jptycho.assembly.placement import margin_of
 from jptycho.assembly.solver_checks import reads_rate, takes_whole_scan
+from jptycho.assembly.unknowns import composed
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config, merged
@@ -60,8 +61,8 @@ def prepare_from_config(
     if dataset is None and not config.data.file:
         raise ConfigError("dataset: missing; give a scan, or a configuration whose data.file names one.")
     dataset = open_from_config(config) if dataset is None else dataset
-    margin = margin_of(config, dataset)
-    return prepare(dataset, config.object.spec(), config.probe.modes, loading(dataset), margin)
+    load, margin, probe = loading(dataset), margin_of(config, dataset), config.probe
+    return prepare(dataset, config.object.spec(), probe.modes, load, margin, probe.source_size)
 
 
 def resolve_auto(config: Config, problem: Problem) -> Config:
@@ -165,7 +166,8 @@ def _priors(config: Config, problem: Problem) -> DGPConfig:
     dgp, used = config.dgp, config.method == "dgp"
     split = _splits(config, problem) if used else dgp.half_sets
     noise = SPLIT_NOISE if split else choose_input_noise(problem)
-    probe = choose_probe(problem, config.probe.fixed, dgp.object) if dgp.probe == AUTO else dgp.probe
+    held = config.probe.fixed or composed(config)
+    probe = choose_probe(problem, held, dgp.object) if dgp.probe == AUTO else dgp.probe
     few = choose_ensemble_size(problem) if split and dgp.ema_decay else 1
     update = {
         "half_sets": split,

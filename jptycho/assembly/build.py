@@ -10,6 +10,7 @@ from jptycho.assembly.devices import parts_of_step
 from jptycho.assembly.extension import PLAIN, Extension
 from jptycho.assembly.parts import parts_of_scan
 from jptycho.assembly.solver_checks import WHOLE_SCAN
+from jptycho.assembly.unknowns import pixel_probe, probe_rate, ramp_is_gauge, refined, refined_rates
 from jptycho.config import constraints
 from jptycho.config.objective import LOSSES
 from jptycho.config.pixels import GRADIENT
@@ -22,7 +23,6 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import ModelSpec
 from jptycho.representations.networks.base import Network
 from jptycho.representations.networks.unet import UNetSpec
-from jptycho.representations.per_position import FreePositions, FreeTilt
 from jptycho.representations.pixels import ChannelObject, PixelObject, PixelProbe, Preconditioner
 from jptycho.scan import steps_per_epoch
 from jptycho.solvers.base import Solver
@@ -46,39 +46,6 @@ def probe_network_of(config: Config) -> Network:
     """
     dgp = config.dgp
     return UNetSpec(dgp.probe_levels, dgp.base_channels, dgp.upsampling, dgp.probe_complex, precision=dgp.precision)
-
-
-def refined(config: Config, problem: Problem) -> dict[str, Any]:
-    """Representations of positions and tilt, where they are refined, and of further unknowns.
-
-    Args:
-        config: of the run.
-        problem: the scan made ready.
-
-    Returns:
-        arguments of :class:`jptycho.representations.base.ModelSpec`.
-    """
-    found: dict[str, Any] = {}
-    if config.refine.position_rate:
-        found["positions"] = FreePositions()
-    if config.refine.tilt != "none":
-        found["tilt"] = FreeTilt(config.refine.tilt == "local")
-    return found | {"extra": tuple((name, unknown.representation) for name, unknown in problem.unknowns.items())}
-
-
-def refined_rates(config: Config, problem: Problem) -> dict[str, Any]:
-    """Learning rates of what :func:`refined` gives.
-
-    Args:
-        config: of the run.
-        problem: the scan made ready.
-
-    Returns:
-        arguments of :class:`jptycho.solvers.gradient.GradientSolver`.
-    """
-    extra = tuple((name, unknown.rate) for name, unknown in problem.unknowns.items())
-    refine = config.refine
-    return {"position_rate": refine.position_rate, "tilt_rate": refine.tilt_rate, "extra_rates": extra}
 
 
 def loss_of(config: Config, extension: Extension = PLAIN) -> Loss:
@@ -250,9 +217,9 @@ def _gradient(
     pixels, steps = config.pixels, shared["steps"] * shared["parts"]
     model = ModelSpec(
         PixelObject(
-            config.object.kind, preconditioner_of(config, problem), pixels.coverage_weighting, not config.probe.fixed
+            config.object.kind, preconditioner_of(config, problem), pixels.coverage_weighting, ramp_is_gauge(config)
         ),
-        PixelProbe(),
+        pixel_probe(config, problem, float(pixels.probe_rate)),
         **refined(config, problem),
     )
     schedules = {
@@ -267,7 +234,7 @@ def _gradient(
         model,
         loss_of(config, extension),
         object_rate=1.0 if pixels.optimiser in LINE_SEARCH else float(pixels.object_rate),
-        probe_rate=0.0 if config.probe.fixed else float(pixels.probe_rate),
+        probe_rate=probe_rate(config, float(pixels.probe_rate)),
         optimiser=optimiser,
         **refined_rates(config, problem),
         penalties=penalties_of(config, extension),

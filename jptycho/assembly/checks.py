@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jptycho.assembly.beam_checks import check_beam
 from jptycho.assembly.solver_checks import check_engine
 from jptycho.config.constraints import check_constraints
 from jptycho.config.run import Config
@@ -27,6 +28,7 @@ def check_config(config: Config) -> None:
     if config.stages:
         return  # each is checked with what it replaces of the run's settings
     check_engine(config)
+    check_beam(config)
     check_constraints(config)
     if config.method == "pixels" and config.pixels.half_sets is True and config.validation.fraction not in (AUTO, 0):
         raise ConfigError(

@@ -24,6 +24,7 @@ from jptycho.representations.base import Representation, Unknown
 from jptycho.representations.networks.base import Network
 from jptycho.settings import AUTO
 from jptycho.solvers.optimisers import LINE_SEARCH
+from jptycho.types import Array
 
 TAKEN = ("object", "probe", "positions", "tilt", "thickness", "fixed")
 """Names that no further unknown may have."""
@@ -40,7 +41,7 @@ class Extension:
 
     Attributes:
         unknowns: by name, in addition to object, probe and what ``config.refine`` asks for. Each gives a row for every
-            pattern, which the effects find in ``row.extra`` under its name.
+            pattern, or one array that all share; the effects find either in ``row.extra`` under its name.
         effects: of the detector on the intensity, in their order: functions of intensity and row, whose position is in
             pixels of the canvas. The classical solvers want them local, as
             :func:`jptycho.forward.detector.modulus_constraint` says.
@@ -80,13 +81,15 @@ def extended(problem: Problem, extension: Extension) -> Problem:
     Returns:
         the scan.
     """
-    estimate, extra = problem.estimate, {}
+    estimate = problem.estimate
+    many: dict[str, dict[str, Array]] = {"extra": {}, "shared": {}}
     unknowns = {name: unknown for name, unknown in extension.unknowns.items() if isinstance(unknown, Unknown)}
     for name, unknown in unknowns.items():
         params, constants = unknown.representation.init(named_key(jax.random.key(0), name), estimate)
-        extra[name] = unknown.representation.apply(params, constants, None)
+        field = many["shared" if unknown.shared else "extra"]
+        field[name] = unknown.representation.apply(params, constants, None)
     setup = dataclasses.replace(problem.setup, effects=tuple(extension.effects))
-    estimate = dataclasses.replace(estimate, extra=extra)
+    estimate = dataclasses.replace(estimate, **many)
     return dataclasses.replace(problem, setup=setup, estimate=estimate, unknowns=unknowns)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from jptycho.assembly.checks import check_config
 from jptycho.assembly.extension import Extension, check_extension
 from jptycho.assembly.solver_checks import unread, without
+from jptycho.assembly.unknowns import with_refined
 from jptycho.config.run import Config, with_changes
 from jptycho.config.stages import HALF_SETS, NETWORKS, PIXELS, POSITIONS, StageConfig
 from jptycho.errors import ConfigError
@@ -161,6 +162,27 @@ def _check_read(config: Config) -> None:
         (before, entry.method) == ("half_sets", "dgp") and "half_sets" not in entry.dgp for before, entry in pairs
     ):
         raise ConfigError('dgp.half_sets: false, but networks follow a stage of half sets. Remove it, or use "pixels".')
+
+
+def model_of(config: Config, extension: Extension) -> Extension:
+    """What the user brought, and the unknowns and effects that the configuration turns on in any stage.
+
+    Args:
+        config: as given.
+        extension: the user's.
+
+    Returns:
+        both.
+
+    Raises:
+        ConfigError: a name that both have, or a stage whose detector they do not follow.
+    """
+    both = with_refined(extension, [own.refine for _, _, own in listed(config)] or [config.refine])
+    if any(entry.window for entry in config.stages) and (both.effects or both.unknowns):
+        raise ConfigError(
+            "stages: a window changes the detector, which effects and unknowns of it do not follow. Leave it out."
+        )
+    return both
 
 
 def check_extensions(config: Config, extension: Extension) -> None:

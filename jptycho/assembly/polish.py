@@ -6,6 +6,7 @@ from jptycho.assembly.solver_checks import takes_whole_scan
 from jptycho.config.pixels import PixelsConfig
 from jptycho.config.run import Config
 from jptycho.preprocess.automatic import choose_batch
+from jptycho.representations.per_position import RATES
 
 
 def polish_config(config: Config, patterns: int) -> Config:
@@ -32,5 +33,5 @@ def polish_config(config: Config, patterns: int) -> Config:
             "coverage_weighting": given.coverage_weighting,
         }
     )
-    rates = {name: share * getattr(config.refine, name) for name in ("position_rate", "tilt_rate")}
+    rates = {name: share * getattr(config.refine, name) for name in RATES}
     return config.model_copy(update={"pixels": pixels, "refine": config.refine.model_copy(update=rates)})

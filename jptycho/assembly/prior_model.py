@@ -9,11 +9,10 @@ from jptycho.assembly.build import (
     preconditioner_of,
     probe_network_of,
     projections_of,
-    refined,
-    refined_rates,
 )
 from jptycho.assembly.extension import PLAIN, Extension
 from jptycho.assembly.parts import parts_of_scan
+from jptycho.assembly.unknowns import pixel_probe, probe_rate, ramp_is_gauge, refined, refined_rates
 from jptycho.config.run import Config
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import ModelSpec, Representation
@@ -21,7 +20,7 @@ from jptycho.representations.generated import GeneratedObject, GeneratedProbe
 from jptycho.representations.networks.pretraining import (
     Generator,
 )
-from jptycho.representations.pixels import PixelObject, PixelProbe
+from jptycho.representations.pixels import PixelObject
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.optimisers import Optimiser
 
@@ -43,7 +42,7 @@ def prior_model(config: Config, problem: Problem, extension: Extension = PLAIN) 
     settings, kind = config.dgp, config.object.kind
     filtered = preconditioner_of(config, problem)
     network = network_of(config, extension)
-    whole: Representation = PixelObject(kind, filtered, config.pixels.coverage_weighting, not config.probe.fixed)
+    whole: Representation = PixelObject(kind, filtered, config.pixels.coverage_weighting, ramp_is_gauge(config))
     if settings.object == "network":
         through = filtered if settings.preconditioned else None
         residual = settings.residual is True
@@ -55,10 +54,10 @@ def prior_model(config: Config, problem: Problem, extension: Extension = PLAIN) 
             residual,
             through,
             blind,
-            not config.probe.fixed,
+            ramp_is_gauge(config),
             settings.augment,
         )
-    probe: Representation = PixelProbe()
+    probe = pixel_probe(config, problem, PIXEL_PROBE * settings.probe_rate)
     if settings.probe == "network" and not config.probe.fixed:
         probe = GeneratedProbe(probe_network_of(config), settings.probe_input_noise)
     return ModelSpec(whole, probe, **refined(config, problem))
@@ -94,13 +93,13 @@ def prior_solver(config: Config, model: ModelSpec, problem: Problem, extension: 
     generated = generators_of(model)
     rates = {
         "object": settings.object_rate if "object" in generated else float(config.pixels.object_rate),
-        "probe": settings.probe_rate * (1.0 if "probe" in generated else PIXEL_PROBE),
+        "probe": settings.probe_rate if "probe" in generated else probe_rate(config, PIXEL_PROBE * settings.probe_rate),
     }
     return GradientSolver(
         model,
         loss_of(config, extension),
         object_rate=rates["object"],
-        probe_rate=0.0 if config.probe.fixed else rates["probe"],
+        probe_rate=rates["probe"],
         steps=steps,
         parts=parts,
         micro_batches=max(1, -(-patterns // steps // settings.micro_batch)),

@@ -36,15 +36,20 @@ def check_engine(config: Config) -> None:
         ConfigError: the setting, and what to use instead.
     """
     pixels, refine = config.pixels, config.refine
-    wanted = [name for name, on in (("position_rate", refine.position_rate), ("tilt", refine.tilt != "none")) if on]
+    wanted = refine.by_gradient
     classical = config.method == "pixels" and pixels.solver != GRADIENT
     if wanted and classical:
         raise ConfigError(
             f'refine.{wanted[0]}: solver "{pixels.solver}" optimises object and probe only. '
             'Use pixels.solver = "gradient", or remove it.'
         )
-    for name, tilted in (("refine.tilt", refine.tilt != "none"), ("object.tilt", any(config.object.tilt))):
-        if tilted and config.object.slices == 1:
+    needs_slices = (
+        ("refine.tilt", refine.tilt != "none"),
+        ("object.tilt", any(config.object.tilt)),
+        ("refine.thickness", refine.thickness),
+    )
+    for name, on in needs_slices:
+        if on and config.object.slices == 1:
             raise ConfigError(f"{name}: has no effect on one slice. Remove it, or raise object.slices.")
     if classical and config.loss not in (AUTO, "amplitude"):
         raise ConfigError(

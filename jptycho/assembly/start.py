@@ -14,6 +14,7 @@ from jptycho.config.stages import ALL, NETWORKS
 from jptycho.data.results import Result, read_result
 from jptycho.errors import ConfigError
 from jptycho.preprocess.direct_phase import DIRECT
+from jptycho.preprocess.guesses import from_shared
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import POTENTIAL
 from jptycho.representations.estimate import Estimate
@@ -105,6 +106,7 @@ def estimate_from_result(problem: Problem, result: Result) -> Estimate:
         tilt=_tilt_from(problem, result),
         extra=problem.estimate.extra
         | {name: jnp.asarray(rows) for name, rows in result.extra.items() if name in problem.unknowns},
+        shared=problem.estimate.shared | from_shared(problem, result.shared),
     )
 
 

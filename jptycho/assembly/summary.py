@@ -10,6 +10,7 @@ from jptycho.assembly.devices import pixel_mesh
 from jptycho.assembly.extension import PLAIN, Extension, summarise_extension
 from jptycho.assembly.found_positions import summarise_search
 from jptycho.assembly.solver_checks import USED
+from jptycho.assembly.unknowns import built_in
 from jptycho.config.constraints import penalties_of, projections_of, summarise
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
@@ -76,11 +77,16 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
         lines.
     """
     refine, validation = config.refine, config.validation
-    free = ["object", *([] if config.probe.fixed else ["probe"])]
+    made = f"probe of {', '.join(config.probe.aberrations)}" + (" and cutoff" if config.probe.free_cutoff else "")
+    free = ["object", *([] if config.probe.fixed else [made if config.probe.model == "parametric" else "probe"])]
     free += [f"positions (rate {refine.position_rate:g} px)"] if refine.position_rate else []
     rounds = "" if config.stages else f", {refine.position_rounds} rounds"
     free += [f"positions ({summarise_search(refine)}, searched for{rounds})"] if refine.searched else []
     free += [f"{refine.tilt} tilt (rate {refine.tilt_rate:g} mrad)"] if refine.tilt != "none" else []
+    free += [f"thickness (rate {refine.thickness_rate:g})"] if refine.thickness else []
+    free += [f"source size (rate {refine.source_size_rate:g})"] if refine.source_size else []
+    own = [name for name in refine.by_gradient if name in built_in(refine)]
+    free += [f"{getattr(refine, name)} {name} (rate {getattr(refine, f'{name}_rate'):g})" for name in own]
     pixels_last = config.method == "pixels" or (config.dgp.polish_epochs and config.dgp.object == "network")
     pixels_last = config.stages[-1].method == "pixels" if config.stages else pixels_last
     again = ", then the last stage with all electrons" if validation.all_electrons and pixels_last else ""

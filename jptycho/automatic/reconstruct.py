@@ -10,10 +10,11 @@ from typing import Any
 
 from jptycho.assembly.advice import DIVIDE, READ, memory_named
 from jptycho.assembly.auto import prepare_from_config, resolve_auto
-from jptycho.assembly.extension import PLAIN, Extension, extended
-from jptycho.assembly.listed import check_extensions
+from jptycho.assembly.extension import PLAIN, Extension
+from jptycho.assembly.listed import check_extensions, model_of
 from jptycho.assembly.start import start_estimate
 from jptycho.assembly.summary import summarise_run
+from jptycho.assembly.unknowns import begun
 from jptycho.automatic.attempt import Now, Run
 from jptycho.automatic.checks import check_automatic, check_settings
 from jptycho.automatic.clock import Clock, check_time, predicted_pace
@@ -103,7 +104,7 @@ def _reconstruct(
     use_compilation_cache(wanted.compilation_cache, log)
     announce("reading the scan", 0, 0)
     with memory_named("reading the scan", READ):
-        whole = extended(prepare_from_config(given, dataset), extension)
+        whole = begun(given, prepare_from_config(given, dataset), model_of(given, extension))
     limit = math.inf if wanted.automatic.minutes is None else 60.0 * wanted.automatic.minutes
     pace = predicted_pace(whole)
     check_time(limit, pace)

@@ -127,6 +127,7 @@ def _reconstruct(settings: Config, output: Path, page: Path) -> None:
     """Run, and write result and report."""
     from jptycho.automatic import reconstruct as running  # noqa: PLC0415
     from jptycho.data.checkpoints import remove_checkpoint  # noqa: PLC0415
+    from jptycho.data.display import found_in_words  # noqa: PLC0415
     from jptycho.data.results import write_result  # noqa: PLC0415
 
     checkpoint = output.with_name(output.name + ".checkpoint")
@@ -146,7 +147,7 @@ def _reconstruct(settings: Config, output: Path, page: Path) -> None:
         written.append(output)
         if result.attributes["status"] == "done":
             remove_checkpoint(checkpoint)
-        console.print(f"wrote {output}")
+        console.print("\n".join([*(f"found {unknown}" for unknown in found_in_words(result)), f"wrote {output}"]))
         if settings.output.report:
             from jptycho.report.page import write_report  # noqa: PLC0415
 

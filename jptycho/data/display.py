@@ -38,8 +38,27 @@ def result_in_words(result: Result) -> str:
     return (
         f"Result({said.get('method', '?')}, {said.get('status', '?')}: {kind} of {slices} slice{_s(slices)} of "
         f"{rows} x {columns} pixels of {_sampling(result)[0]:.4g} {said.get('length_unit', 'px')}, "
-        f"{len(result.probe)} mode{_s(len(result.probe))}, {len(losses)} epoch{_s(len(losses))}{loss})"
+        f"{len(result.probe)} mode{_s(len(result.probe))}, {len(losses)} epoch{_s(len(losses))}{loss}"
+        f"{''.join(f'; {found}' for found in found_in_words(result))})"
     )
+
+
+def found_in_words(result: Result) -> list[str]:
+    """What else a run found: each further unknown with its unit, of several values mean and standard deviation.
+
+    Args:
+        result: of a reconstruction.
+
+    Returns:
+        words for each; none where there is nothing else.
+    """
+    said = []
+    for name, value in (result.extra | result.shared).items():
+        if value.dtype.kind != "f":
+            continue
+        spread = f" ± {value.std():.2g}" if value.std() else ""
+        said.append(f"{name} {value.mean():.4g}{spread} {result.units.get(name, '')}".rstrip())
+    return said
 
 
 def result_as_html(result: Result) -> str:

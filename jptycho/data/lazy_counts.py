@@ -82,6 +82,22 @@ Counts = Shaped[np.ndarray, "scan *half ky kx"] | LazyCounts
 """Patterns in memory, or read when they are asked for."""
 
 
+def in_memory(counts: Counts) -> Shaped[np.ndarray, "scan *half ky kx"]:
+    """All patterns, read now where they are not in memory.
+
+    Args:
+        counts: of a scan.
+
+    Returns:
+        (scan, *half, ky, kx).
+
+    Example:
+        >>> in_memory(np.ones((3, 2, 2))).shape
+        (3, 2, 2)
+    """
+    return counts[:] if isinstance(counts, LazyCounts) else counts
+
+
 def lazy_counts(dataset: Dataset4D, every: bool = True, chunk: int = CHUNK) -> LazyCounts:
     """The patterns of a scan, looked at once part by part and read again whenever they are asked for.
 

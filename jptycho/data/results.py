@@ -11,6 +11,8 @@ Schema ``jptycho-result``, version 2::
     /positions           (scan, 2) Å                  of the probe, along the detector's (row, column)
     /tilts               (scan, 2) mrad               of the specimen at each position, where each has its own
     /extra/...           (scan, ...)                  further unknowns of a run by their names, in their own units
+    /shared/...                                       those that all patterns share, likewise; on the detector with zero
+                                                      frequency in the centre
     /history/...         (epochs,) stage, epoch, loss, amplitude_error, seconds, validation_loss (of electrons held
                                                       out), noise (loss that noise alone gives); NaN: unknown
     /field_of_view       (4,) first and last row, first and last column that the scan spans (last excluded)
@@ -54,6 +56,7 @@ class Result:
         deviation: standard deviation of the phase over an ensemble's members in rad, or None.
         tilts: of the specimen at each position in mrad (scan, 2); None where all share that of the attributes.
         extra: further unknowns of the run by name (scan, ...).
+        shared: those that all patterns share.
         units: of those that have one.
         probe: modes (modes, y, x), centred.
         positions: (scan, 2) in Å.
@@ -79,6 +82,7 @@ class Result:
     deviation: Float[np.ndarray, "slices Y X"] | None = None
     tilts: Float[np.ndarray, "scan 2"] | None = None
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    shared: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     units: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -104,6 +108,8 @@ ARRAYS = {
     "modelled": ("patterns/modelled", "counts"),
 }
 """Where each array of a result lies in its file, and its unit; what a run does not have is left out."""
+FURTHER = ("extra", "shared")
+"""Groups of unknowns whose number is open."""
 REQUIRED = ("history", "field_of_view", *(ARRAYS[field][0] for field in ARRAYS if field not in OPTIONAL))
 """What every result has."""
 ON_OBJECT = ("kind", "sampling", "origin", "slice_thickness")
@@ -155,8 +161,9 @@ def write_result(path: str | Path, result: Result, overwrite: bool = False) -> N
         length = result.attributes["length_unit"]
         for field, (place, unit) in ARRAYS.items():
             _write_array(file, place, getattr(result, field), length if unit == LENGTH else unit)
-        for name, rows in result.extra.items():
-            _write_array(file, f"extra/{name}", rows, result.units.get(name, ""))
+        for group in FURTHER:
+            for name, values in getattr(result, group).items():
+                _write_array(file, f"{group}/{name}", values, result.units.get(name, ""))
         file["object"].attrs.update({**{k: result.attributes[k] for k in ON_OBJECT}, "length_unit": length})
         file.create_dataset("field_of_view", data=np.asarray(result.field_of_view))
         for name, column in result.history.items():
@@ -211,11 +218,13 @@ def read_result(path: str | Path, name: str = "result") -> Result:
         }
         arrays: Table = {field: file[place][()] if place in file else None for field, (place, _) in ARRAYS.items()}
         _check(arrays, attributes)
-        extra = dict(file["extra"].items()) if "extra" in file else {}
+        further: Table = {group: dict(file[group].items()) if group in file else {} for group in FURTHER}
+        found = {name: values for group in FURTHER for name, values in further[group].items()}
         return Result(
             **arrays,
-            extra={name: rows[()] for name, rows in extra.items()},
-            units={name: str(rows.attrs["unit"]) for name, rows in extra.items() if "unit" in rows.attrs},
+            extra={name: np.asarray(rows[()]) for name, rows in further["extra"].items()},
+            shared={name: np.asarray(value[()]) for name, value in further["shared"].items()},
+            units={name: str(values.attrs["unit"]) for name, values in found.items() if "unit" in values.attrs},
             history=history,
             field_of_view=_four(file["field_of_view"][()]),
             attributes={k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()},

@@ -19,11 +19,13 @@ class ScanFields:
         position: of the probe's centre on the object canvas, in pixels (scan, 2).
         tilt: of the specimen there beyond that of all positions, mrad (scan, 2); None where they share one.
         extra: whatever else the detector's effects read, by name (scan, ...).
+        descan: how far the pattern lies off its place, detector pixels (scan, 2); None for nowhere.
     """
 
     position: Float[Array, "*scan 2"]
     tilt: Float[Array, "*scan 2"] | None = None
     extra: dict[str, Shaped[Array, "*scan_and_more"]] = dataclasses.field(default_factory=dict)
+    descan: Float[Array, "*scan 2"] | None = None
 
     def __len__(self) -> int:
         """Patterns."""
@@ -44,6 +46,7 @@ class Fields:
         scan: a row for each pattern.
         thickness: distance between slices in Å, scalar.
         tilt: of the specimen in mrad, that all positions share: slice by slice the beam walks along (y, x).
+        shared: whatever else all patterns share, by name; the detector's effects find it beside their row's.
     """
 
     object: Complex[Array, "slices Y X"]
@@ -51,6 +54,7 @@ class Fields:
     scan: ScanFields
     thickness: Float[Array, ""]
     tilt: Float[Array, "2"]
+    shared: dict[str, Shaped[Array, "..."]] = dataclasses.field(default_factory=dict)
 
 
 @pytree
@@ -67,7 +71,8 @@ class Noise:
 
 
 DetectorEffect = Callable[[Float[Array, "ky kx"], ScanFields], Float[Array, "ky kx"]]
-"""What a detector makes of an intensity; its row of the scan is known. Hashable, its settings static."""
+"""What a detector makes of an intensity; its row of the scan is known, and in ``row.extra`` also what all patterns
+share, so that an effect does not ask which of both its unknown is. Hashable, its settings static."""
 
 
 @pytree

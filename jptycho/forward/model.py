@@ -35,7 +35,7 @@ def predict(fields: Fields, setup: Setup, row: ScanFields) -> Float[Array, "ky k
         >>> round(float(predict(fields, setup, fields.scan[0]).sum()), 5)
         1.0
     """
-    return detect(exit_waves(fields, setup, row), setup, row)
+    return detect(exit_waves(fields, setup, row), setup, row, fields.shared)
 
 
 def predict_batch(fields: Fields, setup: Setup, rows: ScanFields) -> Float[Array, "batch ky kx"]:

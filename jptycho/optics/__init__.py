@@ -5,6 +5,7 @@ from jptycho.optics.electron import interaction_parameter, wavelength
 from jptycho.optics.frequencies import scattering_angles, spatial_frequencies
 from jptycho.optics.probe import Beam, beam_probe, form_probe, incoherent_modes, probe_power, soft_aperture
 from jptycho.optics.propagation import fresnel_kernel, propagate
+from jptycho.optics.source import source_modes
 from jptycho.optics.waves import intensity
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "propagate",
     "scattering_angles",
     "soft_aperture",
+    "source_modes",
     "spatial_frequencies",
     "wavelength",
 ]

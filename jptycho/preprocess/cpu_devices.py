@@ -25,6 +25,7 @@ import numpy as np
 
 from jptycho.compilation import user_cache
 from jptycho.data.dataset import Calibration, from_arrays
+from jptycho.data.lazy_counts import in_memory
 from jptycho.objective.losses import poisson_loss
 from jptycho.parallel import make_mesh, use_cpu_cores
 from jptycho.preprocess.automatic import choose_micro_batches
@@ -224,7 +225,7 @@ def time_epoch(devices: int) -> Timed:
     parts = choose_micro_batches(SIDE**2 // STEPS, devices, "cpu")
     solver = GradientSolver(model, poisson_loss, 1e-2, 1e-2, STEPS, parts)
     params, constants = initialise(model, jax.random.key(0), problem.estimate)
-    data = distribute(problem.counts, problem.setup, mesh)
+    data = distribute(in_memory(problem.counts), problem.setup, mesh)
     state, times, used = init_state(solver, mesh, params, constants, jax.random.key(1)), [], []
     for _ in range(REPEATS):
         began, busy = time.perf_counter(), time.process_time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from jptycho.data.lazy_counts import in_memory
 from jptycho.errors import ConfigError
 from jptycho.optics.frequencies import host_frequencies
 from jptycho.preprocess.prepare import Problem, shared_by_slices
@@ -25,7 +26,7 @@ def centres_of_mass(problem: Problem) -> Float[np.ndarray, "scan 2"]:
         (scan, 2) in Å⁻¹ along (y, x).
     """
     mask, grid = np.asarray(problem.setup.mask), problem.setup.grid
-    counts = problem.counts
+    counts = in_memory(problem.counts)
     weights = np.stack(np.broadcast_arrays(*host_frequencies(grid.shape, grid.sampling)))
     moments = np.tensordot(counts, weights * mask, axes=([1, 2], [1, 2]))
     total = np.tensordot(counts, mask, axes=2)
@@ -105,6 +106,7 @@ def parallax_phase(problem: Problem, positive: bool = False) -> Float[np.ndarray
             'Use "pixels" or "dpc".'
         )
     rows, columns = np.nonzero(bright)
+    counts = in_memory(problem.counts)
     pixels, size = np.asarray(problem.estimate.positions), canvas[0] * canvas[1]
     sums, visits = np.zeros(size), np.zeros(size)
     for first in range(0, len(tilts), CHUNK):
@@ -112,7 +114,7 @@ def parallax_phase(problem: Problem, positive: bool = False) -> Float[np.ndarray
         places = np.round(pixels[:, None] + seen_from[None, some]).astype(int)
         flat = np.ravel_multi_index(tuple(np.moveaxis(places, -1, 0)), canvas, mode="clip").ravel()
         at = (rows[some], columns[some])
-        sums += np.bincount(flat, (problem.counts[:, *at] / mean[at] - 1).ravel(), size)
+        sums += np.bincount(flat, (counts[:, *at] / mean[at] - 1).ravel(), size)
         visits += np.bincount(flat, minlength=size)
     image = (sums / (visits + 0.1 * visits.mean())).reshape(canvas)
     q = host_frequencies(canvas, sampling)

@@ -6,9 +6,10 @@ import dataclasses
 from typing import Literal
 
 from jptycho.data.dataset import Dataset4D
-from jptycho.errors import ConfigError
+from jptycho.errors import ConfigError, nearest_name
+from jptycho.optics.aberrations import SYMMETRIES
 from jptycho.representations.base import OBJECT_KINDS, PHASE
-from jptycho.settings import Field, Pair, Positive, Section
+from jptycho.settings import Field, NotNegative, Pair, Positive, Section, field_validator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,29 @@ class ProbeSettings(Section):
 
     modes: int = Field(1, ge=1, le=12, description="mutually incoherent modes")
     fixed: bool = Field(False, description="keep the probe as it starts")
+    model: Literal["pixels", "parametric"] = Field(
+        "pixels", description="parametric: aberrations are the unknowns; solver gradient, and beside networks"
+    )
+    aberrations: tuple[str, ...] = Field(
+        ("C10", "C12"), description="of a parametric probe, those that are unknown; each C_nm with its azimuth"
+    )
+    free_cutoff: bool = Field(False, description="whether semiangle_cutoff is unknown too")
+    parametric_rate: Positive = Field(
+        0.5, description="learning rate of these in rad at the aperture's edge, of the cutoff in detector pixels"
+    )
+    source_size: NotNegative = Field(
+        0.0, description="Å, standard deviation of a Gaussian source along each axis: the modes start as its own"
+    )
+
+    @field_validator("aberrations")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in SYMMETRIES:
+                raise ValueError(f"{name!r} is no coefficient.{nearest_name(name, SYMMETRIES)}")
+        if not value:
+            raise ValueError('expected at least one, such as ["C10"].')
+        return value
 
 
 def check_object(spec: ObjectSpec, dataset: Dataset4D) -> None:

@@ -16,6 +16,7 @@ from jptycho.errors import ConfigError, FormatError
 from jptycho.forward.fields import Noise, Setup
 from jptycho.forward.patches import shift_ramp
 from jptycho.optics.probe import form_probe, incoherent_modes
+from jptycho.optics.source import source_modes
 from jptycho.preprocess.calibrate import beam_centre, check_calibration, check_mask
 from jptycho.preprocess.counted import electrons_of
 from jptycho.preprocess.detector_gain import CountUnit
@@ -100,7 +101,7 @@ def scan_positions(dataset: Dataset4D) -> Float[np.ndarray, "scan 2"]:
 
 
 def nominal_probe(
-    dataset: Dataset4D, grid: Grid, spec: ObjectSpec, centre: tuple[float, float], modes: int
+    dataset: Dataset4D, grid: Grid, spec: ObjectSpec, centre: tuple[float, float], modes: int, source_size: float = 0.0
 ) -> Complex[Array, "modes y x"]:
     """The probe to start from: the file's, or the calibrated aperture and aberrations.
 
@@ -112,6 +113,7 @@ def nominal_probe(
         spec: the object.
         centre: of the disk, detector pixels from the zero frequency.
         modes: how many.
+        source_size: Å, of which the modes of a single given one are made; 0 for weak ones.
 
     Returns:
         modes of unit intensity in total, centre at [0, 0].
@@ -127,6 +129,8 @@ def nominal_probe(
         first = jnp.asarray(given / np.linalg.norm(given), jnp.result_type(1j))
     if modes < first.shape[0]:
         raise ConfigError(f"probe.modes: {modes}, but data.probe has {first.shape[0]}. Ask for at least that many.")
+    if source_size and first.shape[0] == 1:
+        return source_modes(first[0], source_size, grid.sampling, modes)
     return first if modes == first.shape[0] else incoherent_modes(first, modes)
 
 
@@ -182,6 +186,7 @@ def prepare(
     modes: int = 1,
     load: Load = load_counts,
     margin: float = 0.0,
+    source_size: float = 0.0,
 ) -> Problem:
     """Check a scan, read its patterns and set up the run.
 
@@ -191,6 +196,7 @@ def prepare(
         modes: of the probe.
         load: makes the counts: all in memory by default, or :func:`jptycho.data.lazy_counts.lazy_counts`.
         margin: Å by which positions may turn out to lie further out than the scan says.
+        source_size: Å, standard deviation of a Gaussian source, whose modes they are; 0 for weak ones.
 
     Returns:
         the problem.
@@ -215,7 +221,7 @@ def prepare(
     if mean_pattern.sum() <= 0:
         raise FormatError("data.mask: leaves no electron. Name an array that is zero for dead pixels only.")
     centre = beam_centre(mean_pattern, mask)
-    probe = nominal_probe(dataset, grid, spec, centre, modes)
+    probe = nominal_probe(dataset, grid, spec, centre, modes, source_size)
     unit, counts, undivided = electrons_of(counts, dataset, mask)
     dose = float(_mean_pattern(counts, mask).sum())
     electrons = dose / unit.value if undivided else dose

@@ -8,6 +8,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
+from jptycho.data.lazy_counts import in_memory
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import Noise
 from jptycho.preprocess.prepare import Problem, illumination
@@ -34,7 +35,7 @@ def change_window(problem: Problem, window: tuple[int, int]) -> Problem:
         return problem
     lengths = tuple(n * s for n, s in zip(old.shape, old.sampling, strict=True))
     grid = Grid(window, (lengths[0] / window[0], lengths[1] / window[1]))
-    counts = np.ascontiguousarray(cut(problem.counts, window))
+    counts = np.ascontiguousarray(cut(in_memory(problem.counts), window))
     mask = cut(np.asarray(problem.setup.mask), window)
     seen = problem.counts.mean(axis=0, dtype=np.float64) * (np.asarray(problem.setup.mask) > 0)
     share = float((counts.mean(axis=0, dtype=np.float64) * (mask > 0)).sum() / seen.sum())

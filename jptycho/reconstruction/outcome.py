@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jptycho.assembly.found_positions import affine_of, rows_of, units_of
+from jptycho.assembly.found_positions import affine_of
 from jptycho.assembly.summary import summarise_objective
+from jptycho.assembly.unknowns import further_of
 from jptycho.data.results import Result
 from jptycho.diagnostics.uncertainty import ensemble_resolution
 from jptycho.errors import DivergenceError
@@ -43,8 +44,7 @@ def make_result(context: Context, progress: Progress) -> Result:
         probe=np.fft.fftshift(np.asarray(estimate.probe), axes=(-2, -1)),
         positions=np.asarray(estimate.positions, np.float64) * sampling + problem.origin,
         tilts=np.asarray(estimate.tilt) if estimate.tilt.ndim == 2 else None,
-        extra=rows_of(estimate),
-        units=units_of(problem, estimate),
+        **further_of(problem, estimate),
         history={
             field.name: np.array([getattr(record, field.name) for record in progress.history])
             for field in dataclasses.fields(Record)

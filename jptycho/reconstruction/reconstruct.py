@@ -12,13 +12,14 @@ from typing import Any
 from jptycho.assembly.advice import DIVIDE, READ, memory_advice, memory_named
 from jptycho.assembly.auto import prepare_from_config, resolve_auto
 from jptycho.assembly.checks import check_config
-from jptycho.assembly.extension import PLAIN, Extension, extended
-from jptycho.assembly.listed import check_extensions, check_stages
+from jptycho.assembly.extension import PLAIN, Extension
+from jptycho.assembly.listed import check_extensions, check_stages, model_of
 from jptycho.assembly.loading import choose_loading, fit_stages
 from jptycho.assembly.memory_plan import MemoryPlan, check_plan, summarise_plan
 from jptycho.assembly.stage_solvers import members_at_once
 from jptycho.assembly.start import start_estimate
 from jptycho.assembly.summary import summarise_run
+from jptycho.assembly.unknowns import begun
 from jptycho.compilation import use_compilation_cache
 from jptycho.config.run import Config, with_changes
 from jptycho.data.dataset import Dataset4D
@@ -77,17 +78,14 @@ def reconstruct(
     config = with_changes(config, changes)
     check_config(config)
     check_stages(config)
-    if any(entry.window for entry in config.stages) and (extension.effects or extension.unknowns):
-        raise ConfigError(
-            "stages: a window changes the detector, which effects and unknowns of your own do not follow. Leave it out."
-        )
     check_extensions(config, extension)
+    model = model_of(config, extension)
     log, announce = log or _silent, announce or _unannounced
     use_compilation_cache(config.compilation_cache, log)
     announce("reading the scan", 0, 0)
     with memory_named("reading the scan", READ):
         loading = partial(choose_loading, config, planned=plan_run)
-        whole = extended(prepare_from_config(config, dataset, loading), extension)
+        whole = begun(config, prepare_from_config(config, dataset, loading), model)
     config = resolve_auto(config, whole)
     stages, memory = _fitted(config, whole)
     check_plan(memory)

@@ -22,7 +22,7 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.preprocess.reference import check_reference, make_reference
 from jptycho.reconstruction.checkpoint import began, restore, save
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
-from jptycho.representations.base import Representation
+from jptycho.representations.base import MANY, Representation
 from jptycho.representations.estimate import Estimate, fields_of
 from jptycho.settings import AUTO
 from jptycho.solvers.base import Solver, State, init_state
@@ -117,16 +117,15 @@ def _optimise(
 
     loop = _loop(context, stage, fit, held, constants)
     state, status = run_epochs(loop, state, observe, context.stop, enough)
+    if int(state.epoch) == 0 and context.checkpoint is not None:
+        keep(state)
     if int(state.epoch) == 0:
-        if context.checkpoint is not None:
-            keep(state)
         return progress, None
     last = estimate_of(progress.estimate, solver, state, constants)
     if best is None:
         ended = (int(state.epoch), math.inf, status, tuple(history), state.optimiser)
         return progress, Reached(last, last, solver, *ended)
-    same = best.epoch == int(state.epoch)
-    found = last if same else estimate_of(progress.estimate, solver, best.state, constants)
+    found = last if best.epoch == int(state.epoch) else estimate_of(progress.estimate, solver, best.state, constants)
     return progress, Reached(found, last, solver, best.epoch, best.value, status, tuple(history))
 
 
@@ -187,7 +186,7 @@ def estimate_of(estimate: Estimate, solver: Solver, state: State, constants: Con
     found = dataclasses.replace(
         estimate,
         object=object_channels(solver, state, constants),
-        **{name: getattr(now, name) for name in ("probe", "positions", "thickness", "tilt", "extra")},
+        **{name: getattr(now, name) for name in ("probe", "positions", "thickness", "tilt", *MANY)},
     )
     if not isinstance(solver, EnsembleSolver):
         return found

@@ -56,7 +56,7 @@ def run_table(results: dict[str, Result]) -> Table:
 
 
 def unknowns_table(results: dict[str, Result]) -> Table:
-    """What else each run found: further unknowns, their mean over the patterns and how far it varies.
+    """What else each run found: further unknowns, their mean over patterns or pixels and how far it varies.
 
     Args:
         results: by name.
@@ -67,9 +67,10 @@ def unknowns_table(results: dict[str, Result]) -> Table:
     rows = [
         [name, unknown, f"{values.mean():.4g}", f"{values.std():.2g}", result.units.get(unknown, "")]
         for name, result in results.items()
-        for unknown, values in result.extra.items()
+        for unknown, values in (result.extra | result.shared).items()
+        if values.dtype.kind == "f"
     ]
-    return Table("Further unknowns", ["run", "unknown", "mean", "standard deviation over patterns", "unit"], rows)
+    return Table("Further unknowns", ["run", "unknown", "mean", "standard deviation", "unit"], rows)
 
 
 def figures_of(results: dict[str, Result]) -> dict[str, tuple[str, str, Figure]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Protocol, runtime_checkable
 
+import jax
+
 from jptycho.randomness import named_key
 from jptycho.representations.estimate import Estimate
 from jptycho.types import Array, Constants, Params, PyTree
@@ -14,6 +16,8 @@ OBJECT_KINDS = (PHASE, POTENTIAL, COMPLEX)
 """``phase``: real phase, no absorption. ``potential``: the same, never negative. ``complex``: phase and absorption."""
 KNOWN = ("positions", "thickness", "tilt", "coverage")
 """What an estimate keeps where nothing represents it."""
+MANY = ("extra", "shared")
+"""Unknowns whose number is open."""
 
 
 @runtime_checkable
@@ -39,6 +43,15 @@ class Assignable(Representation, Protocol):
 
 
 @runtime_checkable
+class Composed(Representation, Protocol):
+    """A representation made of quantities that are worth knowing, such as the defocus of a probe."""
+
+    def parts(self, params: Params, constants: Constants) -> dict[str, Array]:
+        """These by name, as ``estimate.shared`` keeps them; ``init`` starts from there."""
+        ...
+
+
+@runtime_checkable
 class Halved(Representation, Protocol):
     """A representation whose input holds electrons, so that a half of them must not validate what it contributed to."""
 
@@ -57,6 +70,8 @@ class ModelSpec:
         positions: gives canvas pixels (scan, 2); None keeps the guess.
         tilt: gives mrad, (2,) or (scan, 2); None keeps the guess.
         extra: pairs of a name and what gives a row for each pattern (scan, ...), for the detector's effects to read.
+        thickness: gives Å between slices; None keeps the guess.
+        shared: pairs of a name and what gives an array that all patterns share, likewise for the detector's effects.
     """
 
     object: Representation
@@ -64,22 +79,28 @@ class ModelSpec:
     positions: Representation | None = None
     tilt: Representation | None = None
     extra: tuple[tuple[str, Representation], ...] = ()
+    thickness: Representation | None = None
+    shared: tuple[tuple[str, Representation], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Unknown:
-    """A further unknown of a run, which the detector's effects read from the rows of the scan by its name.
+    """A further unknown of a run, which the detector's effects find in ``row.extra`` by its name.
 
     Attributes:
-        representation: gives a row for each pattern (scan, ...); starts from ``estimate.extra`` where that has its
-            name.
+        representation: gives a row for each pattern (scan, ...) and starts from ``estimate.extra`` where that has its
+            name; or, where it is shared, one array for all patterns, and ``estimate.shared``.
         rate: learning rate of its parameters.
         unit: of what it gives, for the result and its report; none by default.
+        shared: whether all patterns share it.
+        in_electrons: whether it is a share of an average pattern, which the result gives in electrons.
     """
 
     representation: Representation
     rate: float
     unit: str = dataclasses.field(default="", repr=False)  # what it is called makes no other run
+    shared: bool = False
+    in_electrons: bool = dataclasses.field(default=False, repr=False)
 
 
 def unknowns_of(spec: ModelSpec) -> dict[str, Representation]:
@@ -91,8 +112,8 @@ def unknowns_of(spec: ModelSpec) -> dict[str, Representation]:
     Returns:
         ``object``, ``probe`` and whatever else is refined.
     """
-    named = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name != "extra"}
-    return {name: r for name, r in named.items() if r is not None} | dict(spec.extra)
+    named = {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec) if f.name not in MANY}
+    return {name: r for name, r in named.items() if r is not None} | dict(spec.extra) | dict(spec.shared)
 
 
 def initialise(spec: ModelSpec, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
@@ -108,7 +129,8 @@ def initialise(spec: ModelSpec, key: Array, estimate: Estimate) -> tuple[Params,
     """
     started = {name: r.init(named_key(key, name), estimate) for name, r in unknowns_of(spec).items()}
     fixed: dict[str, PyTree] = {name: getattr(estimate, name) for name in KNOWN if name not in started}
-    fixed["extra"] = {name: rows for name, rows in estimate.extra.items() if name not in started}
+    for many in MANY:
+        fixed[many] = {name: value for name, value in getattr(estimate, many).items() if name not in started}
     params = {name: pair[0] for name, pair in started.items()}
     return params, {**{name: pair[1] for name, pair in started.items()}, "fixed": fixed}
 
@@ -147,5 +169,9 @@ def render(spec: ModelSpec, params: Params, constants: Constants, key: Array | N
         for name, r in unknowns_of(spec).items()
     }
     fixed = constants["fixed"]
-    extra = fixed["extra"] | {name: values.pop(name) for name, _ in spec.extra}
-    return Estimate(**(fixed | values | {"extra": extra}))
+    many = {field: fixed[field] | {name: values.pop(name) for name, _ in getattr(spec, field)} for field in MANY}
+    for name, r in unknowns_of(spec).items():
+        if isinstance(r, Composed):
+            # What is said of a probe goes into no pattern: an azimuth of no astigmatism has no slope.
+            many["shared"] |= jax.lax.stop_gradient(r.parts(params[name], constants[name]))
+    return Estimate(**(fixed | values | many))

@@ -10,6 +10,9 @@ from jptycho.forward.fields import Fields, ScanFields
 from jptycho.optics.waves import cis, to_complex
 from jptycho.types import Array, Complex, Float, Shaped, pytree
 
+DESCAN = "descan"
+"""What the pattern's shift is called among an estimate's further unknowns."""
+
 
 @pytree
 class Estimate:
@@ -25,7 +28,8 @@ class Estimate:
         half_sets: the object as each half of the electrons alone gives it; None where they were not divided.
         members: the object as each member of an ensemble has it; None where there is one estimate.
         member_probes: the probe likewise.
-        extra: further unknowns by name, a row for each pattern (scan, ...).
+        extra: further unknowns by name, a row for each pattern (scan, ...); ``descan`` in detector pixels.
+        shared: further unknowns by name, which all patterns share.
         placement: what a search for positions found beside them, Å: ``shared``, of their displacements what patterns
             have in common, ``error``, the standard deviation of the rest (scan, 2); ``shared_affine``, A of the part
             u = A p, and ``affine_error``, that of its numbers (2, 2); likewise ``step`` that led there from ``last``.
@@ -42,6 +46,7 @@ class Estimate:
     members: Float[Array, "members slices channels Y X"] | None = None
     member_probes: Complex[Array, "members modes y x"] | None = None
     extra: dict[str, Shaped[Array, "scan ..."]] = dataclasses.field(default_factory=dict)
+    shared: dict[str, Shaped[Array, "..."]] = dataclasses.field(default_factory=dict)
     placement: dict[str, Shaped[Array, "..."]] = dataclasses.field(default_factory=dict)
 
 
@@ -80,5 +85,6 @@ def fields_of(estimate: Estimate) -> Fields:
     """
     tilt = estimate.tilt
     shared, own = (tilt, None) if tilt.ndim == 1 else (jnp.zeros_like(tilt[0]), tilt)
-    rows = ScanFields(estimate.positions, own, estimate.extra)
-    return Fields(transmission(estimate.object), estimate.probe, rows, estimate.thickness, shared)
+    extra = {name: rows for name, rows in estimate.extra.items() if name != DESCAN}
+    rows = ScanFields(estimate.positions, own, extra, estimate.extra.get(DESCAN))
+    return Fields(transmission(estimate.object), estimate.probe, rows, estimate.thickness, shared, estimate.shared)

@@ -58,6 +58,10 @@ class FreeTilt:
 
 SHARED = ("position_affine", "position_lines", "position_drift")
 SEARCHED = ("position_error", *SHARED)
+CHOICES = ("tilt", "descan", "thickness", "background", "flux", "source_size")
+"""Keys of ``[refine]`` that say whether, and how, something is an unknown; each has a rate."""
+RATES = ("position_rate", *(f"{name}_rate" for name in CHOICES))
+"""Keys of the learning rates in ``[refine]``."""
 
 
 class RefineSettings(Section):
@@ -83,6 +87,29 @@ class RefineSettings(Section):
     position_rate: NotNegative = Field(0.0, description="learning rate of the positions in pixels; 0 keeps them")
     tilt: Literal["none", "global", "local"] = Field("none", description="one tilt for all positions, or one for each")
     tilt_rate: Positive = Field(0.1, description="learning rate of the tilt in mrad")
+    descan: Literal["none", "constant", "plane", "free"] = Field(
+        "none",
+        description="shift of the patterns on the detector: of all alike, a plane over the scan, of each its own",
+    )
+    descan_rate: Positive = Field(0.05, description="learning rate of that in detector pixels")
+    thickness: bool = Field(False, description="whether the distance between slices is an unknown")
+    thickness_rate: Positive = Field(0.01, description="learning rate of its logarithm")
+    background: Literal["none", "constant", "smooth", "pixels"] = Field(
+        "none",
+        description="electrons beside the pattern: on every detector pixel alike, varying slowly, of each its own",
+    )
+    background_rate: Positive = Field(0.03, description="learning rate of its square root, in that of its start")
+    flux: Literal["none", "smooth", "free"] = Field(
+        "none",
+        description="electrons of a pattern, in those of an average one: varying slowly in time, or of each its own",
+    )
+    flux_rate: Positive = Field(0.01, description="learning rate of its logarithm")
+
+    source_size: bool = Field(
+        False, description="whether the size of the source is an unknown, of which modes are made"
+    )
+
+    source_size_rate: Positive = Field(0.03, description="learning rate of its logarithm")
 
     @property
     def shared(self) -> tuple[str, ...]:
@@ -93,3 +120,8 @@ class RefineSettings(Section):
     def searched(self) -> tuple[str, ...]:
         """Keys by which positions are searched for."""
         return (*(("position_error",) if self.position_error else ()), *self.shared)
+
+    @property
+    def by_gradient(self) -> list[str]:
+        """Keys of what is on and has a learning rate."""
+        return [key for key in ("position_rate", *CHOICES) if getattr(self, key) not in (0, "none", False)]

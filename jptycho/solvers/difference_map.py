@@ -137,9 +137,9 @@ def _epoch(solver: DifferenceMapSolver, state: State, constants: Constants, data
         measured = as_fractions(pattern, setup)
         model = exit_waves(fields, setup, row)
         wave = jnp.where(state.epoch == 0, model, wave)
-        target = modulus_constraint(solver.c * model + (1 - solver.c) * wave, measured, setup, row)
+        target = modulus_constraint(solver.c * model + (1 - solver.c) * wave, measured, setup, row, fields.shared)
         after = (1 - solver.a - solver.b) * wave + solver.a * model + solver.b * target
-        return after, *pattern_loss(model, measured, setup, row)
+        return after, *pattern_loss(model, measured, setup, row, fields.shared)
 
     waves, losses, errors = jax.lax.map(advance, (state.optimiser, counts, fields.scan), batch_size=PARTS)
     for _ in range(solver.passes):

@@ -7,13 +7,13 @@ adjoint of its derivative, which for a single slice is χ times the conjugate pr
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 
 from jptycho.errors import ConfigError
-from jptycho.forward.detector import detect
+from jptycho.forward.detector import NOTHING, detect
 from jptycho.forward.exit_waves import Window, window_at
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.multislice import incident_waves
@@ -70,7 +70,11 @@ def propagate_exit_waves(fields: Fields, setup: Setup, row: ScanFields) -> ExitW
 
 
 def pattern_loss(
-    waves: Complex[Array, "modes y x"], measured: Float[Array, "ky kx"], setup: Setup, row: ScanFields
+    waves: Complex[Array, "modes y x"],
+    measured: Float[Array, "ky kx"],
+    setup: Setup,
+    row: ScanFields,
+    shared: Mapping[str, Array] = NOTHING,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Amplitude loss, and the squared amplitude error, of one pattern.
 
@@ -79,11 +83,12 @@ def pattern_loss(
         measured: as a fraction of the average pattern.
         setup: constants of the run.
         row: of the scan.
+        shared: what all patterns share.
 
     Returns:
         both, summed over the detector.
     """
-    predicted = detect(waves, setup, row)
+    predicted = detect(waves, setup, row, shared)
     loss = amplitude_loss(predicted, measured, noise_of(setup))
     return jnp.sum(setup.mask * loss), jnp.sum(setup.mask * squared_error(predicted, measured))
 

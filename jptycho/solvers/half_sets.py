@@ -12,7 +12,7 @@ from jptycho.representations.base import Assignable
 from jptycho.solvers.base import Metrics, ScanData, State
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import PROBE_MOVES
-from jptycho.solvers.probe_filter import filter_probes
+from jptycho.solvers.probe_filter import align_modes, filter_probes
 from jptycho.types import Array, Bool, Complex, Constants, Integer, Params, PyTree, pytree
 
 ROUND = 4  # epochs after which the halves' probes are compared
@@ -67,6 +67,11 @@ class HalfSetSolver(EnsembleSolver):
     def epoch(self, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
         """An epoch of every member; after a round the probe that both halves confirm."""
         memory, averages, shared = state.optimiser
+        if not isinstance(self.model.probe, Assignable):  # few numbers, which fit no noise
+            after, metrics = super().epoch(
+                mesh, dataclasses.replace(state, optimiser=(memory, averages)), constants, data
+            )
+            return dataclasses.replace(after, optimiser=(*after.optimiser, shared)), metrics
         free = shared.moving | (state.epoch >= self.epochs - LAST)
         own = constants | {PROBE_MOVES: jnp.broadcast_to(free, self.ensemble_size)}
         after, metrics = super().epoch(mesh, dataclasses.replace(state, optimiser=(memory, averages)), own, data)
@@ -95,6 +100,8 @@ class HalfSetSolver(EnsembleSolver):
 
     def confirmed_probe(self, state: State, probes: Complex[Array, "members modes y x"]) -> Complex[Array, "modes y x"]:
         """What the halves confirm of their own probes' change from the one that they shared."""
+        if not isinstance(self.model.probe, Assignable):
+            return jnp.mean(jax.vmap(align_modes, in_axes=(0, None))(probes, probes[0]), axis=0)
         return self._common(probes, state.optimiser[2])[0]
 
     def _common(self, probes: Complex[Array, "members modes y x"], shared: SharedProbe) -> tuple[Array, Array]:

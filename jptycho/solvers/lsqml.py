@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from jptycho.forward.detector import modulus_constraint
 from jptycho.forward.exit_waves import Window
-from jptycho.forward.fields import ScanFields, Setup
+from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.multislice import multislice
 from jptycho.forward.patches import crop, fourier_shift
 from jptycho.objective.data_term import as_fractions
@@ -131,8 +131,8 @@ def _epoch(
     return State(params, None, None, key, epochs_after(state, data)), summarise_metrics(losses, errors, data.weight)
 
 
-def _correction(waves: ExitWaves, measured: Array, setup: Setup, row: ScanFields) -> Array:
-    return modulus_constraint(waves.exit, measured, setup, row) - waves.exit
+def _correction(waves: ExitWaves, fields: Fields, measured: Array, setup: Setup, row: ScanFields) -> Array:
+    return modulus_constraint(waves.exit, measured, setup, row, fields.shared) - waves.exit
 
 
 def _directions(solver: LSQMLSolver) -> Callable[..., PyTree]:
@@ -146,12 +146,12 @@ def _directions(solver: LSQMLSolver) -> Callable[..., PyTree]:
             measured = as_fractions(pattern, setup)
             waves = propagate_exit_waves(fields, setup, row)
             window = waves.window
-            to_waves, to_patches = waves.adjoint(_correction(waves, measured, setup, row))
+            to_waves, to_patches = waves.adjoint(_correction(waves, fields, measured, setup, row))
             seen = jnp.sum(intensity(waves.before), axis=1)
             back = jnp.round(-window.shift).astype(int)
             through = jnp.roll(jnp.prod(intensity(window.patches), axis=0), back, axis=(0, 1))
             to_probe = fourier_shift(to_waves, -window.shift)
-            sums = (to_patches, seen, to_probe, through, pattern_loss(waves.exit, measured, setup, row))
+            sums = (to_patches, seen, to_probe, through, pattern_loss(waves.exit, measured, setup, row, fields.shared))
             return jax.tree.map(lambda x: w.astype(x.dtype) * x, sums), window.corner
 
         def gather(total: PyTree, part: PyTree) -> PyTree:
@@ -181,7 +181,7 @@ def _steps(solver: LSQMLSolver) -> Callable[..., PyTree]:
             waves = propagate_exit_waves(fields, setup, row)
             u, v = _effects(waves.window, to_object, to_probe)
             v = jnp.zeros_like(v) if solver.hold_probe else v
-            alpha = w * least_squares_steps(_correction(waves, measured, setup, row), (u, v), sizes)
+            alpha = w * least_squares_steps(_correction(waves, fields, measured, setup, row), (u, v), sizes)
             return alpha[0] * jnp.sum(intensity(waves.before), axis=1), alpha[1], waves.window.corner
 
         def gather(total: PyTree, part: PyTree) -> PyTree:

@@ -195,10 +195,12 @@ def _correction(solver: PIESolver, fields: Fields, setup: Setup, item: tuple[Arr
     pattern, row = item
     measured = as_fractions(pattern, setup)
     waves = propagate_exit_waves(fields, setup, row)
-    to_waves, to_patches = waves.adjoint(modulus_constraint(waves.exit, measured, setup, row) - waves.exit)
+    to_waves, to_patches = waves.adjoint(
+        modulus_constraint(waves.exit, measured, setup, row, fields.shared) - waves.exit
+    )
     seen = jnp.sum(intensity(waves.before), axis=1)
     update = _probe_update(solver, waves, to_waves)
-    sums = (to_patches, seen, update, pattern_loss(waves.exit, measured, setup, row))
+    sums = (to_patches, seen, update, pattern_loss(waves.exit, measured, setup, row, fields.shared))
     return jax.tree.map(lambda x: w.astype(x.dtype) * x, sums), waves.window.corner
 
 

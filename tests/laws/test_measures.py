@@ -21,7 +21,8 @@ SUB_PACKAGES = [
 ]
 WITHIN = {
     "assembly": [
-        {"ensembles", "extension", "found_positions", "solver_checks"},
+        {"beam_checks", "ensembles", "extension", "found_positions", "solver_checks"},
+        {"unknowns"},
         {"advice", "budget", "checks", "devices", "parts", "placement", "polish", "start"},
         {"build"},
         {"listed", "prior_model", "summary"},

@@ -1,0 +1,61 @@
+"""What contradicts what among the unknowns of beam and detector, before a file is read."""
+
+from __future__ import annotations
+
+from jptycho.config.pixels import GRADIENT
+from jptycho.config.run import Config
+from jptycho.errors import ConfigError
+
+PARAMETRIC_ONLY = ("aberrations", "free_cutoff", "parametric_rate")
+"""Keys of ``[probe]`` that a probe of pixels does not read."""
+
+
+def check_beam(config: Config) -> None:
+    """Refuse unknowns of beam and detector that no pattern determines, or that exclude each other.
+
+    Args:
+        config: as given.
+
+    Raises:
+        ConfigError: which, and what to do instead.
+    """
+    probe, refine = config.probe, config.refine
+    parametric = probe.model == "parametric"
+    if not parametric:
+        for key in PARAMETRIC_ONLY:
+            if getattr(probe, key) != type(probe).model_fields[key].default:
+                raise ConfigError(
+                    f'probe.{key}: has no effect on a probe of pixels. Remove it, or use probe.model = "parametric".'
+                )
+    key = 'probe.model = "parametric"' if parametric else "refine.source_size"
+    if parametric or refine.source_size:
+        _check_made_of_few(config, key)
+    if parametric and probe.modes > 1 and not (probe.source_size or refine.source_size):
+        raise ConfigError(
+            f"probe.modes: {probe.modes}, but the modes of a parametric probe are those of a source, and nothing says "
+            "how large. Set probe.source_size in Å, or refine.source_size = true."
+        )
+    for name, on in (("probe.source_size", probe.source_size), ("refine.source_size", refine.source_size)):
+        if on and probe.modes == 1:
+            raise ConfigError(
+                f"{name}: a source that is no point gives several modes, found probe.modes = 1. Use probe.modes = 3, "
+                "or 6 where it is larger than half the probe."
+            )
+    if refine.descan == "constant" and config.object.slices == 1 and not (parametric or probe.fixed):
+        raise ConfigError(
+            'refine.descan: "constant", which a ramp of a probe of pixels undoes on one slice. Use "plane" or "free", '
+            "or probe.fixed = true: the centre of the mean pattern is found anyway."
+        )
+
+
+def _check_made_of_few(config: Config, key: str) -> None:
+    """Refuse a probe of few numbers where something else makes it."""
+    if config.probe.fixed:
+        raise ConfigError(f"probe.fixed: keeps the probe as it is, and {key} makes it an unknown. Remove one of them.")
+    if config.method == "pixels" and config.pixels.solver != GRADIENT:
+        raise ConfigError(
+            f'{key.split(" ", maxsplit=1)[0]}: solver "{config.pixels.solver}" knows pixels of the probe only. '
+            'Use pixels.solver = "gradient", or remove it.'
+        )
+    if config.method == "dgp" and config.dgp.probe == "network":
+        raise ConfigError(f'dgp.probe: "network", and {key} makes the probe of few numbers. Remove one of them.')

@@ -1,0 +1,269 @@
+"""Further unknowns that the table ``[refine]`` turns on: their representations, rates, units and effects."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jptycho.assembly.extension import Extension, extended
+from jptycho.assembly.found_positions import rows_of, units_of
+from jptycho.config.run import Config
+from jptycho.errors import ConfigError
+from jptycho.forward.effects import BACKGROUND, FLUX, AddBackground, ScaleFlux
+from jptycho.forward.fields import DetectorEffect
+from jptycho.preprocess.guesses import to_shared, with_guesses
+from jptycho.preprocess.prepare import Problem, nominal_probe
+from jptycho.representations.base import Composed, Representation, Unknown
+from jptycho.representations.beam import COHERENT, BlurredProbe, ParametricProbe, unit_of
+from jptycho.representations.estimate import DESCAN, Estimate
+from jptycho.representations.per_pattern import FREE, Descan, Flux
+from jptycho.representations.per_position import FreePositions, FreeTilt, RefineSettings
+from jptycho.representations.pixels import PixelProbe
+from jptycho.representations.shared import Background, FreeThickness
+
+FIRST_SOURCE = 0.1
+"""Å: size of a source at which it begins where nothing says more."""
+BUILT_IN = (Descan, Flux, Background)
+"""Representations that only ``[refine]`` turns on: a user's unknown may have the name of one that is off."""
+FLUX_KNOTS = 24
+"""Of a flux that varies slowly in time."""
+
+
+def built_in(refine: RefineSettings) -> dict[str, Unknown]:
+    """The unknowns that a table turns on beside object, probe, positions, tilt and thickness.
+
+    Args:
+        refine: the table.
+
+    Returns:
+        them by name.
+
+    Example:
+        >>> list(built_in(RefineSettings(background="constant", flux="free")))
+        ['flux', 'background']
+    """
+    found = {}
+    if refine.descan != "none":
+        found[DESCAN] = Unknown(Descan(refine.descan), refine.descan_rate, "detector pixels")
+    if refine.flux != "none":
+        knots = 0 if refine.flux == FREE else FLUX_KNOTS
+        found[FLUX] = Unknown(Flux(knots), refine.flux_rate, "of an average pattern")
+    if refine.background != "none":
+        unit = "electrons a detector pixel"
+        found[BACKGROUND] = Unknown(Background(refine.background), refine.background_rate, unit, True, True)
+    return found
+
+
+def with_refined(extension: Extension, tables: Iterable[RefineSettings]) -> Extension:
+    """What the user brought, and the unknowns and effects that the configuration turns on anywhere.
+
+    Args:
+        extension: the user's.
+        tables: ``[refine]`` of the run, or of each of its stages.
+
+    Returns:
+        both.
+
+    Raises:
+        ConfigError: an unknown of the user has the name of one of them.
+    """
+    found: dict[str, Unknown] = {}
+    for refine in tables:
+        found = built_in(refine) | found
+    for name in found:
+        if name in extension.unknowns:
+            raise ConfigError(f"unknowns: {name!r} is what refine.{name} is called. Choose another name.")
+    own: list[DetectorEffect] = [
+        effect for name, effect in ((FLUX, ScaleFlux()), (BACKGROUND, AddBackground())) if name in found
+    ]
+    return dataclasses.replace(extension, unknowns=found | dict(extension.unknowns), effects=(*own, *extension.effects))
+
+
+def refined(config: Config, problem: Problem) -> dict[str, Any]:
+    """Representations of positions, tilt and thickness, where they are refined, and of further unknowns.
+
+    Args:
+        config: of the run.
+        problem: the scan made ready.
+
+    Returns:
+        arguments of :class:`jptycho.representations.base.ModelSpec`.
+    """
+    found: dict[str, Any] = {}
+    further = unknowns_at(config, problem)
+    if config.refine.position_rate:
+        found["positions"] = FreePositions()
+    if config.refine.tilt != "none":
+        found["tilt"] = FreeTilt(config.refine.tilt == "local")
+    if config.refine.thickness:
+        found["thickness"] = FreeThickness()
+    for field, shared in (("extra", False), ("shared", True)):
+        found[field] = tuple((name, u.representation) for name, u in further.items() if u.shared is shared)
+    return found
+
+
+def refined_rates(config: Config, problem: Problem) -> dict[str, Any]:
+    """Learning rates of what :func:`refined` gives.
+
+    Args:
+        config: of the run.
+        problem: the scan made ready.
+
+    Returns:
+        arguments of :class:`jptycho.solvers.gradient.GradientSolver`.
+    """
+    refine = config.refine
+    extra = tuple((name, unknown.rate) for name, unknown in unknowns_at(config, problem).items())
+    extra = (*extra, ("thickness", refine.thickness_rate)) if refine.thickness else extra
+    return {"position_rate": refine.position_rate, "tilt_rate": refine.tilt_rate, "extra_rates": extra}
+
+
+def composed(config: Config) -> bool:
+    """Whether the probe is made of aberrations, or of a source's size.
+
+    Args:
+        config: of the run.
+
+    Returns:
+        whether.
+    """
+    return not config.probe.fixed and (config.probe.model == "parametric" or config.refine.source_size)
+
+
+def ramp_is_gauge(config: Config) -> bool:
+    """Whether a ramp of the object's phase changes no pattern that the probe could not undo.
+
+    Args:
+        config: of the run.
+
+    Returns:
+        whether the probe is free to.
+    """
+    return not config.probe.fixed and config.probe.model == "pixels"
+
+
+def pixel_probe(config: Config, problem: Problem, otherwise: float = 1.0) -> Representation:
+    """The probe where no network makes it: pixels or aberrations, its modes free or those of a source.
+
+    Args:
+        config: of the run.
+        problem: the scan made ready.
+        otherwise: learning rate of a probe of pixels.
+
+    Returns:
+        the representation.
+    """
+    if not composed(config):
+        return PixelProbe()
+    inner: Representation = PixelProbe()
+    grid, calibration = problem.setup.grid, problem.dataset.calibration
+    if config.probe.model == "parametric":
+        if not calibration.semiangle_cutoff:
+            raise ConfigError('probe.model: "parametric" needs data.semiangle_cutoff in mrad to begin with. Add it.')
+        inner = ParametricProbe(
+            grid.shape,
+            grid.sampling,
+            problem.setup.wavelength,
+            float(calibration.semiangle_cutoff or 0),
+            centre_of(problem),
+            0.5 * (config.object.slices - 1) * (config.object.slice_thickness or 0.0),
+            config.probe.aberrations,
+            (*sorted(dict(calibration.aberrations).items()), ("C10", -calibration.defocus)),
+            config.probe.free_cutoff,
+        )
+    modes, free = config.probe.modes, config.refine.source_size
+    if modes == 1 and not free:
+        return inner
+    speed = config.refine.source_size_rate / probe_rate(config, otherwise) if free else 1.0
+    return BlurredProbe(inner, modes, grid.sampling, config.probe.source_size or FIRST_SOURCE, free, speed)
+
+
+def centre_of(problem: Problem) -> tuple[float, float]:
+    """Where the disk is.
+
+    Args:
+        problem: the scan made ready.
+
+    Returns:
+        (y, x) in detector pixels from the zero frequency.
+    """
+    if problem.setup.centre is None:
+        return 0.0, 0.0
+    y, x = np.asarray(problem.setup.centre, float) * problem.setup.grid.shape * problem.setup.grid.sampling
+    return float(y), float(x)
+
+
+def probe_rate(config: Config, otherwise: float) -> float:
+    """Learning rate of a probe that no network makes.
+
+    Args:
+        config: of the run.
+        otherwise: of one of pixels.
+
+    Returns:
+        the rate; 0 where it is fixed.
+    """
+    if config.probe.fixed:
+        return 0.0
+    return config.probe.parametric_rate if config.probe.model == "parametric" else otherwise
+
+
+def begun(config: Config, problem: Problem, model: Extension) -> Problem:
+    """A scan with all further unknowns where they begin.
+
+    Args:
+        config: of the run.
+        problem: the scan made ready.
+        model: of :func:`jptycho.assembly.listed.model_of`.
+
+    Returns:
+        the scan.
+    """
+    problem = extended(with_guesses(problem, model.unknowns), model)
+    probe, estimate = pixel_probe(config, problem), problem.estimate
+    if not isinstance(probe, Composed):
+        return problem
+    if isinstance(probe, BlurredProbe):
+        spec, grid = config.object.spec(), problem.setup.grid
+        first = nominal_probe(problem.dataset, grid, spec, centre_of(problem), 1)[0]
+        estimate = dataclasses.replace(estimate, shared=estimate.shared | {COHERENT: first})
+    parts = probe.parts(*probe.init(jax.random.key(0), estimate))
+    estimate = dataclasses.replace(estimate, shared=estimate.shared | parts)
+    return dataclasses.replace(problem, estimate=estimate)
+
+
+def further_of(problem: Problem, estimate: Estimate) -> dict[str, dict[str, Any]]:
+    """Further unknowns as a result has them.
+
+    Args:
+        problem: the scan, by all electrons.
+        estimate: what a run found.
+
+    Returns:
+        ``extra``, ``shared`` and ``units`` of :class:`jptycho.data.results.Result`.
+    """
+    every = {name: unit_of(name) for name in estimate.shared} | units_of(problem, estimate)
+    return {
+        "extra": rows_of(estimate),
+        "shared": to_shared(problem, estimate.shared),
+        "units": {name: unit for name, unit in every.items() if unit},
+    }
+
+
+def unknowns_at(config: Config, problem: Problem) -> dict[str, Unknown]:
+    """Those of the configuration of a run, or of a stage, and the user's.
+
+    Args:
+        config: whose table ``[refine]`` says which are on now; what is not is held.
+        problem: the scan made ready.
+
+    Returns:
+        them by name.
+    """
+    every = problem.unknowns.items()
+    own = {name: unknown for name, unknown in every if not isinstance(unknown.representation, BUILT_IN)}
+    return built_in(config.refine) | own

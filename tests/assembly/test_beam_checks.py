@@ -1,0 +1,53 @@
+"""Unknowns of beam and detector that exclude each other: one line, with what to do."""
+
+import pytest
+
+from jptycho.assembly.beam_checks import check_beam
+from jptycho.assembly.checks import check_config
+from jptycho.config.run import parse_config
+from jptycho.errors import ConfigError
+
+SLICES = {"slices": 2, "slice_thickness": 10.0}
+LINEAR = {"model": "parametric"}
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"probe": {"free_cutoff": True}}, r'probe\.free_cutoff: has no effect on a probe of pixels'),
+    ({"probe": {"aberrations": ["C10"]}}, r'probe\.aberrations: has no effect on a probe of pixels'),
+    ({"probe": LINEAR | {"modes": 3}}, r"probe\.modes: 3, but the modes of a parametric probe are those of a source"),
+    ({"refine": {"source_size": True}}, r"refine\.source_size: a source that is no point gives several modes"),
+    ({"probe": {"source_size": 0.3}}, r"probe\.source_size: a source that is no point gives several modes"),
+    ({"probe": LINEAR | {"fixed": True}}, r"probe\.fixed: keeps the probe as it is"),
+    ({"refine": {"descan": "constant"}}, r'refine\.descan: "constant", which a ramp of a probe of pixels undoes'),
+    ({"probe": LINEAR, "method": "dgp", "dgp": {"probe": "network"}}, r'dgp\.probe: "network", and probe\.model'),
+    ({"probe": LINEAR, "pixels": {"solver": "epie"}}, r'probe\.model: solver "epie" knows pixels of the probe only'),
+    ({"refine": {"descan": "free"}, "pixels": {"solver": "lsqml"}}, r'refine\.descan: solver "lsqml" optimises'),
+    ({"refine": {"background": "pixels"}, "pixels": {"optimiser": "lbfgs"}}, r"refine\.background: lbfgs"),
+    ({"refine": {"thickness": True}}, r"refine\.thickness: has no effect on one slice"),
+])  # fmt: skip
+def test_what_cannot_be_is_refused(settings, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        check_config(parse_config({"data": {"file": "scan.h5"}, **settings}))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"probe": {"aberrations": ["C11"]}}, r"probe\.aberrations: 'C11' is no coefficient\. Did you mean"),
+    ({"probe": {"aberrations": []}}, r"probe\.aberrations: expected at least one"),
+    ({"refine": {"background": "flat"}}, r"refine\.background: expected 'none', 'constant', 'smooth' or 'pixels'"),
+])  # fmt: skip
+def test_values_that_are_none(values, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_config({"data": {"file": "scan.h5"}, **values})
+
+
+@pytest.mark.parametrize("settings", [
+    {"probe": LINEAR | {"aberrations": ["C10", "C30"], "free_cutoff": True}, "refine": {"descan": "constant"}},
+    {"probe": LINEAR | {"modes": 3}, "refine": {"source_size": True}, "method": "dgp"},
+    {"probe": {"modes": 3, "source_size": 0.2}},
+    {"refine": {"thickness": True, "background": "smooth", "flux": "free", "descan": "plane"}, "object": SLICES},
+])  # fmt: skip
+def test_what_can_be_passes(settings):
+    config = parse_config({"data": {"file": "scan.h5"}, **settings})
+    check_beam(config)
+    check_config(config)
