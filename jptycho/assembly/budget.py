@@ -10,6 +10,9 @@ from jptycho.config.run import Config
 from jptycho.parallel import memory_of_device
 from jptycho.preprocess.memory import host_memory, resident_memory
 
+SHARE = 0.75
+"""Of the machine's memory, that a run may take in any case: what is free at one moment refuses none."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
@@ -37,4 +40,6 @@ def budget_of(config: Config) -> Budget:
     if config.memory.limit is not None:
         limit = int(1e9 * config.memory.limit)
         return Budget(limit, min(limit, memory_of_device()) if apart else None)
-    return Budget(host_memory().available + resident_memory(), memory_of_device() if apart else None)
+    memory = host_memory()
+    free = max(memory.available + resident_memory(), int(SHARE * memory.total))
+    return Budget(free, memory_of_device() if apart else None)

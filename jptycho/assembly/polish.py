@@ -26,6 +26,7 @@ def polish_config(config: Config, patterns: int) -> Config:
     given, share = config.pixels, config.dgp.polish_rate
     pixels = PixelsConfig.model_construct().model_copy(
         update={
+            "micro_batch": given.micro_batch,
             "batch": choose_batch(patterns) if takes_whole_scan(config) else given.batch,
             "object_rate": share * float(given.object_rate),
             "probe_rate": share * float(given.probe_rate),
@@ -34,4 +35,7 @@ def polish_config(config: Config, patterns: int) -> Config:
         }
     )
     rates = {name: share * getattr(config.refine, name) for name in RATES}
-    return config.model_copy(update={"pixels": pixels, "refine": config.refine.model_copy(update=rates)})
+    probe = config.probe.model_copy(update={"parametric_rate": share * config.probe.parametric_rate})
+    return config.model_copy(
+        update={"pixels": pixels, "probe": probe, "refine": config.refine.model_copy(update=rates)}
+    )

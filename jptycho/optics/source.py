@@ -56,7 +56,9 @@ def source_modes(
     return kept * to_complex(jnp.sqrt(share))
 
 
-def _factors(weight: Float[Array, "y x"], size: Number | Array, sampling: tuple[Number, Number]) -> Float[Array, "terms y x"]:
+def _factors(
+    weight: Float[Array, "y x"], size: Number | Array, sampling: tuple[Number, Number]
+) -> Float[Array, "terms y x"]:
     """f_ab for a + b up to ``ORDER``, about the spectrum's centre, which no mode depends on."""
     axes = spatial_frequencies(Grid((weight.shape[0], weight.shape[1]), sampling))
     share = jax.lax.stop_gradient(weight / jnp.sum(weight))

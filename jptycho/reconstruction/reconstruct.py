@@ -89,7 +89,6 @@ def reconstruct(
     config = resolve_auto(config, whole)
     stages, memory = _fitted(config, whole)
     check_plan(memory)
-    log(summarise_plan(memory))
     announce("dividing the electrons", 0, 0)
     with memory_named("dividing the electrons", DIVIDE):
         problem, held, half_sets, validated = divide(config, whole, stages, extension)
@@ -98,6 +97,7 @@ def reconstruct(
         context = Context(config, problem, whole, *told, held, half_sets, extension)
         context = dataclasses.replace(context, identity=fingerprint(context))
         context.log("\n".join(summarise_run(config, problem, validated, extension)))
+        context.log(summarise_plan(memory))
         return make_result(*run_stages(context, stages))
 
 

@@ -225,7 +225,7 @@ def _sharded_gradient(solver: GradientSolver, mesh: Mesh, data: ScanData) -> Cal
                 return jax.tree.map(jnp.add, carry, gradient(fields, *part, half)), None
 
             (sums, cotangent), _ = jax.lax.scan(add, zero, tuple(parts))
-        return sums, jax.tree.map(lambda g: g / total.astype(g.dtype), cotangent)
+        return sums, jax.tree.map(lambda g: g / jnp.where(total > 0, total, 1).astype(g.dtype), cotangent)
 
     return whole_step
 

@@ -12,6 +12,7 @@ import jptycho
 from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.checks import check_config
 from jptycho.assembly.ensembles import members_together, stack
+from jptycho.assembly.prior_model import generators_of, prior_model
 from jptycho.config.run import with_changes
 from jptycho.diagnostics.gauge import remove_plane
 from jptycho.objective.data_term import batch_loss
@@ -20,7 +21,7 @@ from jptycho.parallel import make_mesh
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thinning import make_half_sets
 from jptycho.reconstruction.context import Context
-from jptycho.reconstruction.deep_prior import generators_of, prior_model, scan_data
+from jptycho.reconstruction.deep_prior import scan_data
 from jptycho.reconstruction.plan import plan
 from jptycho.representations.base import ModelSpec, initialise, render, select_half
 from jptycho.representations.estimate import Estimate, fields_of
