@@ -234,7 +234,17 @@ def prepare(
         noise=Noise(jnp.asarray(electrons, jnp.float32), jnp.asarray(dataset.calibration.read_noise, jnp.float32)),
         centre=jnp.asarray(np.divide(centre, np.multiply(window, grid.sampling)), jnp.float32),
     )
-    estimate = Estimate(
+    estimate = _vacuum(spec, probe, pixels, canvas)
+    origin = positions[0] - pixels[0] * np.asarray(grid.sampling)
+    first = (float(origin[0]), float(origin[1]))
+    return Problem(counts, setup, estimate, first, electrons, dataset, unit, undivided, margin=margin)
+
+
+def _vacuum(
+    spec: ObjectSpec, probe: Complex[Array, "modes y x"], pixels: Float[np.ndarray, "scan 2"], canvas: tuple[int, int]
+) -> Estimate:
+    """What every run begins with: no specimen, the nominal probe and positions."""
+    return Estimate(
         object=jnp.zeros((spec.slices, channels_of(spec.kind), *canvas)),
         probe=probe,
         positions=jnp.asarray(pixels, jnp.float32),
@@ -242,9 +252,6 @@ def prepare(
         tilt=jnp.asarray(spec.tilt, jnp.float32),
         coverage=jnp.asarray(illumination(np.asarray(probe), pixels, canvas), jnp.float32),
     )
-    origin = positions[0] - pixels[0] * np.asarray(grid.sampling)
-    first = (float(origin[0]), float(origin[1]))
-    return Problem(counts, setup, estimate, first, electrons, dataset, unit, undivided, margin=margin)
 
 
 def _check_canvas(canvas: tuple[int, int], grid: Grid, spec: ObjectSpec) -> None:

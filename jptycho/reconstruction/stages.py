@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +25,7 @@ from jptycho.reconstruction.checkpoint import began, restore, save
 from jptycho.reconstruction.context import Context, Fit, Progress, Reached, Stage, stream
 from jptycho.representations.base import MANY, Representation
 from jptycho.representations.estimate import Estimate, fields_of
-from jptycho.settings import AUTO
+from jptycho.settings import AUTO, Table
 from jptycho.solvers.base import Solver, State, init_state
 from jptycho.solvers.ensemble import EnsembleSolver, member_channels
 from jptycho.solvers.epochs import INTERRUPTED, EpochLoop, Record, Validate, run_epochs
@@ -95,9 +96,8 @@ def _optimise(
     history, saved_at = list(progress.history), time.perf_counter()
 
     def keep(now: State) -> None:
-        facts = {} if best is None else {"best": [best.value, best.epoch]}
         now_in = dataclasses.replace(progress, history=tuple(history))
-        save(context, stage.name, now_in, _tree(now, constants, best), facts)
+        save(context, stage.name, now_in, _tree(now, constants, best), _facts(best))
 
     def observe(record: Record, now: State) -> None:
         nonlocal saved_at
@@ -117,16 +117,16 @@ def _optimise(
 
     loop = _loop(context, stage, fit, held, constants)
     state, status = run_epochs(loop, state, observe, context.stop, enough)
-    if int(state.epoch) == 0 and context.checkpoint is not None:
-        keep(state)
     if int(state.epoch) == 0:
+        if context.checkpoint is not None:
+            keep(state)
         return progress, None
-    last = estimate_of(progress.estimate, solver, state, constants)
+    rendered = partial(estimate_of, progress.estimate, solver, constants=constants)
+    last, ended = rendered(state), (status, tuple(history))
     if best is None:
-        ended = (int(state.epoch), math.inf, status, tuple(history), state.optimiser)
-        return progress, Reached(last, last, solver, *ended)
-    found = last if best.epoch == int(state.epoch) else estimate_of(progress.estimate, solver, best.state, constants)
-    return progress, Reached(found, last, solver, best.epoch, best.value, status, tuple(history))
+        return progress, Reached(last, last, solver, int(state.epoch), math.inf, *ended, state.optimiser)
+    found = last if best.epoch == int(state.epoch) else rendered(best.state)
+    return progress, Reached(found, last, solver, best.epoch, best.value, *ended)
 
 
 def _loop(context: Context, stage: Stage, fit: Fit, held: Problem | None, constants: Constants) -> EpochLoop:
@@ -143,6 +143,10 @@ def _without_progress(stage: Stage, history: list[Record]) -> int:
     """
     validated = [record.validation_loss for record in history if record.stage == stage.name]
     return len(validated) - int(np.argmin(validated or [0]))
+
+
+def _facts(best: BestEpoch | None) -> Table:
+    return {} if best is None else {"best": [best.value, best.epoch]}
 
 
 def _tree(state: State, constants: Constants, best: BestEpoch | None) -> dict[str, PyTree]:
