@@ -16,7 +16,8 @@ from jptycho.errors import ConfigError
 from jptycho.forward.effects import BACKGROUND, FLUX, AddBackground, ScaleFlux
 from jptycho.forward.fields import DetectorEffect
 from jptycho.preprocess.guesses import to_shared, with_guesses
-from jptycho.preprocess.prepare import Problem, nominal_probe
+from jptycho.preprocess.nominal_probe import nominal_probe
+from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Composed, Representation, Unknown
 from jptycho.representations.beam import COHERENT, BlurredProbe, ParametricProbe, unit_of
 from jptycho.representations.estimate import DESCAN, Estimate
