@@ -27,8 +27,9 @@ def begin_pixels(context: Context, stage: Stage, progress: Progress, resumed: bo
 
 def begin_anew(context: Context, stage: Stage, progress: Progress, resumed: bool) -> Fit:
     """Pixels from the start, but at the positions so far: with wrong ones the probe took up a part of their scale."""
-    flat = context.problem.estimate
-    blank = dataclasses.replace(progress.estimate, object=flat.object, probe=flat.probe)
+    flat, now = context.problem.estimate, progress.estimate
+    parts = {name: value for name, value in flat.shared.items() if name not in context.problem.unknowns}
+    blank = dataclasses.replace(now, object=flat.object, probe=flat.probe, shared=now.shared | parts)
     return begin_pixels(context, stage, dataclasses.replace(progress, estimate=blank), resumed)
 
 
