@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ import pytest
 import jptycho
 from jptycho.assembly.listed import model_of
 from jptycho.assembly.start import estimate_from_result
-from jptycho.assembly.unknowns import begun
+from jptycho.assembly.unknowns import begun, pixel_probe, unknowns_at, without_stale_parts
 from jptycho.config.run import Config, with_changes
 from jptycho.data.results import Result
 from jptycho.preprocess.prepare import Problem, prepare
 from jptycho.preprocess.thinning import hold_out
 from jptycho.reconstruction import pixels
 from jptycho.reconstruction.outcome import further_of
+from jptycho.representations.per_pattern import Flux
 from jptycho.settings import to_toml
 
 SLICES = {"slices": 2, "slice_thickness": 20.0}
@@ -107,3 +109,52 @@ def test_what_begins_anew_has_the_first_parts_of_its_probe_again(scan, monkeypat
         pixels.begin_anew(context, stage, pixels.Progress(now, now), False)
     assert float(seen[0].shared["defocus"]) == pytest.approx(float(problem.estimate.shared["defocus"]))
     assert float(seen[0].shared["background"]) == pytest.approx(0.3)
+
+
+def test_a_flux_of_the_users_own_stays_where_refine_turns_on_none(scan):
+    mine = jptycho.Unknown(Flux(3), 0.1)
+    config = with_changes(None, {"refine": {"background": "constant"}})
+    model = model_of(config, jptycho.Extension({"flux": mine}))
+    problem = begun(config, prepare(scan), model)
+    assert unknowns_at(config, problem)["flux"] == mine
+    held = with_changes(config, {"refine": {"background": "none"}})
+    assert list(unknowns_at(held, problem)) == ["flux"]
+
+
+@pytest.mark.parametrize(("settings", "kept"), [
+    ({"probe": {"model": "pixels"}}, False),
+    ({"probe": {"model": "pixels", "fixed": True}}, True),
+    ({"probe": {"model": "pixels", "fixed": True}, "refine": {"thickness": True}}, False),
+    ({"probe": {"model": "parametric"}}, True),
+])  # fmt: skip
+def test_parts_of_a_probe_that_a_stage_changes_otherwise_are_not_kept(scan, settings, kept):
+    config, problem = settled(scan, object=SLICES, probe={"model": "parametric"}, refine={"background": "constant"})
+    stage = with_changes(config, settings)
+    shared = without_stale_parts(stage, problem, problem.estimate).shared
+    assert ("defocus" in shared) is kept
+    assert "background" in shared
+
+
+def test_the_middle_of_the_object_is_that_of_the_thickness_so_far(scan):
+    config, problem = settled(scan, object=SLICES, probe={"model": "parametric"})
+    thicker = dataclasses.replace(problem.estimate, thickness=jnp.float32(26.0))
+    representation = pixel_probe(config, problem)
+    found = [
+        representation.apply(*representation.init(jax.random.key(0), e), None) for e in (problem.estimate, thicker)
+    ]
+    expected = [
+        prepare(scan, dataclasses.replace(config.object.spec(), thickness=t)).estimate.probe for t in (20.0, 26.0)
+    ]
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-4)
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-4)
+
+
+@pytest.mark.parametrize(("settings", "key"), [
+    ({"probe": {"modes": 3, "source_size": 0.3}}, r"probe\.source_size"),
+    ({"probe": {"modes": 3}, "refine": {"source_size": True}}, r"refine\.source_size"),
+])  # fmt: skip
+def test_modes_of_a_source_are_not_made_of_several_that_are_given(scan, settings, key):
+    wave = np.asarray(prepare(scan, modes=2).estimate.probe)
+    given = dataclasses.replace(scan, probe=np.fft.fftshift(wave, axes=(-2, -1)))
+    with pytest.raises(jptycho.ConfigError, match=f"{key}: makes the modes of .* data\\.probe has 2"):
+        settled(given, **settings)
