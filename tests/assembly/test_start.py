@@ -38,11 +38,12 @@ def settled(scan: jptycho.Dataset4D, **settings: Any) -> tuple[Config, Problem]:
     return config, begun(config, whole, model_of(config, jptycho.Extension()))
 
 
-def result_of(config: Config, problem: Problem, **changes: Any) -> Result:
+def result_of(config: Config, problem: Problem) -> Result:
     """The start of a run as if it had ended there."""
     estimate, pixel = problem.estimate, np.asarray(problem.setup.grid.sampling)
     blank = np.zeros(problem.setup.grid.shape)
-    made = Result(
+    further = further_of(problem, estimate)
+    return Result(
         phase=np.asarray(estimate.object[:, 0]),
         absorption=None,
         probe=np.fft.fftshift(np.asarray(estimate.probe), axes=(-2, -1)),
@@ -57,9 +58,10 @@ def result_of(config: Config, problem: Problem, **changes: Any) -> Result:
             "slice_thickness": float(estimate.thickness),
             "configuration": to_toml(config),
         },
-        **further_of(problem, estimate),
+        extra=further["extra"],
+        shared=further["shared"],
+        units=further["units"],
     )
-    return dataclasses.replace(made, **changes)
 
 
 def test_a_background_in_electrons_is_the_same_share_of_those_that_are_left(scan):
@@ -102,8 +104,7 @@ def test_what_begins_anew_has_the_first_parts_of_its_probe_again(scan, monkeypat
         raise SeenError
 
     monkeypatch.setattr(pixels, "_fit", look)
-    silent = dict.fromkeys(("log", "callback", "announce", "stop"), print)
-    context = pixels.Context(config, problem, problem, **silent, checkpoint=None, started=0.0)
+    context = pixels.Context(config, problem, problem, print, print, print, lambda: False, None, 0.0)
     stage = pixels.Stage("pixels", config, 1, pixels.begin_pixels, pixels.conclude_pixels)
     with pytest.raises(SeenError):
         pixels.begin_anew(context, stage, pixels.Progress(now, now), False)
