@@ -41,10 +41,26 @@ def check_beam(config: Config) -> None:
                 f"{name}: a source that is no point gives several modes, found probe.modes = 1. Use probe.modes = 3, "
                 "or 6 where it is larger than half the probe."
             )
+    _check_tied(config)
     if refine.descan == "constant" and config.object.slices == 1 and not (parametric or probe.fixed):
         raise ConfigError(
             'refine.descan: "constant", which a ramp of a probe of pixels undoes on one slice. Use "plane" or "free", '
             "or probe.fixed = true: the centre of the mean pattern is found anyway."
+        )
+
+
+def _check_tied(config: Config) -> None:
+    """Refuse what is found with another unknown only, where that is held or counted from it."""
+    probe, refine = config.probe, config.refine
+    if probe.fixed and refine.background != "none":
+        raise ConfigError(
+            "refine.background: its electrons are those of the beam until they are found, and probe.fixed keeps their "
+            'number in the probe. Use probe.model = "parametric", or a probe that is free.'
+        )
+    if probe.model == "parametric" and refine.thickness:
+        raise ConfigError(
+            'refine.thickness: moves the object\'s middle, where the defocus of probe.model = "parametric" is quoted. '
+            "Refine one after the other, in stages, or use a probe of pixels."
         )
 
 
@@ -56,6 +72,11 @@ def _check_made_of_few(config: Config, key: str) -> None:
         raise ConfigError(
             f'{key.split(" ", maxsplit=1)[0]}: solver "{config.pixels.solver}" knows pixels of the probe only. '
             'Use pixels.solver = "gradient", or remove it.'
+        )
+    if config.method == "dgp" and config.dgp.object == "pixels":
+        raise ConfigError(
+            f'dgp.object: "pixels", and {key} makes the probe of few numbers, so there is no network. '
+            "Remove one of them."
         )
     if config.method == "dgp" and config.dgp.probe == "network":
         raise ConfigError(f'dgp.probe: "network", and {key} makes the probe of few numbers. Remove one of them.')

@@ -18,9 +18,11 @@ from jptycho.objective.denoisers import Denoising
 from jptycho.objective.losses import Loss
 from jptycho.objective.penalties import Penalty
 from jptycho.objective.projections import Projection
+from jptycho.optics.aberrations import COEFFICIENTS
 from jptycho.preprocess.prepare import Problem
 from jptycho.randomness import named_key
 from jptycho.representations.base import Representation, Unknown
+from jptycho.representations.beam import COHERENT, CUTOFF, DEFOCUS, SOURCE
 from jptycho.representations.networks.base import Network
 from jptycho.settings import AUTO
 from jptycho.solvers.optimisers import LINE_SEARCH
@@ -28,6 +30,8 @@ from jptycho.types import Array
 
 TAKEN = ("object", "probe", "positions", "tilt", "thickness", "fixed")
 """Names that no further unknown may have."""
+PARTS = (DEFOCUS, CUTOFF, SOURCE, COHERENT)
+"""Names under which an estimate keeps what a probe is made of, beside its coefficients."""
 SHAPE = ("architecture", "levels", "skips", "norm")
 """Settings of the object's network that have no effect on the user's."""
 
@@ -130,6 +134,8 @@ def check_unknowns(config: Config, unknowns: Mapping[str, Unknown | Representati
             )
         if name in TAKEN:
             raise ConfigError(f"unknowns: {name!r} is an unknown of every run. Choose another name.")
+        if name in PARTS or name in COEFFICIENTS:
+            raise ConfigError(f"unknowns: {name!r} is what a part of the probe is called. Choose another name.")
         if not name.isidentifier():
             raise ConfigError(f"unknowns: {name!r} is no name. Use letters, digits and underscores.")
         if not isinstance(unknown, Unknown) or not unknown.rate > 0:

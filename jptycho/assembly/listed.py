@@ -20,7 +20,7 @@ TABLES = ("pixels", "dgp", "refine", "probe", "penalties", "projections", "valid
 RUNS_OWN = {
     "dgp": ("start", "start_file"),
     "validation": ("fraction",),
-    "probe": ("modes",),
+    "probe": ("modes", "source_size"),
     "pixels": ("half_sets",),
 }
 """Keys by table that no stage has."""

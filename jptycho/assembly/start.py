@@ -17,6 +17,7 @@ from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.guesses import from_shared
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import POTENTIAL
+from jptycho.representations.beam import COHERENT
 from jptycho.representations.estimate import Estimate
 from jptycho.types import Array
 
@@ -27,7 +28,9 @@ SEEN_BEFORE = (
 )
 
 
-def start_estimate(config: Config, problem: Problem, validated: bool, log: Callable[[str], None]) -> Estimate:
+def start_estimate(
+    config: Config, problem: Problem, validated: bool, log: Callable[[str], None], electrons: float | None = None
+) -> Estimate:
     """What the first stage begins with.
 
     Args:
@@ -35,6 +38,7 @@ def start_estimate(config: Config, problem: Problem, validated: bool, log: Calla
         problem: the scan made ready.
         validated: whether electrons are held out.
         log: told where an earlier result has seen them.
+        electrons: of an average pattern, those included that are held out; None for the problem's.
 
     Returns:
         the estimate.
@@ -44,7 +48,7 @@ def start_estimate(config: Config, problem: Problem, validated: bool, log: Calla
         earlier = read_result(dgp.start_file, name="dgp.start_file")
         if validated and not dgp.half_sets and not held_out_alike(earlier, config):
             log(SEEN_BEFORE)
-        return estimate_from_result(problem, earlier)
+        return estimate_from_result(problem, earlier, electrons)
     if config.method == NETWORKS and dgp.start in DIRECT:
         phase = DIRECT[dgp.start](problem, config.object.kind == POTENTIAL)
         return dataclasses.replace(estimate, object=jnp.asarray(phase))
@@ -70,12 +74,13 @@ def held_out_alike(result: Result, config: Config) -> bool:
     return not repeated and (share, result.attributes.get("seed")) == (config.validation.fraction, config.seed)
 
 
-def estimate_from_result(problem: Problem, result: Result) -> Estimate:
+def estimate_from_result(problem: Problem, result: Result, electrons: float | None = None) -> Estimate:
     """Start from a previous result of the same scan.
 
     Args:
         problem: the scan.
         result: of an earlier reconstruction.
+        electrons: of an average pattern by all that were recorded, as a result counts them; None for the problem's.
 
     Returns:
         the guess.
@@ -98,6 +103,10 @@ def estimate_from_result(problem: Problem, result: Result) -> Estimate:
     probe = jnp.asarray(np.fft.ifftshift(result.probe, axes=(-2, -1)))
     sampling = np.asarray(problem.setup.grid.sampling)
     positions = jnp.asarray((result.positions - np.asarray(problem.origin)) / sampling, jnp.float32)
+    whole = problem if electrons is None else dataclasses.replace(problem, electrons=electrons)
+    shared = problem.estimate.shared | from_shared(whole, result.shared)
+    if COHERENT not in result.shared:
+        shared.pop(COHERENT, None)  # the nominal one, which would stand for the probe of the result
     return dataclasses.replace(
         problem.estimate,
         object=jnp.asarray(stack, jnp.float32),
@@ -106,7 +115,8 @@ def estimate_from_result(problem: Problem, result: Result) -> Estimate:
         tilt=_tilt_from(problem, result),
         extra=problem.estimate.extra
         | {name: jnp.asarray(rows) for name, rows in result.extra.items() if name in problem.unknowns},
-        shared=problem.estimate.shared | from_shared(problem, result.shared),
+        shared=shared,
+        thickness=_thickness_from(problem, result),
     )
 
 
@@ -124,6 +134,18 @@ def _on_canvas(stack: np.ndarray, result: Result, problem: Problem) -> np.ndarra
         width[axis] = (max(0, ahead), max(0, behind))
         stack = np.pad(stack, width)
     return stack
+
+
+def _thickness_from(problem: Problem, result: Result) -> Array:
+    """The distance between slices that an earlier run refined; where it did not, this one's holds."""
+    known = problem.estimate.thickness
+    try:
+        settings = tomllib.loads(str(result.attributes.get("configuration", "")))
+        tables = [settings, *settings.get("stages", ())]
+        refined = any(table.get("refine", {}).get("thickness") for table in tables)
+    except (tomllib.TOMLDecodeError, AttributeError, TypeError):
+        return known
+    return jnp.asarray(result.attributes["slice_thickness"], known.dtype) if refined else known
 
 
 def _tilt_from(problem: Problem, result: Result) -> Array:

@@ -21,15 +21,13 @@ from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Composed, Representation, Unknown
 from jptycho.representations.beam import COHERENT, BlurredProbe, ParametricProbe, unit_of
 from jptycho.representations.estimate import DESCAN, Estimate
-from jptycho.representations.per_pattern import FREE, Descan, Flux
+from jptycho.representations.per_pattern import CONSTANT, FREE, Descan, Flux
 from jptycho.representations.per_position import FreePositions, FreeTilt, RefineSettings
 from jptycho.representations.pixels import PixelProbe
 from jptycho.representations.shared import Background, FreeThickness
 
 FIRST_SOURCE = 0.1
 """Å: size of a source at which it begins where nothing says more."""
-BUILT_IN = (Descan, Flux, Background)
-"""Representations that only ``[refine]`` turns on: a user's unknown may have the name of one that is off."""
 FLUX_KNOTS = 24
 """Of a flux that varies slowly in time."""
 
@@ -56,7 +54,7 @@ def built_in(refine: RefineSettings) -> dict[str, Unknown]:
     if refine.background != "none":
         unit = "electrons a detector pixel"
         found[BACKGROUND] = Unknown(Background(refine.background), refine.background_rate, unit, True, True)
-    return found
+    return {name: dataclasses.replace(unknown, by_refine=True) for name, unknown in found.items()}
 
 
 def with_refined(extension: Extension, tables: Iterable[RefineSettings]) -> Extension:
@@ -136,15 +134,15 @@ def composed(config: Config) -> bool:
 
 
 def ramp_is_gauge(config: Config) -> bool:
-    """Whether a ramp of the object's phase changes no pattern that the probe could not undo.
+    """Whether a ramp of the object's phase changes no pattern that probe or detector could not undo.
 
     Args:
         config: of the run.
 
     Returns:
-        whether the probe is free to.
+        whether the probe is free to, or the patterns to be shifted together.
     """
-    return not config.probe.fixed and config.probe.model == "pixels"
+    return (not config.probe.fixed and config.probe.model == "pixels") or config.refine.descan == CONSTANT
 
 
 def pixel_probe(config: Config, problem: Problem, otherwise: float = 1.0) -> Representation:
@@ -171,7 +169,7 @@ def pixel_probe(config: Config, problem: Problem, otherwise: float = 1.0) -> Rep
             problem.setup.wavelength,
             float(calibration.semiangle_cutoff or 0),
             centre_of(problem),
-            0.5 * (config.object.slices - 1) * (config.object.slice_thickness or 0.0),
+            None,
             config.probe.aberrations,
             (*sorted(dict(calibration.aberrations).items()), ("C10", -calibration.defocus)),
             config.probe.free_cutoff,
@@ -226,6 +224,8 @@ def begun(config: Config, problem: Problem, model: Extension) -> Problem:
     """
     problem = extended(with_guesses(problem, model.unknowns), model)
     probe, estimate = pixel_probe(config, problem), problem.estimate
+    if config.probe.source_size or isinstance(probe, BlurredProbe):
+        _check_one_wave(config, problem)
     if not isinstance(probe, Composed):
         return problem
     if isinstance(probe, BlurredProbe):
@@ -235,6 +235,35 @@ def begun(config: Config, problem: Problem, model: Extension) -> Problem:
     parts = probe.parts(*probe.init(jax.random.key(0), estimate))
     estimate = dataclasses.replace(estimate, shared=estimate.shared | parts)
     return dataclasses.replace(problem, estimate=estimate)
+
+
+def _check_one_wave(config: Config, problem: Problem) -> None:
+    """Refuse modes that are given where they are to be made of a source."""
+    given = problem.dataset.probe
+    modes = 1 if given is None else int(np.any(given, axis=(-2, -1)).sum())
+    if modes > 1:
+        key = "probe.source_size" if config.probe.source_size else "refine.source_size"
+        raise ConfigError(
+            f"{key}: makes the modes of the probe of a point source, but data.probe has {modes}. Give one mode there, "
+            "or remove it."
+        )
+
+
+def without_stale_parts(config: Config, problem: Problem, estimate: Estimate) -> Estimate:
+    """An estimate without what an earlier stage said of a probe that this one changes otherwise.
+
+    Args:
+        config: of a stage.
+        problem: the scan made ready.
+        estimate: what the stage begins with.
+
+    Returns:
+        the estimate; where the stage keeps its probe, or makes it of the same parts, all of it.
+    """
+    if composed(config) or (config.probe.fixed and not config.refine.thickness):
+        return estimate
+    kept = {name: value for name, value in estimate.shared.items() if name in problem.unknowns}
+    return dataclasses.replace(estimate, shared=kept)
 
 
 def further_of(problem: Problem, estimate: Estimate) -> dict[str, dict[str, Any]]:
@@ -266,5 +295,5 @@ def unknowns_at(config: Config, problem: Problem) -> dict[str, Unknown]:
         them by name.
     """
     every = problem.unknowns.items()
-    own = {name: unknown for name, unknown in every if not isinstance(unknown.representation, BUILT_IN)}
+    own = {name: unknown for name, unknown in every if not unknown.by_refine}
     return built_in(config.refine) | own

@@ -127,7 +127,7 @@ def _reconstruct(
 
 def _blank(context: Context) -> Progress:
     """What a run begins with."""
-    estimate = start_estimate(context.config, context.problem, True, context.log)
+    estimate = start_estimate(context.config, context.problem, True, context.log, context.whole.electrons)
     return Progress(estimate, estimate)
 
 

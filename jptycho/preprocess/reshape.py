@@ -11,7 +11,7 @@ from jptycho.forward.fields import Setup
 from jptycho.optics.probe import incoherent_modes
 from jptycho.optics.propagation import fresnel_kernel, propagate
 from jptycho.preprocess.prepare import Problem
-from jptycho.preprocess.window import canvas_of, change_window, resample
+from jptycho.preprocess.window import canvas_of, change_window, resample, with_wave
 from jptycho.representations.estimate import Estimate
 from jptycho.types import Array, Float
 
@@ -56,6 +56,7 @@ def change_slices(estimate: Estimate, slices: int, setup: Setup) -> Estimate:
         probe=propagate(estimate.probe, kernel),
         thickness=thickness,
         member_probes=None if estimate.member_probes is None else propagate(estimate.member_probes, kernel),
+        shared=with_wave(estimate.shared, lambda wave: propagate(wave, kernel)),
         **{name: None if value is None else regroup(value) for name, value in many.items()},
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,7 @@ from jptycho.data.lazy_counts import in_memory
 from jptycho.errors import ConfigError
 from jptycho.forward.fields import Noise
 from jptycho.preprocess.prepare import Problem, illumination
+from jptycho.representations.beam import COHERENT
 from jptycho.representations.estimate import Estimate
 from jptycho.scan import place_on_canvas
 from jptycho.types import Array, Complex, Float, Grid, Shaped
@@ -151,8 +153,28 @@ def resample(estimate: Estimate, before: Canvas, canvas: Canvas) -> Estimate:
         positions=jnp.asarray((places - canvas.origin) / new, estimate.positions.dtype),
         coverage=jnp.asarray(spot, estimate.coverage.dtype),
         member_probes=None if probes is None else _resized(probes, canvas.grid.shape),
+        shared=with_wave(estimate.shared, lambda wave: _resized(wave, canvas.grid.shape)),
         **{name: None if value is None else moved(value) for name, value in many.items()},
     )
+
+
+def with_wave(
+    shared: Mapping[str, Array], change: Callable[[Complex[Array, "1 y x"]], Complex[Array, "1 n m"]]
+) -> dict[str, Array]:
+    """Parts of a probe, of which the one of a point source is changed as the modes are.
+
+    Args:
+        shared: of an estimate.
+        change: of modes.
+
+    Returns:
+        the parts.
+
+    Example:
+        >>> with_wave({COHERENT: jnp.ones((2, 2), complex)}, lambda wave: 2 * wave)[COHERENT][0, 0].item()
+        (2+0j)
+    """
+    return dict(shared) | {name: change(shared[name][None])[0] for name in (COHERENT,) if name in shared}
 
 
 def _resized(probe: Complex[Array, "... modes y x"], window: tuple[int, int]) -> Complex[Array, "... modes n m"]:

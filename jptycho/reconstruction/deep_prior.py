@@ -13,6 +13,7 @@ from jptycho.assembly.ensembles import stack
 from jptycho.assembly.placing import place, side_by_side
 from jptycho.assembly.prior_model import generators_of
 from jptycho.assembly.stage_solvers import networks_solver
+from jptycho.assembly.unknowns import without_stale_parts
 from jptycho.config.run import Config
 from jptycho.errors import DivergenceError
 from jptycho.parallel import on_one_device
@@ -71,7 +72,7 @@ def begin_networks(context: Context, stage: Stage, progress: Progress, resumed: 
 
 def _with_halves(context: Context, config: Config, progress: Progress, number: int, resumed: bool) -> Estimate:
     """The estimate so far with those by a pair of half sets, which pixels or a direct method made."""
-    estimate = on_one_device(progress.estimate)
+    estimate = without_stale_parts(config, context.problem, on_one_device(progress.estimate))
     if not config.dgp.half_sets:
         return dataclasses.replace(estimate, half_sets=None)
     if resumed:

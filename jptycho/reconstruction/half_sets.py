@@ -13,6 +13,7 @@ from jptycho.assembly.devices import pixel_mesh
 from jptycho.assembly.ensembles import stack
 from jptycho.assembly.placing import place, side_by_side
 from jptycho.assembly.stage_solvers import half_set_solver
+from jptycho.assembly.unknowns import without_stale_parts
 from jptycho.diagnostics.half_set_filter import HalfSets, half_set_filter
 from jptycho.diagnostics.resolution import RingCorrelation, resolution_at
 from jptycho.parallel import on_one_device
@@ -39,7 +40,7 @@ def begin_half_sets(context: Context, stage: Stage, progress: Progress, resumed:
     """Pixels by each half of the electrons, all in one program, from a blank object."""
     del resumed
     config, mesh, problem = stage.config, pixel_mesh(stage.config), context.half_sets[0][0]
-    estimate, epochs = blank(context, progress), stage.epochs or 0
+    estimate, epochs = without_stale_parts(config, problem, blank(context, progress)), stage.epochs or 0
     count, sampling = 2 * len(context.half_sets), problem.setup.grid.sampling
     solver = half_set_solver(config, problem, mesh, count, epochs, context.extension)
     started = [initialise(solver.model, stream(context, stage.name, "weights", n), estimate) for n in range(count)]

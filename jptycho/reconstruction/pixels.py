@@ -8,6 +8,7 @@ from jptycho.assembly.advice import advice
 from jptycho.assembly.build import build_solver, loss_of
 from jptycho.assembly.devices import pixel_mesh
 from jptycho.assembly.placing import place
+from jptycho.assembly.unknowns import without_stale_parts
 from jptycho.config.run import Config
 from jptycho.parallel import on_one_device, replicate
 from jptycho.preprocess.prepare import Problem
@@ -27,8 +28,9 @@ def begin_pixels(context: Context, stage: Stage, progress: Progress, resumed: bo
 
 def begin_anew(context: Context, stage: Stage, progress: Progress, resumed: bool) -> Fit:
     """Pixels from the start, but at the positions so far: with wrong ones the probe took up a part of their scale."""
-    flat = context.problem.estimate
-    blank = dataclasses.replace(progress.estimate, object=flat.object, probe=flat.probe)
+    flat, now = context.problem.estimate, progress.estimate
+    parts = {name: value for name, value in flat.shared.items() if name not in context.problem.unknowns}
+    blank = dataclasses.replace(now, object=flat.object, probe=flat.probe, shared=now.shared | parts)
     return begin_pixels(context, stage, dataclasses.replace(progress, estimate=blank), resumed)
 
 
@@ -74,6 +76,7 @@ def _fit(context: Context, stage: Stage, estimate: Estimate, problem: Problem, s
     """Pixels from an estimate, their learning rates scheduled for some epochs."""
     mesh = pixel_mesh(stage.config)
     solver = build_solver(stage.config, problem, mesh, scheduled, context.extension)
+    estimate = without_stale_parts(stage.config, problem, estimate)
     params, constants = initialise(solver.model, stream(context, stage.name, "weights"), estimate)
     data = place(problem.counts, problem.setup, mesh, reference_of(context, stage.config, problem), stage.config.seed)
     return Fit(solver, mesh, params, constants, data)

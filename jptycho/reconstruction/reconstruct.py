@@ -124,7 +124,7 @@ def run_stages(context: Context, stages: tuple[Stage, ...], begun: Progress | No
         context = dataclasses.replace(context, started=context.started - seconds)
     elif progress is None:
         held = context.validation is not None
-        estimate = start_estimate(context.config, context.problem, held, context.log)
+        estimate = start_estimate(context.config, context.problem, held, context.log, context.whole.electrons)
         progress = Progress(estimate, estimate)
     for stage in stages:
         before, now = now, as_seen_by(context, stage)

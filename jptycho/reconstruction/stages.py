@@ -194,9 +194,10 @@ def estimate_of(estimate: Estimate, solver: Solver, state: State, constants: Con
     )
     if not isinstance(solver, EnsembleSolver):
         return found
-    probes = render_members(solver, state.params, constants).probe
-    probe = _shared(solver, state, probes) if isinstance(solver, HalfSetSolver) else found.probe
-    return dataclasses.replace(found, probe=probe, members=member_channels(state), member_probes=probes)
+    every = render_members(solver, state.params, constants)
+    now = _confirmed(solver, state, every, now) if isinstance(solver, HalfSetSolver) else now
+    many = {"members": member_channels(state), "member_probes": every.probe}
+    return dataclasses.replace(found, probe=now.probe, shared=now.shared, **many)
 
 
 def object_channels(solver: Solver, state: State, constants: Constants) -> Array:
@@ -207,9 +208,9 @@ def object_channels(solver: Solver, state: State, constants: Constants) -> Array
 
 
 @jit_settings("solver")
-def _shared(solver: HalfSetSolver, state: State, probes: Array) -> Array:
-    """The probe that both half sets confirm."""
-    return solver.confirmed_probe(state, probes)
+def _confirmed(solver: HalfSetSolver, state: State, every: Estimate, mean: Estimate) -> Estimate:
+    """An estimate with the probe that both half sets confirm."""
+    return solver.confirmed(state, every, mean)
 
 
 @jit_settings("representation")

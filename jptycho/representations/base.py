@@ -94,6 +94,7 @@ class Unknown:
         unit: of what it gives, for the result and its report; none by default.
         shared: whether all patterns share it.
         in_electrons: whether it is a share of an average pattern, which the result gives in electrons.
+        by_refine: whether the table ``[refine]`` turned it on, which may hold it in another stage.
     """
 
     representation: Representation
@@ -101,6 +102,7 @@ class Unknown:
     unit: str = dataclasses.field(default="", repr=False)  # what it is called makes no other run
     shared: bool = False
     in_electrons: bool = dataclasses.field(default=False, repr=False)
+    by_refine: bool = dataclasses.field(default=False, repr=False)
 
 
 def unknowns_of(spec: ModelSpec) -> dict[str, Representation]:

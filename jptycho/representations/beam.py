@@ -56,7 +56,8 @@ class ParametricProbe:
         wavelength: Å.
         cutoff: mrad.
         centre: of the disk, detector pixels from the zero frequency.
-        depth: Å from where the beam meets the first slice to the object's middle, where defocus is quoted.
+        depth: Å from where the beam meets the first slice to the object's middle, where defocus is quoted; None for
+            that of the estimate's slices.
         free: coefficients ``C_nm`` that are unknown.
         coefficients: pairs of name and value, ``C_nm`` in Å at the object's middle and ``phi_nm`` in rad.
         free_cutoff: whether the cutoff is unknown.
@@ -67,7 +68,7 @@ class ParametricProbe:
     wavelength: Number
     cutoff: Number
     centre: tuple[Number, Number]
-    depth: Number
+    depth: Number | None
     free: tuple[str, ...] = ("C10",)
     coefficients: tuple[tuple[str, Number], ...] = ()
     free_cutoff: bool = False
@@ -89,7 +90,9 @@ class ParametricProbe:
         cutoff = estimate.shared.get(CUTOFF, jnp.asarray(self.cutoff, dtype))
         steps = {name: zero if name in round_ else jnp.zeros(2, dtype) for name in self.free}
         steps |= {CUTOFF: jnp.zeros((), dtype)} if self.free_cutoff else {}
-        return steps | {"log_power": jnp.log(probe_power(estimate.probe))}, ((along, across), cutoff)
+        depth = 0.5 * (estimate.object.shape[0] - 1) * estimate.thickness if self.depth is None else self.depth
+        constants = (along, across), cutoff, jnp.asarray(depth, dtype)
+        return steps | {"log_power": jnp.log(probe_power(estimate.probe))}, constants
 
     def apply(self, params: Params, constants: Constants, key: Array | None) -> Complex[Array, "1 y x"]:
         """One mode of the power that is learned."""
@@ -97,7 +100,7 @@ class ParametricProbe:
         grid = Grid(self.shape, self.sampling)
         aperture = soft_aperture(grid, self.wavelength, self._cutoff(params, constants))
         along, across = self._components(params, constants)
-        along["C10"] = along["C10"] - self.depth
+        along["C10"] = along["C10"] - constants[2]
         alpha, phi = scattering_angles(grid, self.wavelength)
         turned = {f"phi{name[1:]}": 0.5 * math.pi / SYMMETRIES[name][1] for name in across}
         chi = aberration_phase(alpha, phi, self.wavelength, along)

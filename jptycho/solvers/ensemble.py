@@ -11,13 +11,15 @@ from jax.sharding import Mesh
 
 from jptycho.objective.denoisers import Denoising
 from jptycho.objective.projections import Projection
+from jptycho.optics.aberrations import SYMMETRIES
 from jptycho.optics.probe import probe_power
 from jptycho.optics.waves import to_complex
 from jptycho.representations.base import ModelSpec
+from jptycho.representations.beam import COHERENT
 from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import Metrics, ScanData, Solver, State, constrained_at_end, epochs_after
 from jptycho.solvers.probe_filter import align_modes
-from jptycho.types import Array, Constants, Float, Params, PyTree
+from jptycho.types import Array, Complex, Constants, Float, Params, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +107,8 @@ LEAST_POWER = 1e-12
 def mean_of_members(every: Estimate) -> Estimate:
     """The mean of the members' objects and of their probes, those in the gauge of the first, and of all else.
 
+    An aberration and its azimuth are averaged as the vector that they are: C cos(m φ) and C sin(m φ).
+
     Args:
         every: that of each member, with a leading axis.
 
@@ -112,10 +116,29 @@ def mean_of_members(every: Estimate) -> Estimate:
         the estimate.
     """
     mean = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), every)
-    aligned = jax.vmap(align_modes, in_axes=(0, None))(every.probe, every.probe[0])
-    probe = jnp.mean(aligned, axis=0)
-    power = jnp.mean(jax.vmap(probe_power)(every.probe)) / jnp.maximum(probe_power(probe), LEAST_POWER)
-    return dataclasses.replace(mean, probe=probe * to_complex(jnp.sqrt(power)))
+    parts = mean.shared | _mean_aberrations(every.shared)
+    if COHERENT in parts:
+        parts[COHERENT] = _mean_probe(every.shared[COHERENT][:, None])[0]
+    return dataclasses.replace(mean, probe=_mean_probe(every.probe), shared=parts)
+
+
+def _mean_probe(every: Complex[Array, "members modes y x"]) -> Complex[Array, "modes y x"]:
+    """The mean in the gauge of the first, of the mean power."""
+    probe = jnp.mean(jax.vmap(align_modes, in_axes=(0, None))(every, every[0]), axis=0)
+    power = jnp.mean(jax.vmap(probe_power)(every)) / jnp.maximum(probe_power(probe), LEAST_POWER)
+    return probe * to_complex(jnp.sqrt(power))
+
+
+def _mean_aberrations(every: dict[str, Array]) -> dict[str, Array]:
+    """Means of the coefficients that have an azimuth, and their azimuths: angles at a period's ends are near."""
+    found = {}
+    for name, (_, m) in SYMMETRIES.items():
+        azimuth = f"phi{name[1:]}"
+        if name in every and azimuth in every:
+            size, angle = every[name], m * every[azimuth]
+            x, y = jnp.mean(size * jnp.cos(angle), axis=0), jnp.mean(size * jnp.sin(angle), axis=0)
+            found |= {name: jnp.hypot(x, y), azimuth: jnp.arctan2(y, x) / m}
+    return found
 
 
 def member_channels(state: State) -> Float[Array, "members slices channels Y X"]:

@@ -8,11 +8,14 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jptycho.representations.base import Assignable
+from jptycho.optics.source import source_modes
+from jptycho.representations.base import Assignable, Representation
+from jptycho.representations.beam import COHERENT, SOURCE, BlurredProbe
+from jptycho.representations.estimate import Estimate
 from jptycho.solvers.base import Metrics, ScanData, State
 from jptycho.solvers.ensemble import EnsembleSolver
 from jptycho.solvers.gradient import PROBE_MOVES
-from jptycho.solvers.probe_filter import align_modes, filter_probes
+from jptycho.solvers.probe_filter import filter_probes
 from jptycho.types import Array, Bool, Complex, Constants, Integer, Params, PyTree, pytree
 
 ROUND = 4  # epochs after which the halves' probes are compared
@@ -61,13 +64,24 @@ class HalfSetSolver(EnsembleSolver):
         """That of the members, and the probe of the first."""
         (memory, averages), mean = super().init(params, constants)
         first = jax.tree.map(lambda leaf: leaf[0], (params["probe"], constants["probe"]))
-        probe = self.model.probe.apply(first[0], first[1], None)
-        return (memory, averages, SharedProbe(probe, jnp.array(True))), mean
+        return (memory, averages, SharedProbe(self._modes(*first), jnp.array(True))), mean
+
+    @property
+    def pixels(self) -> Representation:
+        """What of the probe may fit noise: the modes, or the wave of a point source of which they are made."""
+        probe = self.model.probe
+        return probe.inner if isinstance(probe, BlurredProbe) else probe
+
+    def _modes(self, params: PyTree, constants: PyTree) -> Complex[Array, "modes y x"]:
+        """The modes of these pixels."""
+        blurred = isinstance(self.model.probe, BlurredProbe)
+        own = (params["inner"], constants[0]) if blurred else (params, constants)
+        return self.pixels.apply(*own, None)
 
     def epoch(self, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
         """An epoch of every member; after a round the probe that both halves confirm."""
         memory, averages, shared = state.optimiser
-        if not isinstance(self.model.probe, Assignable):  # few numbers, which fit no noise
+        if not isinstance(self.pixels, Assignable):  # few numbers, which fit no noise
             after, metrics = super().epoch(
                 mesh, dataclasses.replace(state, optimiser=(memory, averages)), constants, data
             )
@@ -83,7 +97,7 @@ class HalfSetSolver(EnsembleSolver):
         )
 
         def compared(probes: PyTree) -> tuple[SharedProbe, PyTree]:
-            modes = jax.vmap(lambda one, kept: self.model.probe.apply(one, kept, None))(probes, constants["probe"])
+            modes = jax.vmap(self._modes)(probes, constants["probe"])
             confirmed, share = self._common(modes, shared)
             another = (share >= LEAST_SHARE) & (after.epoch + ROUND + HELD + LAST <= self.epochs)
             return SharedProbe(confirmed, another), self._assigned(probes, constants["probe"], confirmed)
@@ -93,16 +107,24 @@ class HalfSetSolver(EnsembleSolver):
         return dataclasses.replace(after, params=params, optimiser=(*after.optimiser, shared)), metrics
 
     def _assigned(self, probes: PyTree, constants: Constants, modes: Complex[Array, "modes y x"]) -> PyTree:
-        """Parameters of the members that all give one probe."""
-        representation = self.model.probe
-        assert isinstance(representation, Assignable)
-        return jax.vmap(representation.assign, in_axes=(0, 0, None))(probes, constants, modes)
+        """Parameters of the members that all give these modes."""
+        pixels = self.pixels
+        assert isinstance(pixels, Assignable)
+        assigned = jax.vmap(pixels.assign, in_axes=(0, 0, None))
+        if isinstance(self.model.probe, BlurredProbe):
+            return probes | {"inner": assigned(probes["inner"], constants[0], modes)}
+        return assigned(probes, constants, modes)
 
-    def confirmed_probe(self, state: State, probes: Complex[Array, "members modes y x"]) -> Complex[Array, "modes y x"]:
-        """What the halves confirm of their own probes' change from the one that they shared."""
-        if not isinstance(self.model.probe, Assignable):
-            return jnp.mean(jax.vmap(align_modes, in_axes=(0, None))(probes, probes[0]), axis=0)
-        return self._common(probes, state.optimiser[2])[0]
+    def confirmed(self, state: State, every: Estimate, mean: Estimate) -> Estimate:
+        """The mean of the members with what the halves confirm of their own probes' change from the one they shared."""
+        probe, shared = self.model.probe, state.optimiser[2]
+        if not isinstance(self.pixels, Assignable):
+            return mean
+        if not isinstance(probe, BlurredProbe):
+            return dataclasses.replace(mean, probe=self._common(every.probe, shared)[0])
+        wave = self._common(every.shared[COHERENT][:, None], shared)[0][0]
+        modes = source_modes(wave, mean.shared[SOURCE], probe.sampling, probe.modes)
+        return dataclasses.replace(mean, probe=modes, shared=mean.shared | {COHERENT: wave})
 
     def _common(self, probes: Complex[Array, "members modes y x"], shared: SharedProbe) -> tuple[Array, Array]:
         """Means over the pairs of :func:`jptycho.solvers.probe_filter.filter_probes`."""

@@ -4,8 +4,13 @@ import pytest
 
 from jptycho.assembly.beam_checks import check_beam
 from jptycho.assembly.checks import check_config
+from jptycho.assembly.extension import check_unknowns
+from jptycho.assembly.listed import check_stages
+from jptycho.assembly.unknowns import ramp_is_gauge
 from jptycho.config.run import parse_config
 from jptycho.errors import ConfigError
+from jptycho.representations.base import Unknown
+from jptycho.representations.per_pattern import Flux
 
 SLICES = {"slices": 2, "slice_thickness": 10.0}
 LINEAR = {"model": "parametric"}
@@ -24,6 +29,9 @@ LINEAR = {"model": "parametric"}
     ({"refine": {"descan": "free"}, "pixels": {"solver": "lsqml"}}, r'refine\.descan: solver "lsqml" optimises'),
     ({"refine": {"background": "pixels"}, "pixels": {"optimiser": "lbfgs"}}, r"refine\.background: lbfgs"),
     ({"refine": {"thickness": True}}, r"refine\.thickness: has no effect on one slice"),
+    ({"refine": {"thickness": True}, "object": SLICES, "probe": LINEAR}, r"refine\.thickness: moves the object's"),
+    ({"refine": {"background": "smooth"}, "probe": {"fixed": True}}, r"refine\.background: its electrons are those"),
+    ({"probe": LINEAR, "method": "dgp", "dgp": {"object": "pixels"}}, r'dgp\.object: "pixels", and probe\.model'),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message) as caught:
@@ -51,3 +59,28 @@ def test_what_can_be_passes(settings):
     config = parse_config({"data": {"file": "scan.h5"}, **settings})
     check_beam(config)
     check_config(config)
+
+
+def test_a_stage_has_no_source_size_of_its_own():
+    stages = [{"method": "pixels", "epochs": 1, "probe": {"source_size": 0.4}, "modes": 3}]
+    with pytest.raises(ConfigError, match=r"stages\.1\.probe\.source_size: has no effect in a stage"):
+        check_stages(parse_config({"data": {"file": "scan.h5"}, "stages": stages}))
+
+
+@pytest.mark.parametrize("name", ["defocus", "C12", "phi12", "source_size", "coherent_probe", "semiangle_cutoff"])
+def test_a_part_of_the_probe_is_no_name_for_an_unknown(name):
+    unknown = Unknown(Flux(), 0.1)
+    with pytest.raises(ConfigError, match=f"unknowns: '{name}' is what a part of the probe is called"):
+        check_unknowns(parse_config({"data": {"file": "scan.h5"}}), {name: unknown})
+
+
+@pytest.mark.parametrize(("settings", "expected"), [
+    ({}, True),
+    ({"probe": {"fixed": True}}, False),
+    ({"probe": LINEAR}, False),
+    ({"probe": LINEAR, "refine": {"descan": "plane"}}, False),
+    ({"probe": LINEAR, "refine": {"descan": "constant"}}, True),
+    ({"probe": {"fixed": True}, "refine": {"descan": "constant"}}, True),
+])  # fmt: skip
+def test_a_ramp_is_a_gauge_where_probe_or_detector_undo_it(settings, expected):
+    assert ramp_is_gauge(parse_config({"data": {"file": "scan.h5"}, **settings})) is expected

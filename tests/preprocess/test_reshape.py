@@ -135,3 +135,15 @@ def test_the_dose_of_a_window_is_that_of_all_pixels_where_some_are_held_out(prob
         assert float(part.setup.dose) == float(problem.setup.dose)
         found = float(change_window(part, (36, 30)).setup.dose)
         assert found == pytest.approx(float(whole.setup.dose), rel=0.1)
+
+
+def test_the_probe_of_a_point_source_goes_where_its_modes_go(problem):
+    """Through fewer slices and to another sampling."""
+    wave = problem.estimate.probe[0]
+    marked = dataclasses.replace(problem.estimate, shared={"coherent_probe": wave, "source_size": jnp.float32(0.2)})
+    merged = change_slices(marked, 1, problem.setup)
+    assert float(jnp.abs(merged.probe[0] - wave).max()) > 0.01 * float(jnp.abs(wave).max())
+    coarser = carried(marked, problem, change_window(problem, (36, 30)))
+    for found in (merged, coarser):
+        np.testing.assert_array_equal(found.shared["coherent_probe"], found.probe[0])
+        assert float(found.shared["source_size"]) == pytest.approx(0.2)

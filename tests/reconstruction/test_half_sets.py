@@ -24,6 +24,7 @@ from jptycho.forward.model import predict_batch
 from jptycho.objective.data_term import batch_loss
 from jptycho.objective.losses import poisson_loss
 from jptycho.optics.probe import form_probe
+from jptycho.optics.source import source_modes
 from jptycho.parallel import make_mesh, replicate
 from jptycho.preprocess.prepare import prepare
 from jptycho.preprocess.thinning import hold_out, make_half_sets
@@ -484,6 +485,22 @@ def test_half_sets_share_a_probe_between_a_round_and_the_last_epochs(noisy_scan)
     for own in (first, last):
         assert np.abs(own.member_probes[0] - own.member_probes[1]).max() > 1e-3
     assert np.abs(shared.members[0] - shared.members[1]).max() > 1e-2  # the objects stay apart
+
+
+@pytest.mark.slow
+def test_pixels_behind_a_source_are_shared_and_confirmed_as_others_are(noisy_scan):
+    """The size of the source is one number, which fits no noise; the wave of a point source has as many as a probe."""
+    blurred = {"probe": {"modes": 2}, "refine": {"source_size": True}}
+    first, _ = halves_of(noisy_scan, 12, until=ROUND - 1, **blurred)
+    shared, _ = halves_of(noisy_scan, 12, until=ROUND + 2, **blurred)
+    apart = [
+        float(jnp.linalg.norm(align_modes(e.member_probes[1], e.member_probes[0]) - e.member_probes[0]))
+        for e in (first, shared)
+    ]
+    assert apart[1] < 0.3 * apart[0]
+    sampling = run_of(noisy_scan).problem.setup.grid.sampling
+    made = source_modes(shared.shared["coherent_probe"], shared.shared["source_size"], sampling, 2)
+    np.testing.assert_allclose(align_modes(shared.probe, made), made, atol=1e-5)
 
 
 @pytest.mark.parametrize(("epochs", "again"), [(ROUND + HELD + LAST, True), (ROUND + HELD + LAST - 1, False)])
