@@ -131,9 +131,7 @@ def find_neighbours(positions: Float[np.ndarray, "scan 2"], width: float) -> Nei
     moment = np.einsum("nk,nka,nkb->nab", weight, away, away) + (1e-2 * width) ** 2 * np.eye(2)
     slope = np.einsum("nk,nka,nab->nkb", weight, away, np.linalg.inv(moment))
     weight -= np.einsum("nka,na->nk", slope, middle[:, 0])  # from the middle of the neighbours to the pattern
-    return Neighbours(
-        *(jnp.asarray(x, t) for x, t in ((index, jnp.int32), (weight, jnp.float32), (slope, jnp.float32)))
-    )
+    return Neighbours(jnp.asarray(index, jnp.int32), *(jnp.asarray(x, jnp.float32) for x in (weight, slope)))
 
 
 def _nearby(positions: np.ndarray, far: float) -> Iterator[np.ndarray]:
