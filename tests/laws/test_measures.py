@@ -21,7 +21,7 @@ SUB_PACKAGES = [
 ]
 WITHIN = {
     "assembly": [
-        {"beam_checks", "ensembles", "extension", "found_positions", "solver_checks"},
+        {"beam_checks", "ensembles", "extension", "found_positions", "solver_checks", "working"},
         {"unknowns"},
         {"advice", "budget", "checks", "devices", "parts", "placement", "polish", "start"},
         {"build"},
