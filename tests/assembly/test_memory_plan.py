@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.assembly import memory_plan
+from jptycho.assembly import ensembles, memory_plan
 from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.budget import Budget, budget_of
 from jptycho.assembly.devices import networks_mesh, parts_of_step, pixel_mesh
+from jptycho.assembly.ensembles import members_together
 from jptycho.assembly.loading import choose_loading, fit_stages, sampled_problem
 from jptycho.assembly.memory_plan import (
     MemoryPlan,
@@ -251,10 +252,14 @@ def test_a_run_that_cannot_be_streamed_is_not_advised_to_be(problem):
     assert "stream" not in alone.refusal
 
 
-def test_networks_are_one_solver_or_several(problem):
+def test_networks_are_one_solver_or_several(problem, monkeypatch):
     config = with_changes(None, {"method": "dgp", "dgp": {"ensemble_size": 2, "levels": 1, "probe_levels": 1}})
     config = resolve_auto(config, problem)
     assert members_at_once(config, problem) == 1
     assert networks_solver(config, problem).ensemble_size == 2
+    need = stage_memory(Shape("dgp", config), problem, 1, False, config.dgp.micro_batch)
+    monkeypatch.setattr(ensembles, "networks_mesh", lambda: make_mesh(jax.devices()[:1]))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # which maps as many as its memory holds
+    assert members_together(config, problem, 1000, available=int(2.9 * need.working / ensembles.SHARE)) == 2
     assert polish_config(config, 256).pixels.preconditioner.gain == 0
     assert jnp.isfinite(problem.setup.dose)
