@@ -6,13 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jptycho.assembly.budget import budget_of
+from jptycho.assembly.devices import networks_mesh
+from jptycho.assembly.working import working_bytes
 from jptycho.config.run import Config
+from jptycho.data.lazy_counts import LazyCounts
 from jptycho.errors import ConfigError
 from jptycho.parallel import memory_of_device
 from jptycho.preprocess.prepare import Problem
 from jptycho.types import PyTree
 
-ACTIVATIONS = 24  # arrays of the size of the first level that a network keeps for its gradient, about
 WEIGHTS = 4  # copies: weights, gradient, two of Adam
 SHARE = 0.8  # of the memory that is offered
 
@@ -24,17 +27,20 @@ def members_together(config: Config, problem: Problem, weights: int, available: 
         config: without ``auto``.
         problem: the scan made ready.
         weights: parameters of one member.
-        available: bytes; those of the device by default.
+        available: bytes of each device; those that a run may take by default.
 
     Raises:
         ConfigError: not even one fits beside what all members keep.
     """
     dgp, size, shape = config.dgp, int(config.dgp.ensemble_size), problem.estimate.object.shape
-    available = int(SHARE * (memory_of_device() if available is None else available))
-    images = shape[0] if dgp.architecture == "depth" else 1
-    half_sets = 2 if dgp.half_sets else 1
-    kept = half_sets * problem.counts.nbytes + 4 * (WEIGHTS * weights + (3 + 2 * half_sets) * int(np.prod(shape)))
-    working = 4 * images * ACTIVATIONS * dgp.base_channels * shape[-2] * shape[-1]
+    if available is None:
+        available = budget_of(config).device or memory_of_device()
+    available, devices, half_sets = int(SHARE * available), networks_mesh().size, 2 if dgp.half_sets else 1
+    counts = problem.counts.nbytes
+    if isinstance(problem.counts, LazyCounts):  # of which two parts are held at once
+        counts = min(counts, 2 * problem.counts.chunk)
+    kept = -(-half_sets * counts // devices) + 4 * (WEIGHTS * weights + (3 + 2 * half_sets) * int(np.prod(shape)))
+    working = working_bytes(config, problem, -(-min(dgp.micro_batch, len(problem.counts)) // devices), True)
     fit = (available - working) // max(kept, 1)
     if fit < size:
         raise ConfigError(

@@ -9,7 +9,7 @@ from jptycho.assembly.budget import budget_of
 from jptycho.assembly.memory_plan import MemoryPlan, StageShape, fitted_configs, plan_memory
 from jptycho.assembly.parts import chunk_bytes
 from jptycho.assembly.placement import margin_of
-from jptycho.assembly.placing import check_streamed
+from jptycho.assembly.placing import check_streamed, unstreamable
 from jptycho.config.run import Config
 from jptycho.data.counts import load_counts
 from jptycho.data.dataset import Dataset4D
@@ -46,7 +46,7 @@ def choose_loading(config: Config, dataset: Dataset4D, planned: Callable[[Config
 
     Returns:
         :func:`jptycho.data.counts.load_counts`, or :func:`jptycho.data.lazy_counts.lazy_counts` where the settings say
-        so or memory does not hold the run.
+        so, or where memory does not hold the run and would hold one that reads patterns in every epoch.
     """
     lazily = partial(lazy_counts, chunk=chunk_bytes(config))
     if config.memory.stream != AUTO:
@@ -55,7 +55,8 @@ def choose_loading(config: Config, dataset: Dataset4D, planned: Callable[[Config
     least = budget.host if budget.device is None else min(budget.host, budget.device)
     if SMALL * counts_bytes(dataset) < least:
         return load_counts
-    return lazily if planned(config, sampled_problem(config, dataset)).refusal else load_counts
+    found = planned(config, sampled_problem(config, dataset))
+    return lazily if found.refusal and found.by_parts else load_counts
 
 
 def fit_stages(
@@ -76,5 +77,5 @@ def fit_stages(
     streamed = isinstance(problem.counts, LazyCounts) if streamed is None else streamed
     if streamed:
         check_streamed(stages)
-    memory = plan_memory(stages, problem, budget_of(config), pairs, streamed)
+    memory = plan_memory(stages, problem, budget_of(config), pairs, streamed, streamable=not unstreamable(stages))
     return fitted_configs(stages, memory), memory

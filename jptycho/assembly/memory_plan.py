@@ -13,13 +13,13 @@ from jptycho.assembly.budget import Budget
 from jptycho.assembly.devices import networks_mesh, parts_of_step, pixel_mesh
 from jptycho.assembly.parts import chunk_bytes
 from jptycho.assembly.solver_checks import WHOLE_SCAN
+from jptycho.assembly.working import working_bytes
 from jptycho.config.run import Config
 from jptycho.config.stages import HALF_SETS, NETWORKS, POSITIONS
 from jptycho.errors import ConfigError
 from jptycho.preprocess.memory import PROGRAM, in_bytes
 from jptycho.preprocess.prepare import Problem
 
-FEATURES = 46.0  # images of a network's first level, per channel, that its gradient keeps
 COMPILING = 0.2e9  # bytes of the machine that compilation takes at its peak, and compiled programs keep
 FILTERING = 0.3e9  # bytes in which the filter of half sets is compiled and computed after their epochs
 MOMENTS = 4.0  # copies of what is optimised: itself, two moments, and what it began with
@@ -44,6 +44,11 @@ class StageShape(Protocol):
         """At most; None for as many as were best in the stage before."""
         ...
 
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """Detector pixels that are kept, or padded to; None for all as they are."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class StageMemory:
@@ -52,12 +57,12 @@ class StageMemory:
     Attributes:
         name: of the stage.
         epochs: at most; None where another stage says.
-        part: patterns that a device works on at once.
-        counts: patterns on the devices.
-        state: what is optimised and what is remembered of it.
-        working: what a step computes and forgets.
+        part: patterns that a device works on at once; of networks all devices together.
+        counts: patterns, which the devices share.
+        state: what is optimised and what is remembered of it, on each device.
+        working: what a step computes and forgets, on all devices.
         host: peak of the machine, everything that the run keeps included.
-        device: peak of the devices.
+        device: peak of each device.
     """
 
     name: str
@@ -79,16 +84,23 @@ class MemoryPlan:
         budget: that there is.
         streamed: whether patterns are read in every epoch.
         refusal: what does not fit and what would; empty where all does.
+        by_parts: where it does not, whether a run would fit that reads patterns in every epoch.
     """
 
     stages: tuple[StageMemory, ...]
     budget: Budget
     streamed: bool
     refusal: str
+    by_parts: bool = True
 
 
 def plan_memory(
-    shapes: Sequence[StageShape], problem: Problem, budget: Budget, pairs: int, streamed: bool = False
+    shapes: Sequence[StageShape],
+    problem: Problem,
+    budget: Budget,
+    pairs: int,
+    streamed: bool = False,
+    streamable: bool = True,
 ) -> MemoryPlan:
     """What every stage of a run takes, its steps divided into parts so that it fits.
 
@@ -98,6 +110,7 @@ def plan_memory(
         budget: bytes that there are.
         pairs: of half sets.
         streamed: whether patterns are read in every epoch.
+        streamable: whether they can be.
 
     Returns:
         the plan.
@@ -105,11 +118,11 @@ def plan_memory(
     needs = [_fitted(shape, problem, budget, pairs, streamed) for shape in shapes]
     too_much = [need for need in needs if _excess(need, budget) > 0]
     worst = max(too_much, key=lambda need: _excess(need, budget), default=None)
-    refusal = ""
-    if worst is not None:
-        fits = [_excess(_fitted(shape, problem, budget, pairs, True), budget) <= 0 for shape in shapes]
-        refusal = _refusal(worst, budget, not streamed and all(fits))
-    return MemoryPlan(tuple(needs), budget, streamed, refusal)
+    if worst is None:
+        return MemoryPlan(tuple(needs), budget, streamed, "")
+    by_parts = streamable and not streamed
+    by_parts &= all(_excess(_fitted(shape, problem, budget, pairs, True), budget) <= 0 for shape in shapes)
+    return MemoryPlan(tuple(needs), budget, streamed, _refusal(worst, budget, by_parts), by_parts)
 
 
 def check_plan(plan: MemoryPlan) -> None:
@@ -165,7 +178,18 @@ def _with_part(shape: StageShape, part: int) -> Config:
 
 
 def _devices(shape: StageShape) -> int:
+    if shape.name.startswith(POSITIONS):
+        return jax.device_count()
     return networks_mesh().size if shape.name.startswith(NETWORKS) else pixel_mesh(shape.config).size
+
+
+def _working(shape: StageShape, problem: Problem, part: int) -> tuple[int, int]:
+    """What a step computes and forgets: on each device, and on all of them, which a CPU's share."""
+    devices, networks = _devices(shape), shape.name.startswith(NETWORKS)
+    each = -(-part // devices) if networks else part
+    together = 2 if shape.name.startswith(HALF_SETS) and jax.default_backend() != "cpu" else 1
+    one, every = (working_bytes(shape.config, problem, n, networks) for n in (each, each * devices))
+    return together * one, together * every
 
 
 def _usual_part(shape: StageShape) -> int:
@@ -217,10 +241,10 @@ def stage_memory(shape: StageShape, problem: Problem, pairs: int, streamed: bool
         chunk = min(chunk_bytes(config), whole)
         kept, counts, stacked = 2 * sets * chunk, 2 * sets * chunk, 0
     state = _state(shape, problem, max(1, sets), validated)
-    working = _working(shape, problem, part)
-    device = counts + state + working
+    own, working = _working(shape, problem, part)
+    device = -(-counts // _devices(shape)) + state + own
     shared = jax.default_backend() == "cpu"
-    host = PROGRAM + COMPILING + kept + (max(stacked + counts + state, device) if shared else stacked + state)
+    host = PROGRAM + COMPILING + kept + (counts + state + max(stacked, working) if shared else stacked + state)
     host += FILTERING if shape.name.startswith(HALF_SETS) else 0
     return StageMemory(shape.name, shape.epochs, part, counts, state, working, int(host), device)
 
@@ -248,33 +272,19 @@ def _state(shape: StageShape, problem: Problem, members: int, validated: bool) -
     return int(members * copies * (image + probe) + 4 * image)
 
 
-def _working(shape: StageShape, problem: Problem, part: int) -> int:
-    """What a step computes and forgets.
-
-    Complex waves of every pattern that is worked on at once: measured by XLA's own analysis of one to eight slices and
-    one to four modes as 1.1 + 3.1 S + 1.25 M + 1.75 S M; and images of the canvas.
-    """
-    slices, channels, rows, columns = problem.estimate.object.shape
-    modes, config = problem.estimate.probe.shape[0], shape.config
-    window = math.prod(problem.setup.grid.shape)
-    waves = 1.1 + 3.1 * slices + 1.25 * modes + 1.75 * slices * modes
-    canvas = 4 * rows * columns
-    images = channels * (6 * slices + 5) * canvas
-    if shape.name.startswith(NETWORKS):
-        stacks = slices if config.dgp.architecture == "depth" else 1
-        images += int(FEATURES * config.dgp.base_channels * stacks * canvas)
-    return int(8 * window * waves * part * _devices(shape) + images)
-
-
 def _refusal(need: StageMemory, budget: Budget, by_parts: bool) -> str:
     """What does not fit, and the setting that would: to read the patterns by parts, where that is enough."""
     by_host = need.host > budget.host
     wanted, there = (need.host, budget.host) if by_host else (need.device, budget.device or 0)
     of = "of the machine" if by_host else "of the device"
+    most = max(need.host, 0 if budget.device is None else need.device)
+    raised = f"raise memory.limit to {math.ceil(most / 1e8) / 10:g}"
+    if not by_host and (budget.device or 0) < budget.host:  # all that the device has
+        raised = "use a device with more memory"
     if by_parts:
-        advice = "Set memory.stream = true."
+        advice = f"Set memory.stream = true, or {raised}."
     elif need.working > 0.5 * wanted:
-        advice = "Use fewer slices or modes, or a smaller window."
+        advice = f"Use fewer slices or modes or a smaller window, or {raised}."
     else:
-        advice = f"Raise memory.limit to {math.ceil(wanted / 1e8) / 10:g} or use a larger machine."
+        advice = f"{raised[0].upper()}{raised[1:]}{' or use a larger machine' if by_host else ''}."
     return f"memory: {need.name} needs {in_bytes(wanted)} {of}, and {in_bytes(there)} may be used. {advice}"

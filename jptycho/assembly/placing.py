@@ -80,14 +80,14 @@ def unstreamable(shapes: Sequence[StageShape]) -> str:
     """
     for shape in shapes:
         config, name = shape.config, shape.name
-        networks, entries = name.startswith(NETWORKS), config.stages
+        networks = name.startswith(NETWORKS)
         if name.startswith(POSITIONS):
             return "refine.position_error: positions are searched for in memory only. Remove it."
         if not networks and takes_whole_scan(config):
             return f'pixels.solver: "{config.pixels.solver}" sees all patterns in one step. Use "gradient".'
         if networks and config.dgp.start not in ("pixels", "random"):
             return f'dgp.start: "{config.dgp.start}" sees all patterns at once. Use "pixels".'
-        if any(entry.window for entry in entries):
+        if shape.window is not None:
             return "stages: a window changes patterns in memory only. Leave it out."
     return ""
 

@@ -55,7 +55,8 @@ def _planned(settings: Config) -> MemoryPlan:
     use_cores(lambda message: None)
     problem, stream = sampled_problem(settings, open_from_config(settings)), settings.memory.stream
     found = plan_run(settings, problem, streamed=stream is True)
-    return plan_run(settings, problem, streamed=True) if stream == AUTO and found.refusal else found
+    by_parts = stream == AUTO and found.refusal and found.by_parts
+    return plan_run(settings, problem, streamed=True) if by_parts else found
 
 
 def _print(found: MemoryPlan) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 from jptycho.types import Array, Float, Int, pytree
 
 MOST = 64  # neighbours of a pattern; of more, as many evenly spread ones stand for all
+AT_ONCE = 256  # patterns whose neighbours are looked for together: of fine steps each has thousands
 RANGE = 2.5  # standard deviations of the weights, beyond which patterns are no neighbours
 ITERATIONS, TOLERANCE = 300, 1e-5  # of conjugate gradients
 COURSES = 32  # slow functions of time at most
@@ -118,10 +119,7 @@ def find_neighbours(positions: Float[np.ndarray, "scan 2"], width: float) -> Nei
         >>> near.index.shape, near.weight[2].tolist()
         ((3, 2), [1.0, 0.0])
     """
-    from scipy.spatial import KDTree  # noqa: PLC0415  (slow to import)
-
-    found = KDTree(positions).query_ball_point(positions, RANGE * width)
-    near = [np.append(i, _thinned(np.setdiff1d(others, i))) for i, others in enumerate(found)]
+    near = list(_nearby(positions, RANGE * width))
     sizes = np.array([len(one) for one in near])
     index = np.stack([np.pad(one, (0, sizes.max() - len(one)), constant_values=one[0]) for one in near])
     away = positions[index] - positions[:, None]
@@ -133,13 +131,19 @@ def find_neighbours(positions: Float[np.ndarray, "scan 2"], width: float) -> Nei
     moment = np.einsum("nk,nka,nkb->nab", weight, away, away) + (1e-2 * width) ** 2 * np.eye(2)
     slope = np.einsum("nk,nka,nab->nkb", weight, away, np.linalg.inv(moment))
     weight -= np.einsum("nka,na->nk", slope, middle[:, 0])  # from the middle of the neighbours to the pattern
-    return Neighbours(
-        *(jnp.asarray(x, t) for x, t in ((index, jnp.int32), (weight, jnp.float32), (slope, jnp.float32)))
-    )
+    return Neighbours(jnp.asarray(index, jnp.int32), *(jnp.asarray(x, jnp.float32) for x in (weight, slope)))
 
 
-def _thinned(others: np.ndarray) -> np.ndarray:
-    return others[:: max(1, -(-len(others) // (MOST - 1)))]
+def _nearby(positions: np.ndarray, far: float) -> Iterator[np.ndarray]:
+    """Each pattern and those that stand for its neighbours: all of them are kept of a few patterns at a time."""
+    from scipy.spatial import KDTree  # noqa: PLC0415  (slow to import)
+
+    tree = KDTree(positions)
+    for first in range(0, len(positions), AT_ONCE):
+        found = tree.query_ball_point(positions[first : first + AT_ONCE], far)
+        for number, others in enumerate(found, first):
+            beside = np.setdiff1d(others, number)
+            yield np.append(number, beside[:: max(1, -(-len(beside) // (MOST - 1)))])
 
 
 def structure_of(

@@ -38,7 +38,7 @@ class Spread:
         rms: of the displacements along an axis, pixels: the prior of the next search.
         error: standard deviation of each free displacement, pixels (scan, 2), where object and probe are right and the
             minimum that was found is the right one.
-        affine: standard deviation of each number of the affine part (2, 2).
+        affine: standard deviation of each number of the affine part (2, 2), of :func:`affine_error`.
         shared: what displacements of different patterns have in common; None where it is not asked for.
         step: that led there as the patterns had it; likewise.
     """
@@ -155,7 +155,28 @@ def _settle(
     step = jax.tree.map(jnp.subtract, there, memory.shared)
     shared = extrapolate(memory.shared, step, constants["last"], memory.step)
     moved = shared.moved + solution.total - solution.shared
-    return moved, Spread(spread.rms, spread.error, solution.affine[1], shared, step)
+    error = affine_error(solution.affine[1], shared.affine - memory.shared.affine)
+    return moved, Spread(spread.rms, spread.error, error, shared, step)
+
+
+def affine_error(noise: Float[Array, "2 2"], moved: Float[Array, "2 2"]) -> Float[Array, "2 2"]:
+    """What the numbers of an affine part may be off: by noise, and by as much as the last round still changed them.
+
+    Object and probe take up a part of a wrong scale, so that a round leaves some of it, far more than noise does. What
+    both keep wrong in every round is in neither.
+
+    Args:
+        noise: standard deviation of each number where object and probe are right.
+        moved: change of each in the last round, of which the root mean square stands for all.
+
+    Returns:
+        standard deviations; in the first round about as large as what was found, for nothing confirms it yet.
+
+    Example:
+        >>> affine_error(jnp.zeros((2, 2)), jnp.full((2, 2), 0.5)).tolist()
+        [[0.5, 0.5], [0.5, 0.5]]
+    """
+    return jnp.sqrt(noise**2 + jnp.mean(moved**2, keepdims=True))
 
 
 def trial_offsets(reach: int, spacing: Number | Array) -> Float[Array, "trials 2"]:

@@ -57,7 +57,7 @@ class Layout:
     Attributes:
         parts: of an epoch.
         run: patterns that follow one another.
-        runs: of a part; the last part may have fewer.
+        runs: of a part; later parts may have one fewer, so that the patterns of no part weigh much more than others.
     """
 
     parts: int
@@ -81,8 +81,9 @@ def layout_of(patterns: int, most: int) -> Layout:
     """
     each = math.ceil(patterns / math.ceil(patterns / max(1, most)))
     run = math.ceil(each / RUNS)
-    runs = math.ceil(each / run)
-    return Layout(math.ceil(math.ceil(patterns / run) / runs), run, runs)
+    every = math.ceil(patterns / run)
+    parts = math.ceil(every / math.ceil(each / run))
+    return Layout(parts, run, math.ceil(every / parts))
 
 
 def order_of(scan: StreamedScan, number: int | None) -> list[np.ndarray]:
@@ -100,7 +101,8 @@ def order_of(scan: StreamedScan, number: int | None) -> list[np.ndarray]:
     if number is not None:
         starts = np.random.default_rng(np.random.SeedSequence([scan.seed, number])).permutation(starts)
     runs = [np.arange(start, min(start + layout.run, scan.patterns)) for start in starts.tolist()]
-    return [np.concatenate(runs[at : at + layout.runs]) for at in range(0, len(runs), layout.runs)]
+    edges = [part[0] for part in np.array_split(np.arange(len(runs)), layout.parts)]
+    return [np.concatenate(runs[at:end]) for at, end in zip(edges, [*edges[1:], len(runs)], strict=True)]
 
 
 def parts_in_order(scan: StreamedScan, number: int | None = None) -> Generator[ScanData, None, None]:
@@ -111,7 +113,7 @@ def parts_in_order(scan: StreamedScan, number: int | None = None) -> Generator[S
         number: of the epoch, see :func:`order_of`.
 
     Yields:
-        each part; the last is filled up with patterns that weigh nothing.
+        each part; the smaller ones are filled up with patterns that weigh nothing.
     """
     rows = order_of(scan, number)
     with ThreadPoolExecutor(1, "jptycho-read") as reader:

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import jptycho
+from jptycho.assembly import ensembles, memory_plan
 from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.budget import Budget, budget_of
 from jptycho.assembly.devices import networks_mesh, parts_of_step, pixel_mesh
+from jptycho.assembly.ensembles import members_together
 from jptycho.assembly.loading import choose_loading, fit_stages, sampled_problem
 from jptycho.assembly.memory_plan import (
     MemoryPlan,
@@ -30,8 +32,10 @@ from jptycho.config.run import Config, with_changes
 from jptycho.data.counts import load_counts
 from jptycho.data.lazy_counts import LazyCounts, lazy_counts
 from jptycho.errors import ConfigError
+from jptycho.parallel import make_mesh
 from jptycho.preprocess.memory import PROGRAM
 from jptycho.preprocess.prepare import prepare
+from jptycho.reconstruction.plan import plan as stages_of
 from jptycho.solvers.base import ScanData, epoch, init_state
 from jptycho.solvers.gradient import GradientSolver
 from jptycho.solvers.streaming import StreamedScan
@@ -45,6 +49,7 @@ class Shape:
     name: str
     config: Config
     epochs: int | None = 3
+    window: tuple[int, int] | None = None
 
 
 @pytest.fixture(scope="module")
@@ -142,14 +147,38 @@ def test_what_does_not_fit_is_refused_with_the_setting_that_would(problem):
     ):
         check_plan(plan)
     check_plan(plan_memory([Shape("pixels", config)], large, budget_of(config), 0, streamed=True))
+    alone = plan_memory([Shape("pixels", config)], large, budget_of(config), 0, streamable=False)
+    assert not alone.by_parts
+    assert "stream" not in alone.refusal
+    assert "Raise memory.limit to " in alone.refusal
     tiny = plan_memory([Shape("pixels", config)], problem, Budget(10**8, None), 0)
     assert "Raise memory.limit to 0." in tiny.refusal
 
 
+def test_of_several_devices_each_holds_its_share(problem, monkeypatch):
+    """The tests' two CPU devices stand for two that have memories of their own."""
+    config = config_of(problem, pixels={"half_sets": False, "batch": 64})
+    need = stage_memory(Shape("pixels", config), enlarged(problem, 10**6), 0, False, 32)
+    assert pixel_mesh(config).size == 2
+    assert need.counts // 2 + need.state < need.device < need.counts // 2 + need.state + need.working
+    network = Shape("dgp", config_of(problem, method="dgp", dgp={"levels": 1, "probe_levels": 1, "half_sets": False}))
+    working = []
+    for devices in (1, 2):
+        monkeypatch.setattr(memory_plan, "networks_mesh", lambda: make_mesh(jax.devices()[: len(working) + 1]))
+        found = stage_memory(network, problem, 0, False, 128)
+        working.append(found.device - found.state - found.counts // devices)
+    waves = 2 * (working[0] - working[1])
+    assert waves == pytest.approx(8 * 32**2 * 7.2 * 128, rel=0.01)  # a micro-batch is that of all devices together
+    halves = partial(stage_memory, Shape("half sets", config), problem, 1, False)
+    one = halves(32).working
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # where both halves are mapped together
+    assert halves(32).working == 2 * one
+
+
 def test_a_scan_is_read_in_parts_only_where_it_does_not_fit(small_scan):
-    def chosen(refusal="", **memory):
+    def chosen(refusal="", by_parts=True, **memory):
         config = with_changes(None, {"memory": memory})
-        plan = MemoryPlan((), Budget(1, None), False, refusal)
+        plan = MemoryPlan((), Budget(1, None), False, refusal, by_parts)
         found = choose_loading(config, small_scan, lambda config, problem: plan)
         return getattr(found, "func", found)
 
@@ -158,6 +187,7 @@ def test_a_scan_is_read_in_parts_only_where_it_does_not_fit(small_scan):
     assert chosen() is load_counts
     assert chosen(limit=0.001) is load_counts
     assert chosen(limit=0.001, refusal="too much") is lazy_counts
+    assert chosen(limit=0.001, refusal="too much", by_parts=False) is load_counts
 
 
 def test_a_sample_is_enough_for_a_plan(small_scan, problem):
@@ -204,10 +234,32 @@ def test_what_needs_all_patterns_at_once_is_not_streamed(name, changes, said):
         check_streamed([Shape(name, config)])
 
 
-def test_networks_are_one_solver_or_several(problem):
+def test_a_listed_stage_with_a_window_is_not_streamed(problem):
+    listed = [{"method": "pixels", "window": 24}, {"method": "pixels"}]
+    stages = stages_of(resolve_auto(with_changes(None, {"stages": listed}), problem), problem)
+    assert stages[0].window == (24, 24)
+    assert unstreamable(stages).startswith("stages: a window changes patterns in memory only.")
+    assert not unstreamable(stages[1:])
+
+
+def test_a_run_that_cannot_be_streamed_is_not_advised_to_be(problem):
+    """Nor are its patterns left unread: the search for positions would refuse them."""
+    config = config_of(problem, memory={"limit": 3.0}, refine={"position_error": 0.5})
+    large, stages = enlarged(problem, 10**7), [Shape("pixels", config), Shape("positions, round 1", config)]
+    _, alone = fit_stages(stages, config, large, 0, streamed=False)
+    _, divisible = fit_stages(stages[:1], config, large, 0, streamed=False)
+    assert (alone.by_parts, divisible.by_parts) == (False, True)
+    assert "stream" not in alone.refusal
+
+
+def test_networks_are_one_solver_or_several(problem, monkeypatch):
     config = with_changes(None, {"method": "dgp", "dgp": {"ensemble_size": 2, "levels": 1, "probe_levels": 1}})
     config = resolve_auto(config, problem)
     assert members_at_once(config, problem) == 1
     assert networks_solver(config, problem).ensemble_size == 2
+    need = stage_memory(Shape("dgp", config), problem, 1, False, config.dgp.micro_batch)
+    monkeypatch.setattr(ensembles, "networks_mesh", lambda: make_mesh(jax.devices()[:1]))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # which maps as many as its memory holds
+    assert members_together(config, problem, 1000, available=int(2.9 * need.working / ensembles.SHARE)) == 2
     assert polish_config(config, 256).pixels.preconditioner.gain == 0
     assert jnp.isfinite(problem.setup.dose)

@@ -21,10 +21,10 @@ SUB_PACKAGES = [
 ]
 WITHIN = {
     "assembly": [
-        {"beam_checks", "ensembles", "extension", "found_positions", "solver_checks"},
+        {"beam_checks", "extension", "found_positions", "solver_checks", "working"},
         {"unknowns"},
         {"advice", "budget", "checks", "devices", "parts", "placement", "polish", "start"},
-        {"build"},
+        {"build", "ensembles"},
         {"listed", "prior_model", "summary"},
         {"auto", "stage_solvers"},
         {"memory_plan"},

@@ -14,6 +14,7 @@ from jptycho.assembly.checks import check_config
 from jptycho.assembly.ensembles import members_together, stack
 from jptycho.assembly.prior_model import generators_of, prior_model
 from jptycho.config.run import with_changes
+from jptycho.data.lazy_counts import LazyCounts
 from jptycho.diagnostics.gauge import remove_plane
 from jptycho.objective.data_term import batch_loss
 from jptycho.objective.losses import poisson_loss
@@ -229,6 +230,8 @@ def test_an_ensemble_too_large_for_memory_is_refused_with_what_fits(small_scan):
     with pytest.raises(jptycho.ConfigError, match=r"fewer patterns, slices or channels"):
         members_together(config, problem, 700_000, available=2**20)
     assert members_together(config, problem, 700_000, available=64 * 2**30) == 1
+    large = LazyCounts((10**9, 32, 32), np.dtype(np.uint8), lambda rows: rows, np.ones((32, 32)), 0.0, 1.0, chunk=10**7)
+    assert members_together(config, dataclasses.replace(problem, counts=large), 700_000, available=2**32) == 1
 
 
 @pytest.mark.parametrize(

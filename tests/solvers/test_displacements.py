@@ -1,6 +1,8 @@
 """Displacements of a scan: what a pattern tells of a stretched object, and what all of them tell of scan and drift."""
 
 import dataclasses
+import math
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -118,6 +120,20 @@ def test_many_neighbours_are_thinned_evenly():
     affine = np.array([[0.02, -0.01], [0.03, 0.01]])
     told = as_measured(near, jnp.asarray(positions @ affine.T, jnp.float32))
     np.testing.assert_allclose(np.median(told[:, 2:], axis=0), affine.ravel(), atol=5e-4)
+
+
+def test_neighbours_of_a_fine_scan_take_little_memory():
+    """All of 1,500 patterns are neighbours of each: 2.25 million numbers, of which 64 a pattern are kept."""
+    positions = np.random.default_rng(0).uniform(0, 20, (1500, 2))
+    tracemalloc.start()
+    near = find_neighbours(positions, 20.0)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 40e6
+    assert near.index.shape == (1500, 64)
+    for number in (0, 300, 1499):  # in different groups of those that are looked for together
+        others = np.delete(np.arange(1500), number)[:: math.ceil(1499 / 63)]
+        np.testing.assert_array_equal(near.index[number][: 1 + len(others)], np.append(number, others))
 
 
 def doubled(tree):

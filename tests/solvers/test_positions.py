@@ -16,9 +16,9 @@ from jptycho.parallel import make_mesh, map_over_shards
 from jptycho.representations.per_position import FreePositions
 from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.solvers.base import distribute, epoch, init_state
-from jptycho.solvers.displacements import Neighbours, Shared, structure_of
+from jptycho.solvers.displacements import Neighbours, Shared, extrapolate, structure_of
 from jptycho.solvers.locate import Located, Prior, locate
-from jptycho.solvers.positions import PositionSolver, shrink, trial_offsets
+from jptycho.solvers.positions import PositionSolver, affine_error, shrink, trial_offsets
 from jptycho.types import Grid
 
 from ..problems import setup_for
@@ -198,6 +198,20 @@ def test_an_epoch_finds_every_pattern_on_one_device_and_on_two():
         assert float(metrics.loss) < 1e-3
     np.testing.assert_allclose(ends[0], true, atol=0.02)
     np.testing.assert_allclose(ends[1], ends[0], atol=1e-3)
+
+
+def test_the_error_of_a_scale_is_what_rounds_leave_of_it():
+    """Of rounds that each go another share of the way: noise alone would be a tenth of what they leave, or less."""
+    end, noise = jnp.array([[0.02, -0.01], [0.01, 0.015]]), jnp.full((2, 2), 1e-4)
+    shared = lambda affine: Shared(jnp.tile(affine, (3, 1)), affine)  # noqa: E731
+    before = now = last = step = shared(jnp.zeros((2, 2)))
+    for share in (0.3, 0.2, 0.25):
+        before, made = now, shared(share * (end - now.affine))
+        now, last, step = extrapolate(now, made, last, step), now, made
+        left = np.sqrt(np.mean((now.affine - end) ** 2))
+        error = affine_error(noise, now.affine - before.affine)
+        assert left > 10 * float(noise[0, 0])
+        assert 0.3 * left < float(error.min()) < 10 * left
 
 
 def test_what_is_mapped_over_shards_comes_back_in_their_order():

@@ -58,6 +58,18 @@ def test_every_pattern_is_in_one_part(problem, patterns, most, number):
     assert max(len(part) for part in rows) <= layout.run * layout.runs <= 2 * max(most, 1)
 
 
+@pytest.mark.parametrize(("patterns", "most"), [(289, 17), (250, 17), (257, 16), (1000, 300)])
+def test_no_part_is_nearly_empty(problem, patterns, most):
+    """A part takes as many steps as the others, however few patterns it has."""
+    scan = dataclasses.replace(scan_of(problem, most, make_mesh()), patterns=patterns)
+    layout = layout_of(patterns, most)
+    for number in (None, 0, 3):
+        sizes = [len(part) for part in order_of(scan, number)]
+        assert len(sizes) == layout.parts
+        assert min(sizes) > (layout.runs - 2) * layout.run  # a run fewer, and the scan's last run may be short
+        assert max(sizes) <= layout.runs * layout.run
+
+
 def test_the_order_is_another_in_every_epoch_and_the_same_again(problem):
     scan = scan_of(problem, 64, make_mesh())
     first, second, again = (np.concatenate(order_of(scan, number)) for number in (0, 1, 0))

@@ -1,0 +1,36 @@
+"""What a step computes and forgets: waves of the patterns that are worked on at once, images, and features."""
+
+from __future__ import annotations
+
+import math
+
+from jptycho.config.run import Config
+from jptycho.preprocess.prepare import Problem
+
+FEATURES = 46.0  # images of a network's first level, per channel, that its gradient keeps
+
+
+def working_bytes(config: Config, problem: Problem, patterns: int, networks: bool) -> int:
+    """What a step of one member of an ensemble computes and forgets.
+
+    Complex waves of every pattern that is worked on at once: measured by XLA's own analysis of one to eight slices and
+    one to four modes as 1.1 + 3.1 S + 1.25 M + 1.75 S M; and images of the canvas.
+
+    Args:
+        config: of the stage, without ``auto``.
+        problem: the scan made ready; its counts are not read.
+        patterns: that are worked on at once.
+        networks: whether the object is that of one.
+
+    Returns:
+        bytes.
+    """
+    slices, channels, rows, columns = problem.estimate.object.shape
+    modes, window = problem.estimate.probe.shape[0], math.prod(problem.setup.grid.shape)
+    waves = 1.1 + 3.1 * slices + 1.25 * modes + 1.75 * slices * modes
+    canvas = 4 * rows * columns
+    images = channels * (6 * slices + 5) * canvas
+    if networks:
+        stacks = slices if config.dgp.architecture == "depth" else 1
+        images += int(FEATURES * config.dgp.base_channels * stacks * canvas)
+    return int(8 * window * waves * patterns + images)
