@@ -20,8 +20,21 @@ from jptycho.reconstruction.confirmed import confirm_bands
 from jptycho.reconstruction.context import Context, Progress, Stage
 from jptycho.reconstruction.reconstruct import run_stages
 from jptycho.representations.estimate import Estimate, fields_of
-from jptycho.solvers.epochs import DONE, INTERRUPTED
-from jptycho.types import Float
+from jptycho.solvers.epochs import DONE, INTERRUPTED, Record
+from jptycho.types import Array, Float
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What fits begin with that are compared.
+
+    Attributes:
+        context: the scan of as many slices and modes as nothing asks for more than.
+        progress: the start that it says.
+    """
+
+    context: Context
+    progress: Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +46,14 @@ class Run:
         journal: what was decided.
         clock: how long it may take.
         asked: whether the user asked for the end.
+        start: what the first fit begins with, and every trial: the start that a scan says.
     """
 
     wanted: Config
     journal: Journal
     clock: Clock
     asked: Callable[[], bool]
+    start: Start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,41 +103,52 @@ class Attempt:
 def tried(run: Run, now: Now, attempt: Attempt) -> Now | None:
     """What an attempt reaches where it is kept; None where it is not, or not begun."""
     name, known = attempt.name, run.journal.decisions.get(attempt.name)
+    if run.asked():
+        return interrupted(now)
     if known is not None:
         attempt.context.log(known.words)
     elif lacking := run.clock.lacks(attempt.needed, attempt.reserved):
         known = decided(run, now.context, name, Decision(False, f"{name}: not tried, for that {lacking}"))
     if known is not None and not known.kept:
         return None
-    reached = fitted(run, attempt, known is not None)
-    if reached is None:
+    context, progress = fitted(run, attempt, known is not None)
+    if run.asked() and progress.status != DONE:
         return interrupted(now)
     if known is None:
-        words, kept = _judged(attempt, _compared(now, reached, attempt))
+        words, kept = _judged(attempt, _compared(now, (context, progress), attempt), progress.status != DONE)
         known = decided(run, now.context, name, Decision(kept, words))
-    return dataclasses.replace(now, context=reached[0], progress=reached[1]) if known.kept else None
+    if not known.kept:
+        return None
+    return dataclasses.replace(now, context=context, progress=dataclasses.replace(progress, status=DONE))
 
 
-def fitted(run: Run, attempt: Attempt, known: bool) -> tuple[Context, Progress] | None:
-    """What stages were given last and reached, from where an earlier run left them; None where the user stops them.
+def fitted(run: Run, attempt: Attempt, known: bool) -> tuple[Context, Progress]:
+    """What stages were given last and reached, from where an earlier run left them.
 
-    They also end when the time is over, with what there is by then.
+    They are interrupted where the user, or the time, ended them; but the time ends no fit before its first epoch where
+    there is no picture yet.
     """
-    context = attempt.context
+    context, seen = attempt.context, list(attempt.begun.history)
     if known and (progress := recall(context)) is not None:
         return as_seen_by(context, attempt.stages[-1]), progress
-    over = lambda: run.clock.elapsed > run.clock.limit - attempt.reserved  # noqa: E731
+
+    def callback(record: Record, channels: Callable[[], Array]) -> None:
+        seen.append(record)
+        context.callback(record, channels)
+
+    def over() -> bool:
+        return bool(seen) and run.clock.elapsed > run.clock.limit - attempt.reserved
+
     on = stage_of_checkpoint(context) is not None  # the stages add the seconds that they had taken
     begun = dataclasses.replace(
         context,
+        callback=callback,
         stop=lambda: run.asked() or over(),
         started=time.perf_counter() if on else run.clock.started,
     )
     reached, progress = run_stages(begun, attempt.stages, attempt.begun)
-    if run.asked():
-        return None
-    progress = dataclasses.replace(progress, status=DONE)
-    remember(context, progress)
+    if progress.status == DONE or not (run.asked() or known):
+        remember(context, progress)
     return reached, progress
 
 
@@ -151,11 +177,12 @@ def _losses(context: Context, estimate: Estimate) -> Float[np.ndarray, "scan"]:
     return np.asarray(losses_by_pattern(loss_of(context.config, context.extension), fields, held.setup, held.counts))
 
 
-def _judged(attempt: Attempt, found: Comparison) -> tuple[str, bool]:
-    """The comparison and what follows from it, in words, and whether the attempt is kept."""
+def _judged(attempt: Attempt, found: Comparison, cut: bool) -> tuple[str, bool]:
+    """The comparison and what follows from it, in words, and whether the attempt, maybe cut short, is kept."""
+    name = f"{attempt.name}, which ran out of time" if cut else attempt.name
     if not found.difference:
-        return f"{attempt.name}: nothing that predicts what is held out better than what there was: not kept", False
+        return f"{name}: nothing that predicts what is held out better than what there was: not kept", False
     kept = found.difference > 0 and found.significance >= attempt.least
     asked = f", {attempt.least:g} are asked for" if attempt.least else ""
     then = "kept" if kept else f"not kept{asked}"
-    return f"{attempt.name}: what is held out is predicted better by {found}: {then}", kept
+    return f"{name}: what is held out is predicted better by {found}: {then}", kept

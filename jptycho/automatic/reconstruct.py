@@ -15,7 +15,7 @@ from jptycho.assembly.listed import check_extensions, model_of
 from jptycho.assembly.start import start_estimate
 from jptycho.assembly.summary import summarise_run
 from jptycho.assembly.unknowns import begun
-from jptycho.automatic.attempt import Now, Run
+from jptycho.automatic.attempt import Now, Run, Start
 from jptycho.automatic.checks import check_automatic, check_settings
 from jptycho.automatic.clock import Clock, check_time, predicted_pace
 from jptycho.automatic.journal import Journal
@@ -109,6 +109,8 @@ def _reconstruct(
     pace = predicted_pace(whole)
     check_time(limit, pace)
     config = resolve_auto(given, whole)
+    if whole.undivided and wanted.pixels.half_sets is True:
+        raise ConfigError(f"pixels.half_sets: true, but electrons cannot be divided: {whole.undivided}. Leave it out.")
     announce("dividing the electrons", 0, 0)
     with memory_named("dividing the electrons", DIVIDE):
         problem, held, half_sets, validated = divide(config, whole, plan(config, whole), extension)
@@ -117,8 +119,9 @@ def _reconstruct(
         parts = (config, problem, whole, log, callback, announce, stop, folder, clock.started)
         context = Context(*parts, held, half_sets, extension)
         log("\n".join(summarise_run(config, problem, validated, extension)))
-        run = Run(wanted, journal, clock, stop)
-        now = run_steps(run, Now(given, context, _blank(context), pace))
+        start = Start(context, _blank(context))
+        run = Run(wanted, journal, clock, stop, start)
+        now = run_steps(run, Now(given, context, start.progress, pace))
         method = "dgp" if by_networks(run) else "pixels"
         made = dataclasses.replace(now.context, config=now.context.config.model_copy(update={"method": method}))
         result = make_result(made, now.progress)
