@@ -13,6 +13,8 @@ from jptycho.automatic.clock import Clock, Pace
 from jptycho.automatic.journal import Decision, Journal, recall, remember
 from jptycho.automatic.judge import Comparison, compare, losses_by_pattern
 from jptycho.config.run import Config
+from jptycho.data.checkpoints import remove_checkpoint
+from jptycho.errors import ConfigError
 from jptycho.parallel import on_one_device
 from jptycho.reconstruction.carry import as_seen_by
 from jptycho.reconstruction.checkpoint import stage_of_checkpoint
@@ -108,7 +110,7 @@ def tried(run: Run, now: Now, attempt: Attempt) -> Now | None:
     if known is not None:
         attempt.context.log(known.words)
     elif lacking := run.clock.lacks(attempt.needed, attempt.reserved):
-        known = decided(run, now.context, name, Decision(False, f"{name}: not tried, for that {lacking}"))
+        known = decided(run, now.context, name, Decision(False, f"{name}: not tried, for that {lacking}", timely=False))
     if known is not None and not known.kept:
         return None
     context, progress = fitted(run, attempt, known is not None)
@@ -139,7 +141,7 @@ def fitted(run: Run, attempt: Attempt, known: bool) -> tuple[Context, Progress]:
     def over() -> bool:
         return bool(seen) and run.clock.elapsed > run.clock.limit - attempt.reserved
 
-    on = stage_of_checkpoint(context) is not None  # the stages add the seconds that they had taken
+    on = _begun_before(context)  # the stages add the seconds that they had taken
     begun = dataclasses.replace(
         context,
         callback=callback,
@@ -150,6 +152,16 @@ def fitted(run: Run, attempt: Attempt, known: bool) -> tuple[Context, Progress]:
     if progress.status == DONE or not (run.asked() or known):
         remember(context, progress)
     return reached, progress
+
+
+def _begun_before(context: Context) -> bool:
+    """Whether a checkpoint holds the attempt; one of what was kept before something else was is in the way."""
+    try:
+        return stage_of_checkpoint(context) is not None
+    except ConfigError:  # the journal is of this run
+        if context.checkpoint is not None:
+            remove_checkpoint(context.checkpoint)
+        return False
 
 
 def interrupted(now: Now) -> Now:

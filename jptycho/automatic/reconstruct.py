@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from jptycho.assembly.advice import DIVIDE, READ, memory_named
 from jptycho.assembly.auto import prepare_from_config, resolve_auto
 from jptycho.assembly.extension import PLAIN, Extension
 from jptycho.assembly.listed import check_extensions, model_of
+from jptycho.assembly.loading import choose_loading
+from jptycho.assembly.memory_plan import MemoryPlan, summarise_plan
 from jptycho.assembly.start import start_estimate
 from jptycho.assembly.summary import summarise_run
 from jptycho.assembly.unknowns import begun
 from jptycho.automatic.attempt import Now, Run, Start
-from jptycho.automatic.checks import check_automatic, check_settings
+from jptycho.automatic.checks import check_automatic, check_memory, check_settings
 from jptycho.automatic.clock import Clock, check_time, predicted_pace
 from jptycho.automatic.journal import Journal
 from jptycho.automatic.run import by_networks, run_steps
@@ -26,10 +29,12 @@ from jptycho.config.run import Config, with_changes
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result
 from jptycho.errors import ConfigError
+from jptycho.preprocess.prepare import Problem
+from jptycho.reconstruction.checkpoint import fingerprint
 from jptycho.reconstruction.context import Callback, Context, Log, Progress
 from jptycho.reconstruction.outcome import make_result
 from jptycho.reconstruction.plan import plan
-from jptycho.reconstruction.reconstruct import divide
+from jptycho.reconstruction.reconstruct import divide, plan_run
 from jptycho.reconstruction.reconstruct import reconstruct as reconstruct_as_said
 from jptycho.settings import AUTO
 from jptycho.solvers.epochs import Announce, interruptible
@@ -104,7 +109,9 @@ def _reconstruct(
     use_compilation_cache(wanted.compilation_cache, log)
     announce("reading the scan", 0, 0)
     with memory_named("reading the scan", READ):
-        whole = begun(given, prepare_from_config(given, dataset), model_of(given, extension))
+        loading = partial(choose_loading, given, planned=_planned)
+        whole = begun(given, prepare_from_config(given, dataset, loading), model_of(given, extension))
+    memory = _planned(given, whole)
     limit = math.inf if wanted.automatic.minutes is None else 60.0 * wanted.automatic.minutes
     pace = predicted_pace(whole)
     check_time(limit, pace)
@@ -118,7 +125,10 @@ def _reconstruct(
     with interruptible() as stop:
         parts = (config, problem, whole, log, callback, announce, stop, folder, clock.started)
         context = Context(*parts, held, half_sets, extension)
+        chosen = wanted.automatic.model_dump(mode="json", exclude={"minutes"})
+        journal.identify(fingerprint(context) | {"automatic": chosen}, limit)
         log("\n".join(summarise_run(config, problem, validated, extension)))
+        log(summarise_plan(memory))
         start = Start(context, _blank(context))
         run = Run(wanted, journal, clock, stop, start)
         now = run_steps(run, Now(given, context, start.progress, pace))
@@ -126,6 +136,11 @@ def _reconstruct(
         made = dataclasses.replace(now.context, config=now.context.config.model_copy(update={"method": method}))
         result = make_result(made, now.progress)
     return dataclasses.replace(result, attributes=result.attributes | {"choices": journal.words})
+
+
+def _planned(given: Config, problem: Problem) -> MemoryPlan:
+    """What the stages take that a run begins with; refused where memory does not hold that."""
+    return check_memory(plan_run(given, problem))
 
 
 def _blank(context: Context) -> Progress:

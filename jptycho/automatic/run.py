@@ -70,7 +70,7 @@ def _first(run: Run, now: Now) -> Now:
     known = run.journal.decisions.get(FIRST)
     if known is None and (lacking := run.clock.lacks(needed, _final_seconds(now))):
         words = f"nothing is tried: pixels without the electrons that are held out for that {lacking}"
-        known = decided(run, context, FIRST, Decision(False, words))
+        known = decided(run, context, FIRST, Decision(False, words, timely=False))
     if known is not None and not known.kept:
         return now
     begun, attempt = time.perf_counter(), Attempt(FIRST, context, stages, now.progress, needed, 0.0, 0.0)
@@ -160,8 +160,9 @@ def _final_epochs(run: Run, now: Now, stages: tuple[Stage, ...]) -> Decision:
     epochs = int(min(wanted, max(0.0, left / (waves * now.pace.epoch))))
     if not now.progress.history:
         epochs = max(1, epochs)
-    words = "" if epochs == wanted else f"all electrons: {epochs} epochs of {wanted}, for which there is time"
-    return decided(run, now.context, FINAL, Decision(epochs > 0, words, epochs=epochs))
+    timely = epochs == wanted
+    words = "" if timely else f"all electrons: {epochs} epochs of {wanted}, for which there is time"
+    return decided(run, now.context, FINAL, Decision(epochs > 0, words, epochs=epochs, timely=timely))
 
 
 def _by_all(now: Now) -> tuple[Context, tuple[Stage, ...]]:
@@ -201,7 +202,7 @@ def _final_seconds(now: Now) -> float:
 def by_networks(run: Run) -> bool:
     """Whether networks made what is kept."""
     found = run.journal.decisions.get(NETWORKS)
-    return found is not None and found.kept
+    return run.wanted.automatic.networks and found is not None and found.kept
 
 
 def waves_of(config: Config) -> int:

@@ -237,6 +237,9 @@ def test_another_scan_or_other_settings_do_not_go_on(scripted, tmp_path):
     scripted(checkpoint=tmp_path / "c")
     with pytest.raises(ConfigError, match="was made with other settings"):
         scripted(checkpoint=tmp_path / "c", seed=3)
+    for other in ({"networks": False}, {"max_slices": 8}, {"significance": 2.0}):
+        with pytest.raises(ConfigError, match="was made with other settings"):
+            scripted(checkpoint=tmp_path / "c", automatic=other)
 
 
 def test_what_does_not_fit_into_the_time_is_not_begun(scripted, monkeypatch, tmp_path):
@@ -248,6 +251,16 @@ def test_what_does_not_fit_into_the_time_is_not_begun(scripted, monkeypatch, tmp
     assert fits == [[label] for label in labels]
     assert "networks: not tried, for that takes some 18" in result.attributes["choices"]
     assert set(json.loads((tmp_path / "c" / FILE).read_text())) >= {"pixels", "networks", "all electrons"}
+
+
+def test_more_time_is_spent_on_what_there_was_none_for(scripted, monkeypatch, tmp_path):
+    monkeypatch.setattr("jptycho.automatic.run.measured_pace", lambda *_: Pace(0.01, 60.0))
+    monkeypatch.setattr("jptycho.automatic.clock.COMPILING", 60.0)
+    first, _, _ = scripted(automatic={"minutes": 200 / 60}, checkpoint=tmp_path / "c")
+    assert "networks: not tried" in first.attributes["choices"]
+    more, fits, _ = scripted(automatic={"minutes": 60.0}, checkpoint=tmp_path / "c")
+    assert fits == [["dgp", "polish"], ["all electrons"]]
+    assert more.attributes["method"] == "dgp"
 
 
 def test_a_short_time_is_spent_on_all_electrons(scripted, monkeypatch):
