@@ -16,6 +16,7 @@ from jptycho.config.run import Config
 from jptycho.data.checkpoints import remove_checkpoint
 from jptycho.errors import ConfigError
 from jptycho.parallel import on_one_device
+from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.carry import as_seen_by
 from jptycho.reconstruction.checkpoint import stage_of_checkpoint
 from jptycho.reconstruction.confirmed import confirm_bands
@@ -49,6 +50,7 @@ class Run:
         clock: how long it may take.
         asked: whether the user asked for the end.
         start: what the first fit begins with, and every trial: the start that a scan says.
+        unseen: the scan by electrons that decide what is kept, and nothing else: no epoch or gain was chosen by them.
     """
 
     wanted: Config
@@ -56,6 +58,7 @@ class Run:
     clock: Clock
     asked: Callable[[], bool]
     start: Start
+    unseen: Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +120,7 @@ def tried(run: Run, now: Now, attempt: Attempt) -> Now | None:
     if run.asked() and progress.status != DONE:
         return interrupted(now)
     if known is None:
-        words, kept = _judged(attempt, _compared(now, (context, progress), attempt), progress.status != DONE)
+        words, kept = _judged(attempt, _compared(run, now, (context, progress), attempt), progress.status != DONE)
         known = decided(run, now.context, name, Decision(kept, words))
     if not known.kept:
         return None
@@ -174,12 +177,15 @@ def decided(run: Run, context: Context, name: str, decision: Decision) -> Decisi
     return run.journal.add(context.log, name, dataclasses.replace(decision, seconds=run.clock.elapsed))
 
 
-def _compared(now: Now, reached: tuple[Context, Progress], attempt: Attempt) -> Comparison:
-    """What is held out, predicted by what there is and by what was tried."""
+def _compared(run: Run, now: Now, reached: tuple[Context, Progress], attempt: Attempt) -> Comparison:
+    """What decides, predicted by what there is and by what was tried; networks that go back to their start are that."""
     context, before = now.context, now.progress.estimate
     if attempt.confirm and context.validation is not None:
         before, _ = confirm_bands(context, before, context.validation)
-    return compare(_losses(context, before), _losses(reached[0], reached[1].estimate))
+    after, judged = reached[1], dataclasses.replace(context, validation=run.unseen)
+    if attempt.confirm and any(np.allclose(before.object, one.object) for one in (after.estimate, after.start)):
+        return Comparison(0.0, 0.0)
+    return compare(_losses(judged, before), _losses(judged, after.estimate))
 
 
 def _losses(context: Context, estimate: Estimate) -> Float[np.ndarray, "scan"]:

@@ -30,6 +30,7 @@ from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result
 from jptycho.errors import ConfigError
 from jptycho.preprocess.prepare import Problem
+from jptycho.preprocess.thinning import hold_out
 from jptycho.reconstruction.checkpoint import fingerprint
 from jptycho.reconstruction.context import Callback, Context, Log, Progress
 from jptycho.reconstruction.outcome import make_result
@@ -38,6 +39,9 @@ from jptycho.reconstruction.reconstruct import divide, plan_run
 from jptycho.reconstruction.reconstruct import reconstruct as reconstruct_as_said
 from jptycho.settings import AUTO
 from jptycho.solvers.epochs import Announce, interruptible
+
+JUDGING = 0.5
+"""Of as many electrons as validate epochs, how many decide what is kept, and nothing else."""
 
 
 def reconstruct(
@@ -120,7 +124,8 @@ def _reconstruct(
         raise ConfigError(f"pixels.half_sets: true, but electrons cannot be divided: {whole.undivided}. Leave it out.")
     announce("dividing the electrons", 0, 0)
     with memory_named("dividing the electrons", DIVIDE):
-        problem, held, half_sets, validated = divide(config, whole, plan(config, whole), extension)
+        rest, unseen, _ = hold_out(whole, JUDGING * float(config.validation.fraction), config.seed, "judging")
+        problem, held, half_sets, validated = divide(config, rest, plan(config, whole), extension)
     clock = Clock(started - journal.seconds, limit)
     with interruptible() as stop:
         parts = (config, problem, whole, log, callback, announce, stop, folder, clock.started)
@@ -130,7 +135,7 @@ def _reconstruct(
         log("\n".join(summarise_run(config, problem, validated, extension)))
         log(summarise_plan(memory))
         start = Start(context, _blank(context))
-        run = Run(wanted, journal, clock, stop, start)
+        run = Run(wanted, journal, clock, stop, start, unseen)
         now = run_steps(run, Now(given, context, start.progress, pace))
         method = "dgp" if by_networks(run) else "pixels"
         made = dataclasses.replace(now.context, config=now.context.config.model_copy(update={"method": method}))

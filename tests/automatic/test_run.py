@@ -29,9 +29,10 @@ def quality(slices, modes, networks):
 @pytest.fixture
 def scripted(monkeypatch, small_scan):
     """Fits that take no time: the first pixel of the object says how good it is, and the judge reads it there."""
-    fits, ends_in, polite, cut, fails, probes = [], [None], [False], [None], {}, {}
+    fits, ends_in, polite, cut, fails, probes, judges = [], [None], [False], [None], {}, {}, []
 
     def fit(context, stages, begun):
+        run.context = context
         probes[stages[0].name] = np.asarray(begun.estimate.probe)
         now = as_seen_by(context, stages[-1])
         progress = handed_on(begun, context, now)
@@ -61,6 +62,7 @@ def scripted(monkeypatch, small_scan):
         )
 
     def losses(context, estimate):
+        judges.append(context.validation)
         value = float(estimate.object[0, 0, 0, 0])
         noise = np.random.default_rng(abs(int(1e9 * value))).normal(0.0, 0.05, 256)
         return 10.0 + noise - 1e3 * value
@@ -72,6 +74,7 @@ def scripted(monkeypatch, small_scan):
     def run(**settings):
         fits.clear()
         probes.clear()
+        judges.clear()
         said = []
         result = jptycho.reconstruct(
             small_scan,
@@ -83,6 +86,7 @@ def scripted(monkeypatch, small_scan):
         )
         return result, list(fits), said
 
+    run.judges = judges
     run.ends_in, run.polite, run.cut, run.fails, run.probes = ends_in, polite, cut, fails, probes
     return run
 
@@ -152,6 +156,35 @@ def test_what_is_compared_begins_alike(scripted):
     for trial in ("2 slices", "4 slices", "2 modes"):
         np.testing.assert_array_equal(scripted.probes[f"half sets, {trial}"], first)
     assert not np.array_equal(scripted.probes["dgp"], first)  # the networks' start
+
+
+def test_what_decides_is_seen_by_nothing_else(scripted):
+    """Epochs, gains and the probe of networks were chosen by what validates them, which would speak for them."""
+    scripted()
+    context = scripted.context
+    assert len(scripted.judges) == 2 * 4
+    (unseen,) = {id(judge): judge for judge in scripted.judges}.values()
+    used = context.problem.counts.astype(int) + context.validation.counts
+    np.testing.assert_array_equal(used + unseen.counts, context.whole.counts)
+    assert unseen.counts.sum() == pytest.approx(0.05 * context.whole.counts.sum(), rel=0.02)
+    for first, second in context.half_sets:
+        np.testing.assert_array_equal(first.counts.astype(int) + second.counts, context.problem.counts)
+
+
+def test_networks_that_go_back_to_their_start_are_not_kept(scripted, monkeypatch):
+    """What was polished then are the pixels from which they began."""
+    made = importlib.import_module("jptycho.automatic.attempt").run_stages
+
+    def fit(context, stages, begun):
+        now, progress = made(context, stages, begun)
+        return now, dataclasses.replace(progress, start=begun.estimate)
+
+    monkeypatch.setattr("jptycho.automatic.attempt.run_stages", fit)
+    result, fits, _ = scripted()
+    assert fits[-2:] == [["dgp", "polish"], ["half sets"]]
+    assert result.attributes["choices"].endswith(
+        "networks: nothing that predicts what is held out better than what there was: not kept"
+    )
 
 
 def test_networks_without_polish_are_not_repeated_from_pixels(scripted):
