@@ -13,15 +13,31 @@ from jptycho.automatic.clock import Clock, Pace
 from jptycho.automatic.journal import Decision, Journal, recall, remember
 from jptycho.automatic.judge import Comparison, compare, losses_by_pattern
 from jptycho.config.run import Config
+from jptycho.data.checkpoints import remove_checkpoint
+from jptycho.errors import ConfigError
 from jptycho.parallel import on_one_device
+from jptycho.preprocess.prepare import Problem
 from jptycho.reconstruction.carry import as_seen_by
 from jptycho.reconstruction.checkpoint import stage_of_checkpoint
 from jptycho.reconstruction.confirmed import confirm_bands
 from jptycho.reconstruction.context import Context, Progress, Stage
 from jptycho.reconstruction.reconstruct import run_stages
 from jptycho.representations.estimate import Estimate, fields_of
-from jptycho.solvers.epochs import DONE, INTERRUPTED
-from jptycho.types import Float
+from jptycho.solvers.epochs import DONE, INTERRUPTED, Record
+from jptycho.types import Array, Float
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What fits begin with that are compared.
+
+    Attributes:
+        context: the scan of as many slices and modes as nothing asks for more than.
+        progress: the start that it says.
+    """
+
+    context: Context
+    progress: Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +49,16 @@ class Run:
         journal: what was decided.
         clock: how long it may take.
         asked: whether the user asked for the end.
+        start: what the first fit begins with, and every trial: the start that a scan says.
+        unseen: the scan by electrons that decide what is kept, and nothing else: no epoch or gain was chosen by them.
     """
 
     wanted: Config
     journal: Journal
     clock: Clock
     asked: Callable[[], bool]
+    start: Start
+    unseen: Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,42 +108,63 @@ class Attempt:
 def tried(run: Run, now: Now, attempt: Attempt) -> Now | None:
     """What an attempt reaches where it is kept; None where it is not, or not begun."""
     name, known = attempt.name, run.journal.decisions.get(attempt.name)
+    if run.asked():
+        return interrupted(now)
     if known is not None:
         attempt.context.log(known.words)
     elif lacking := run.clock.lacks(attempt.needed, attempt.reserved):
-        known = decided(run, now.context, name, Decision(False, f"{name}: not tried, for that {lacking}"))
+        known = decided(run, now.context, name, Decision(False, f"{name}: not tried, for that {lacking}", timely=False))
     if known is not None and not known.kept:
         return None
-    reached = fitted(run, attempt, known is not None)
-    if reached is None:
+    context, progress = fitted(run, attempt, known is not None)
+    if run.asked() and progress.status != DONE:
         return interrupted(now)
     if known is None:
-        words, kept = _judged(attempt, _compared(now, reached, attempt))
+        words, kept = _judged(attempt, _compared(run, now, (context, progress), attempt), progress.status != DONE)
         known = decided(run, now.context, name, Decision(kept, words))
-    return dataclasses.replace(now, context=reached[0], progress=reached[1]) if known.kept else None
+    if not known.kept:
+        return None
+    return dataclasses.replace(now, context=context, progress=dataclasses.replace(progress, status=DONE))
 
 
-def fitted(run: Run, attempt: Attempt, known: bool) -> tuple[Context, Progress] | None:
-    """What stages were given last and reached, from where an earlier run left them; None where the user stops them.
+def fitted(run: Run, attempt: Attempt, known: bool) -> tuple[Context, Progress]:
+    """What stages were given last and reached, from where an earlier run left them.
 
-    They also end when the time is over, with what there is by then.
+    They are interrupted where the user, or the time, ended them; but the time ends no fit before its first epoch where
+    there is no picture yet.
     """
-    context = attempt.context
+    context, seen = attempt.context, list(attempt.begun.history)
     if known and (progress := recall(context)) is not None:
         return as_seen_by(context, attempt.stages[-1]), progress
-    over = lambda: run.clock.elapsed > run.clock.limit - attempt.reserved  # noqa: E731
-    on = stage_of_checkpoint(context) is not None  # the stages add the seconds that they had taken
+
+    def callback(record: Record, channels: Callable[[], Array]) -> None:
+        seen.append(record)
+        context.callback(record, channels)
+
+    def over() -> bool:
+        return bool(seen) and run.clock.elapsed > run.clock.limit - attempt.reserved
+
+    on = _begun_before(context)  # the stages add the seconds that they had taken
     begun = dataclasses.replace(
         context,
+        callback=callback,
         stop=lambda: run.asked() or over(),
         started=time.perf_counter() if on else run.clock.started,
     )
     reached, progress = run_stages(begun, attempt.stages, attempt.begun)
-    if run.asked():
-        return None
-    progress = dataclasses.replace(progress, status=DONE)
-    remember(context, progress)
+    if progress.status == DONE or not (run.asked() or known):
+        remember(context, progress)
     return reached, progress
+
+
+def _begun_before(context: Context) -> bool:
+    """Whether a checkpoint holds the attempt; one of what was kept before something else was is in the way."""
+    try:
+        return stage_of_checkpoint(context) is not None
+    except ConfigError:  # the journal is of this run
+        if context.checkpoint is not None:
+            remove_checkpoint(context.checkpoint)
+        return False
 
 
 def interrupted(now: Now) -> Now:
@@ -136,12 +177,15 @@ def decided(run: Run, context: Context, name: str, decision: Decision) -> Decisi
     return run.journal.add(context.log, name, dataclasses.replace(decision, seconds=run.clock.elapsed))
 
 
-def _compared(now: Now, reached: tuple[Context, Progress], attempt: Attempt) -> Comparison:
-    """What is held out, predicted by what there is and by what was tried."""
+def _compared(run: Run, now: Now, reached: tuple[Context, Progress], attempt: Attempt) -> Comparison:
+    """What decides, predicted by what there is and by what was tried; networks that go back to their start are that."""
     context, before = now.context, now.progress.estimate
     if attempt.confirm and context.validation is not None:
         before, _ = confirm_bands(context, before, context.validation)
-    return compare(_losses(context, before), _losses(reached[0], reached[1].estimate))
+    after, judged = reached[1], dataclasses.replace(context, validation=run.unseen)
+    if attempt.confirm and any(np.allclose(before.object, one.object) for one in (after.estimate, after.start)):
+        return Comparison(0.0, 0.0)
+    return compare(_losses(judged, before), _losses(judged, after.estimate))
 
 
 def _losses(context: Context, estimate: Estimate) -> Float[np.ndarray, "scan"]:
@@ -151,11 +195,12 @@ def _losses(context: Context, estimate: Estimate) -> Float[np.ndarray, "scan"]:
     return np.asarray(losses_by_pattern(loss_of(context.config, context.extension), fields, held.setup, held.counts))
 
 
-def _judged(attempt: Attempt, found: Comparison) -> tuple[str, bool]:
-    """The comparison and what follows from it, in words, and whether the attempt is kept."""
+def _judged(attempt: Attempt, found: Comparison, cut: bool) -> tuple[str, bool]:
+    """The comparison and what follows from it, in words, and whether the attempt, maybe cut short, is kept."""
+    name = f"{attempt.name}, which ran out of time" if cut else attempt.name
     if not found.difference:
-        return f"{attempt.name}: nothing that predicts what is held out better than what there was: not kept", False
+        return f"{name}: nothing that predicts what is held out better than what there was: not kept", False
     kept = found.difference > 0 and found.significance >= attempt.least
     asked = f", {attempt.least:g} are asked for" if attempt.least else ""
     then = "kept" if kept else f"not kept{asked}"
-    return f"{attempt.name}: what is held out is predicted better by {found}: {then}", kept
+    return f"{name}: what is held out is predicted better by {found}: {then}", kept

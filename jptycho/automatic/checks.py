@@ -5,6 +5,7 @@ from __future__ import annotations
 from jptycho.assembly.auto import resolve_auto_of_file
 from jptycho.assembly.checks import check_config
 from jptycho.assembly.listed import check_stages
+from jptycho.assembly.memory_plan import MemoryPlan
 from jptycho.automatic.trials import first_settings
 from jptycho.config.automatic import AutomaticConfig
 from jptycho.config.run import Config
@@ -43,6 +44,24 @@ def settings_of_file(config: Config) -> Config:
     return found.model_copy(update=kept)
 
 
+def check_memory(plan: MemoryPlan) -> MemoryPlan:
+    """Refuse a run that memory does not hold: an automatic one cannot read its patterns in every epoch.
+
+    Args:
+        plan: of what it begins with.
+
+    Returns:
+        the plan.
+
+    Raises:
+        ConfigError: which stage needs how much, what there is, and the setting that would fit.
+    """
+    if plan.refusal:
+        streams = ' The latter needs method = "pixels" or "dgp".' if "memory.stream" in plan.refusal else ""
+        raise ConfigError(plan.refusal + streams)
+    return plan
+
+
 def check_automatic(config: Config) -> None:
     """Refuse settings that an automatic run chooses by itself, and its own where there is none.
 
@@ -62,6 +81,11 @@ def check_automatic(config: Config) -> None:
         return
     if config.stages:
         raise ConfigError('stages: method = "auto" chooses them by itself. Remove them, or the method.')
+    if config.memory.stream is True:
+        raise ConfigError(
+            'memory.stream: true, but method = "auto" holds every pattern. Leave it out, or use method = "pixels" or '
+            '"dgp".'
+        )
     if config.validation.fraction == 0:
         raise ConfigError(
             'validation.fraction: 0, but method = "auto" chooses by what is held out. Leave it out, or use 0.1.'

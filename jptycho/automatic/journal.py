@@ -8,12 +8,16 @@ from pathlib import Path
 
 from jptycho.config.stages import KEPT
 from jptycho.data.checkpoints import remove_checkpoint
-from jptycho.errors import FormatError
+from jptycho.errors import ConfigError, FormatError
 from jptycho.reconstruction.checkpoint import began, restore, save, stage_of_checkpoint
 from jptycho.reconstruction.context import Context, Log, Progress
 from jptycho.settings import Table
 
 FILE = "decisions.json"
+REACHED = "-kept"
+"""Ends the name of the folder of what a step reached."""
+IDENTITY = "identity"
+"""Key of the file beside the decisions: what must be equal for them to hold, and the time that was allowed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Decision:
         epochs: that a fit was given, where that had to be decided.
         overhead: seconds that the fit took besides its epochs.
         pace: seconds an epoch.
+        timely: whether there was time to try it.
     """
 
     kept: bool
@@ -35,6 +40,7 @@ class Decision:
     epochs: int = 0
     overhead: float = 0.0
     pace: float = 0.0
+    timely: bool = True
 
 
 class Journal:
@@ -44,10 +50,13 @@ class Journal:
         """Read what was decided before; FormatError where that is damaged."""
         self.folder = folder
         self.decisions: dict[str, Decision] = {}
+        self.identity: Table = {}
+        self.spent = 0.0
         if folder is None or not (folder / FILE).exists():
             return
         try:
             stored = json.loads((folder / FILE).read_text())
+            self.identity = dict(stored.pop(IDENTITY, {}))
             self.decisions = {name: Decision(**decision) for name, decision in stored.items()}
         except (ValueError, TypeError, AttributeError):
             raise FormatError(
@@ -57,7 +66,36 @@ class Journal:
     @property
     def seconds(self) -> float:
         """Of the run until the last decision."""
-        return max((decision.seconds for decision in self.decisions.values()), default=0.0)
+        return max((decision.seconds for decision in self.decisions.values()), default=self.spent)
+
+    def identify(self, identity: Table, limit: float) -> None:
+        """Say what the decisions are of, and the seconds that are allowed.
+
+        With more time than before, what there was no time for is decided anew, and what followed from it.
+
+        Raises:
+            ConfigError: they were of something else.
+        """
+        identity, before = json.loads(json.dumps(identity)), dict(self.identity)
+        allowed = before.pop("limit", None)
+        if self.decisions and before != identity:
+            what = "data" if before.get("data") != identity.get("data") else "settings"
+            raise ConfigError(
+                f"checkpoint: {str(self.folder)!r} was made with other {what}. Restore them to go on, or delete it to "
+                "start from the beginning."
+            )
+        self.identity, self.spent = identity | {"limit": limit}, self.seconds
+        late = [n for n, decision in enumerate(self.decisions.values()) if not decision.timely]
+        if late and allowed is not None and limit > allowed:
+            self.decisions = dict(list(self.decisions.items())[: late[0]])
+            self._forget()
+
+    def _forget(self) -> None:
+        """Remove what was reached by steps that are decided anew."""
+        reached = {self.place(name) for name in self.decisions}
+        for kept in () if self.folder is None else self.folder.glob(f"*{REACHED}"):
+            if kept.with_name(kept.name.removesuffix(REACHED)) not in reached:
+                remove_checkpoint(kept)
 
     @property
     def words(self) -> str:
@@ -74,7 +112,8 @@ class Journal:
         if decision.words:
             log(decision.words)
         if self.folder is not None:
-            stored: Table = {name: dataclasses.asdict(one) for name, one in self.decisions.items()}
+            stored: Table = {IDENTITY: self.identity} if self.identity else {}
+            stored |= {name: dataclasses.asdict(one) for name, one in self.decisions.items()}
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 fresh = self.folder / f"{FILE}.new"
@@ -101,4 +140,4 @@ def recall(context: Context) -> Progress | None:
 
 def _kept(context: Context) -> Context:
     assert context.checkpoint is not None
-    return dataclasses.replace(context, checkpoint=context.checkpoint.with_name(context.checkpoint.name + "-kept"))
+    return dataclasses.replace(context, checkpoint=context.checkpoint.with_name(context.checkpoint.name + REACHED))

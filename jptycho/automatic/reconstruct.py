@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from jptycho.assembly.advice import DIVIDE, READ, memory_named
 from jptycho.assembly.auto import prepare_from_config, resolve_auto
 from jptycho.assembly.extension import PLAIN, Extension
 from jptycho.assembly.listed import check_extensions, model_of
+from jptycho.assembly.loading import choose_loading
+from jptycho.assembly.memory_plan import MemoryPlan, summarise_plan
 from jptycho.assembly.start import start_estimate
 from jptycho.assembly.summary import summarise_run
 from jptycho.assembly.unknowns import begun
-from jptycho.automatic.attempt import Now, Run
-from jptycho.automatic.checks import check_automatic, check_settings
+from jptycho.automatic.attempt import Now, Run, Start
+from jptycho.automatic.checks import check_automatic, check_memory, check_settings
 from jptycho.automatic.clock import Clock, check_time, predicted_pace
 from jptycho.automatic.journal import Journal
 from jptycho.automatic.run import by_networks, run_steps
@@ -26,13 +29,19 @@ from jptycho.config.run import Config, with_changes
 from jptycho.data.dataset import Dataset4D
 from jptycho.data.results import Result
 from jptycho.errors import ConfigError
+from jptycho.preprocess.prepare import Problem
+from jptycho.preprocess.thinning import hold_out
+from jptycho.reconstruction.checkpoint import fingerprint
 from jptycho.reconstruction.context import Callback, Context, Log, Progress
 from jptycho.reconstruction.outcome import make_result
 from jptycho.reconstruction.plan import plan
-from jptycho.reconstruction.reconstruct import divide
+from jptycho.reconstruction.reconstruct import divide, plan_run
 from jptycho.reconstruction.reconstruct import reconstruct as reconstruct_as_said
 from jptycho.settings import AUTO
 from jptycho.solvers.epochs import Announce, interruptible
+
+JUDGING = 0.5
+"""Of as many electrons as validate epochs, how many decide what is kept, and nothing else."""
 
 
 def reconstruct(
@@ -104,25 +113,39 @@ def _reconstruct(
     use_compilation_cache(wanted.compilation_cache, log)
     announce("reading the scan", 0, 0)
     with memory_named("reading the scan", READ):
-        whole = begun(given, prepare_from_config(given, dataset), model_of(given, extension))
+        loading = partial(choose_loading, given, planned=_planned)
+        whole = begun(given, prepare_from_config(given, dataset, loading), model_of(given, extension))
+    memory = _planned(given, whole)
     limit = math.inf if wanted.automatic.minutes is None else 60.0 * wanted.automatic.minutes
     pace = predicted_pace(whole)
     check_time(limit, pace)
     config = resolve_auto(given, whole)
+    if whole.undivided and wanted.pixels.half_sets is True:
+        raise ConfigError(f"pixels.half_sets: true, but electrons cannot be divided: {whole.undivided}. Leave it out.")
     announce("dividing the electrons", 0, 0)
     with memory_named("dividing the electrons", DIVIDE):
-        problem, held, half_sets, validated = divide(config, whole, plan(config, whole), extension)
+        rest, unseen, _ = hold_out(whole, JUDGING * float(config.validation.fraction), config.seed, "judging")
+        problem, held, half_sets, validated = divide(config, rest, plan(config, whole), extension)
     clock = Clock(started - journal.seconds, limit)
     with interruptible() as stop:
         parts = (config, problem, whole, log, callback, announce, stop, folder, clock.started)
         context = Context(*parts, held, half_sets, extension)
+        chosen = wanted.automatic.model_dump(mode="json", exclude={"minutes"})
+        journal.identify(fingerprint(context) | {"automatic": chosen}, limit)
         log("\n".join(summarise_run(config, problem, validated, extension)))
-        run = Run(wanted, journal, clock, stop)
-        now = run_steps(run, Now(given, context, _blank(context), pace))
+        log(summarise_plan(memory))
+        start = Start(context, _blank(context))
+        run = Run(wanted, journal, clock, stop, start, unseen)
+        now = run_steps(run, Now(given, context, start.progress, pace))
         method = "dgp" if by_networks(run) else "pixels"
         made = dataclasses.replace(now.context, config=now.context.config.model_copy(update={"method": method}))
         result = make_result(made, now.progress)
     return dataclasses.replace(result, attributes=result.attributes | {"choices": journal.words})
+
+
+def _planned(given: Config, problem: Problem) -> MemoryPlan:
+    """What the stages take that a run begins with; refused where memory does not hold that."""
+    return check_memory(plan_run(given, problem))
 
 
 def _blank(context: Context) -> Progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from jptycho.assembly.unknowns import composed
 from jptycho.config.run import Config
 from jptycho.config.stages import NETWORKS
 from jptycho.reconstruction.context import Stage
@@ -47,8 +48,8 @@ def first_settings(config: Config) -> Config:
 
 
 def slices_are_given(config: Config) -> bool:
-    """Whether the number of slices is no question: a tilt stands for several."""
-    return any(config.object.tilt) or config.refine.tilt != "none"
+    """Whether the number of slices is no question: a tilt, or a thickness that is found, stands for several."""
+    return any(config.object.tilt) or config.refine.tilt != "none" or config.refine.thickness
 
 
 def families(config: Config) -> list[list[Trial]]:
@@ -72,7 +73,7 @@ def families(config: Config) -> list[list[Trial]]:
         found.append(
             [Trial(f"{n} slices", {"object": {"slices": n} | _thickness(config, n)}) for n in numbers],
         )
-    if not config.probe.fixed:
+    if not (config.probe.fixed or composed(config)):  # the modes of a source are those that it gives
         numbers = range(config.probe.modes + 1, wanted.max_modes + 1)
         found.append([Trial(f"{n} modes", {"probe": {"modes": n}}) for n in numbers])
     if "positions" in wanted.unknowns:

@@ -43,16 +43,17 @@ def plan(
 def _planned(settings: Config) -> MemoryPlan:
     """The plan of a run, with the patterns held where that fits."""
     from jptycho.assembly.auto import open_from_config  # noqa: PLC0415
-    from jptycho.assembly.checks import check_config  # noqa: PLC0415
-    from jptycho.assembly.listed import check_stages  # noqa: PLC0415
     from jptycho.assembly.loading import sampled_problem  # noqa: PLC0415
+    from jptycho.automatic import check_settings, first_settings  # noqa: PLC0415
     from jptycho.cli.devices import use_cores  # noqa: PLC0415
     from jptycho.reconstruction.reconstruct import plan_run  # noqa: PLC0415
     from jptycho.settings import AUTO  # noqa: PLC0415
 
-    check_config(settings)
-    check_stages(settings)
+    check_settings(settings)
     use_cores(lambda message: None)
+    if settings.method == AUTO:
+        first = first_settings(settings)
+        return plan_run(first, sampled_problem(first, open_from_config(first)))
     problem, stream = sampled_problem(settings, open_from_config(settings)), settings.memory.stream
     found = plan_run(settings, problem, streamed=stream is True)
     by_parts = stream == AUTO and found.refusal and found.by_parts

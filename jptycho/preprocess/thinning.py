@@ -123,13 +123,14 @@ def _taken(draw: np.random.Generator, electrons: Shaped[np.ndarray, "n"], share:
     return taken
 
 
-def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Problem, str]:
+def hold_out(problem: Problem, share: float, seed: int, purpose: str = VALIDATION) -> tuple[Problem, Problem, str]:
     """A scan as what is reconstructed and what validates it: electrons, or detector pixels where they are not counted.
 
     Args:
         problem: the scan made ready.
         share: of the electrons, or of the pixels, that are held out.
         seed: of the choice.
+        purpose: of what is held out: parts for several are drawn independently.
 
     Returns:
         both parts, each with every position; and in words what was held out.
@@ -138,10 +139,10 @@ def hold_out(problem: Problem, share: float, seed: int) -> tuple[Problem, Proble
         ConfigError: nothing is left for a part.
     """
     if problem.undivided:
-        first, second = _with_masks(problem, share, seed)
+        first, second = _with_masks(problem, share, named_seed(seed, purpose))
         why = f"electrons cannot be divided: {problem.undivided}"
         return first, second, f"{share:.0%} of the detector's pixels, for {why}"
-    parts = thinned(problem.counts, share, named_seed(seed, VALIDATION))
+    parts = thinned(problem.counts, share, named_seed(seed, purpose))
     first, second = (_with_counts(problem, part) for part in parts)
     return first, second, f"{share:.0%} of the electrons of each pattern"
 
@@ -162,9 +163,9 @@ def make_half_sets(problem: Problem, seed: int, member: int = 0) -> tuple[Proble
     return first, dataclasses.replace(second, setup=first.setup)
 
 
-def _with_masks(problem: Problem, share: float, seed: int) -> tuple[Problem, Problem]:
+def _with_masks(problem: Problem, share: float, seed: list[int]) -> tuple[Problem, Problem]:
     mask = np.asarray(problem.setup.mask)
-    held = np.random.default_rng(named_seed(seed, VALIDATION)).random(mask.shape) < share
+    held = np.random.default_rng(seed).random(mask.shape) < share
     parts = []
     for seen in (mask * ~held, mask * held):
         if not (problem.counts.mean(axis=0) * seen).sum():

@@ -49,28 +49,9 @@ def reconstruct(
     extension: Extension = PLAIN,
     **changes: Any,
 ) -> Result:
-    """Reconstruct object and probe of a scan.
+    """Reconstruct object and probe of a scan by the method, or the stages, that a configuration names.
 
-    Args:
-        dataset: the scan; by default the one that ``config.data`` names.
-        config: settings; by default those of :class:`jptycho.config.run.Config`.
-        callback: called after each epoch with its record and a function that gives the object's channels then.
-        log: told in words what happens.
-        announce: told what is done while no epoch is reported, how much of it is done and of how much (0: unknown).
-        checkpoint: folder for checkpoints; where it holds one of equal settings and data, the run goes on from there.
-            It stays: remove it once the result is safe.
-        extension: what you bring: unknowns, effects of the detector, loss, penalties, projections, denoisers, network.
-        **changes: settings that replace the configuration's, tables as dictionaries, such as ``method="dgp"`` or
-            ``object={"slices": 2, "slice_thickness": 26.0}``.
-
-    Returns:
-        the reconstruction, ``status`` ``"done"`` or ``"interrupted"`` (Ctrl-C, SIGTERM or SIGUSR1, after the epoch).
-
-    Raises:
-        ConfigError: settings that cannot be.
-        FormatError: data that cannot be read.
-        DivergenceError: the loss is not finite.
-        OutOfMemoryError: memory does not hold the scan or a stage.
+    Arguments, result and errors are those of :func:`jptycho.reconstruct`, which calls it for every method but ``auto``.
     """
     started = time.perf_counter()
     if dataset is not None and "data" in changes:

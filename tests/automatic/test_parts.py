@@ -1,5 +1,6 @@
 """Time, decisions on disk, what is tried, and what contradicts an automatic run."""
 
+import dataclasses
 import json
 import math
 import time
@@ -7,7 +8,9 @@ import time
 import pytest
 
 import jptycho
-from jptycho.automatic import check_settings
+from jptycho.assembly.budget import Budget
+from jptycho.assembly.memory_plan import MemoryPlan
+from jptycho.automatic import check_memory, check_settings
 from jptycho.automatic.clock import Clock, Pace, check_time, measured_pace, seconds_of_networks, seconds_of_pixels
 from jptycho.automatic.journal import FILE, Decision, Journal
 from jptycho.automatic.trials import families, first_settings
@@ -70,6 +73,24 @@ def test_decisions_are_read_back(tmp_path):
     assert Journal(None).place("x") is None
 
 
+def test_decisions_hold_for_what_they_were_of(tmp_path):
+    """More time is time for what there was none for: that, and what came after it, is decided anew."""
+    said = []
+    journal = Journal(tmp_path)
+    journal.identify({"data": "a", "seed": (1, 2)}, 60.0)
+    journal.add(said.append, "2 slices", Decision(True, seconds=5.0))
+    journal.add(said.append, "2 modes", Decision(False, seconds=6.0, timely=False))
+    journal.add(said.append, "networks", Decision(False, seconds=9.0))
+    for limit, left in ((60.0, 3), (50.0, 3), (math.inf, 1)):
+        again = Journal(tmp_path)
+        again.identify({"data": "a", "seed": (1, 2)}, limit)
+        assert len(again.decisions) == left
+    assert again.spent == 9.0  # the time is not given back
+    for other, what in (({"data": "b", "seed": [1, 2]}, "data"), ({"data": "a", "seed": [1, 3]}, "settings")):
+        with pytest.raises(ConfigError, match=f"was made with other {what}"):
+            Journal(tmp_path).identify(other, 60.0)
+
+
 @pytest.mark.parametrize("damage", ["{", "[1]", json.dumps({"a": {"unknown": 1}})])
 def test_damaged_decisions_are_named(tmp_path, damage):
     (tmp_path / FILE).write_text(damage)
@@ -102,6 +123,10 @@ def test_what_is_known_is_not_tried():
     assert first_settings(tilted).object.slices == 3
     assert [family[0].name for family in families(tilted)] == ["2 modes"]
     assert families(automatic(probe={"fixed": True})) == []
+    assert families(automatic(probe={"model": "parametric"})) == []  # a source would be invented
+    found = automatic(refine={"thickness": True}, **THICK)
+    assert first_settings(found).object.slices == 3
+    assert [family[0].name for family in families(found)] == ["2 modes"]
     more = automatic(probe={"modes": 2}, automatic={"unknowns": ["positions"]}, **THICK)
     assert [[trial.name for trial in family] for family in families(more)] == [
         ["2 slices", "4 slices"],
@@ -124,6 +149,7 @@ def test_what_is_known_is_not_tried():
         ({"dgp": {"start": "dpc"}}, "dgp.start: has no effect"),
         ({"dgp": {"start_file": "x.h5"}}, "dgp.start_file: has no effect"),
         ({"automatic": {"unknowns": ["tilt"]}}, "automatic.unknowns: a tilt"),
+        ({"memory": {"stream": True}}, "memory.stream: true, but method"),
         ({"automatic": {"minutes": -1}}, "automatic.minutes: expected"),
         ({"pixels": {"solver": "epie", "object_rate": 0.1}, "pie": {"alpha": 0.3}}, "pie.alpha|object_rate"),
     ],
@@ -131,6 +157,18 @@ def test_what_is_known_is_not_tried():
 def test_contradictions_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         check_settings(automatic(**changes))
+
+
+@pytest.mark.parametrize(
+    ("refusal", "message"),
+    [("needs 3 GB. Set memory.stream = true.", r"true\. The latter needs method"), ("needs 3 GB.", r"3 GB\.$")],
+)
+def test_a_run_that_memory_does_not_hold_is_refused(refusal, message):
+    plan = MemoryPlan((), Budget(1, None), False, refusal)
+    with pytest.raises(ConfigError, match=message):
+        check_memory(plan)
+    fits = dataclasses.replace(plan, refusal="")
+    assert check_memory(fits) is fits
 
 
 def test_a_limit_without_automatic_run_is_refused_before_anything_is_read():

@@ -55,6 +55,20 @@ def test_the_printed_configuration_is_one_that_can_be_given(folder: Path):
     check_settings(load_config(folder / "printed.toml"))
 
 
+def test_memory_is_planned_as_for_any_run(folder: Path):
+    text = (folder / "scan.toml").read_text(encoding="utf-8")
+    (folder / "scan.toml").write_text('method = "auto"\n' + text + "[automatic]\nminutes = 5\n", encoding="utf-8")
+    done = call(folder, "plan", "scan.toml", "--memory", "0.2")
+    assert done.returncode == 2
+    assert "error: memory: " in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert all(stage in done.stdout for stage in ("half sets", "dgp", "polish"))
+    refused = call(folder, "reconstruct", "scan.toml", "--memory", "0.2")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: memory: ")
+    assert not (folder / "result.h5").exists()
+
+
 def test_other_methods_are_resolved_as_before(folder: Path):
     config = with_changes(load_config(folder / "scan.toml"), {"method": "pixels"})
     found = settings_of_file(config)
