@@ -182,10 +182,15 @@ def _compared(run: Run, now: Now, reached: tuple[Context, Progress], attempt: At
     context, before = now.context, now.progress.estimate
     if attempt.confirm and context.validation is not None:
         before, _ = confirm_bands(context, before, context.validation)
-    after, judged = reached[1], dataclasses.replace(context, validation=run.unseen)
+    after, judges = reached[1], [run.unseen]
+    if context.validation is not None and not (attempt.confirm or run.unseen.undivided):
+        judges.append(context.validation)  # by which half sets choose nothing
     if attempt.confirm and any(np.allclose(before.object, one.object) for one in (after.estimate, after.start)):
         return Comparison(0.0, 0.0)
-    return compare(_losses(judged, before), _losses(judged, after.estimate))
+    weights = np.array([judge.electrons for judge in judges]) / sum(judge.electrons for judge in judges)
+    contexts = [dataclasses.replace(context, validation=judge) for judge in judges]
+    losses = [np.array([_losses(own, one) for own in contexts]) for one in (before, after.estimate)]
+    return compare(*(weights @ each for each in losses))
 
 
 def _losses(context: Context, estimate: Estimate) -> Float[np.ndarray, "scan"]:
