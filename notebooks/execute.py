@@ -19,7 +19,7 @@ def main() -> None:
         started = time.perf_counter()
         notebook = nbformat.read(path, as_version=4)
         NotebookClient(
-            notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+            notebook, timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
         ).execute()
         if write:
             for cell in notebook.cells:
