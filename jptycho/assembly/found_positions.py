@@ -16,6 +16,9 @@ from jptycho.types import Array, Float
 Placement = dict[str, Array]
 """What an estimate keeps of a search for positions."""
 
+MOST_HELD = 0.01
+"""Of a stretch that nothing is said about: half of that is found where scale and rotation are right."""
+
 
 def summarise_search(refine: RefineSettings) -> str:
     """What is unknown of the positions.
@@ -152,4 +155,28 @@ def summarise_found(estimate: Estimate, before: Estimate, problem: Problem, refi
     unit = problem.dataset.calibration.length_unit.replace("A", "Å")
     first = f"{nominal} {unit} from where the scan says, {moved} {unit} from where they were"
     first += ", root mean square along an axis"
-    return [first, *(summarise_affine(estimate.placement, problem.dataset) if refine.position_affine else [])]
+    if refine.position_affine:
+        return [first, *summarise_affine(estimate.placement, problem.dataset)]
+    return [first, *summarise_held(estimate.placement)]
+
+
+def summarise_held(placement: Placement) -> list[str]:
+    """What to do where displacements of single patterns would also stretch or turn the scan.
+
+    Args:
+        placement: of an estimate.
+
+    Returns:
+        a line, or none.
+
+    Example:
+        >>> summarise_held({"stretch": np.diag([0.02, 0.0])})[0][:41]
+        'scale, shear and rotation were held, by 2'
+    """
+    held = np.linalg.norm(np.asarray(placement.get("stretch", np.zeros((2, 2))), float), 2)
+    if held < MOST_HELD:
+        return []
+    return [
+        f"scale, shear and rotation were held, by {100 * held:.2g} % of which the patterns would change the scan: "
+        "where step or rotation may be wrong, set refine.position_affine too"
+    ]

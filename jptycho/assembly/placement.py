@@ -102,7 +102,8 @@ def build_search(
     spacing = CAPTURE / float(disk_radius(problem.estimate.probe))
     spread = independent(refine) / pixel
     reach = min(MOST, max(1, math.ceil(REACH * spread / spacing))) if spread else 0
-    solver = PositionSolver(model, loss, spread or spacing, spacing, reach, free=bool(refine.position_error))
+    free = bool(refine.position_error)
+    solver = PositionSolver(model, loss, spread or spacing, spacing, reach, free, held=free and not refine.shared)
     return solver, params, constants
 
 
@@ -206,9 +207,11 @@ def placement_of(
     """
     assert memory.affine is not None
     pixel, before = np.asarray(sampling), shared_of(estimate, "shared", sampling)
-    if not refine.shared:
-        return estimate.placement | {"error": jnp.asarray(np.asarray(memory.error) * pixel, jnp.float32)}
     turn = pixel[:, None] / pixel
+    if not refine.shared:
+        assert memory.stretch is not None
+        found = {"error": np.asarray(memory.error) * pixel, "stretch": np.asarray(memory.stretch) * turn}
+        return estimate.placement | {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
     found = {"error": np.asarray(memory.error) * pixel, "affine_error": np.asarray(memory.affine) * turn}
     for name, part in (("shared", memory.shared), ("step", memory.step), ("last", before)):
         assert part is not None

@@ -32,8 +32,8 @@ class Estimate:
         shared: further unknowns by name, which all patterns share.
         placement: what a search for positions found beside them, Å: ``shared``, of their displacements what patterns
             have in common, ``error``, the standard deviation of the rest (scan, 2); ``shared_affine``, A of the part
-            u = A p, and ``affine_error``, that of its numbers (2, 2); likewise ``step`` that led there from ``last``.
-            Empty before a search.
+            u = A p, and ``affine_error``, that of its numbers (2, 2); likewise ``step`` that led there from ``last``;
+            ``stretch``, A of what was taken from displacements of single patterns. Empty before a search.
     """
 
     object: Float[Array, "slices channels Y X"]

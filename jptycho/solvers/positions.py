@@ -41,6 +41,7 @@ class Spread:
         affine: standard deviation of each number of the affine part (2, 2), of :func:`affine_error`.
         shared: what displacements of different patterns have in common; None where it is not asked for.
         step: that led there as the patterns had it; likewise.
+        stretch: affine part of the free displacements (2, 2), which was taken from them; zero where it was not.
     """
 
     rms: Float[Array, ""]
@@ -48,6 +49,7 @@ class Spread:
     affine: Float[Array, "2 2"] | None = None
     shared: Shared | None = None
     step: Shared | None = None
+    stretch: Float[Array, "2 2"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,8 @@ class PositionSolver:
     An object has moved along with the patterns that formed it, so that d alone hardly tells of displacements that are
     slower than the probe is wide: of a wrong scale nothing but at the rim. How far it was stretched meanwhile each
     pattern tells, whose own scale is the detector's: :func:`jptycho.solvers.displacements.solve` knows of both.
+    That is known to some tenths of a per cent, and far less of it is in displacements that are independent: where those
+    alone are searched for, scale, shear and rotation are what the scan says.
     The constants are those of the model, ``neighbours``, ``structure``, ``shared``: what was found of it so far,
     ``last``: in the round before, and the ``step`` from there.
 
@@ -76,6 +80,7 @@ class PositionSolver:
         spacing: of the trial positions, pixels.
         reach: trial positions on each side of the nominal one; 0 for patterns that are not moved by themselves at all
             (static).
+        held: whether scale, shear and rotation of the free displacements are taken from them (static).
         projections: none.
         denoisers: none.
 
@@ -91,13 +96,15 @@ class PositionSolver:
     spacing: Number
     reach: int = 3
     free: bool = True
+    held: bool = False
     projections: tuple[Projection, ...] = ()
     denoisers: tuple[Denoising, ...] = ()
 
     def init(self, params: Params, constants: Constants) -> tuple[PyTree, Array | None]:
         """The spread that is expected."""
         none, shared, step = jnp.zeros_like(params["positions"]), constants["shared"], constants["step"]
-        return Spread(jnp.asarray(self.spread, none.dtype), none, jnp.zeros_like(shared.affine), shared, step), None
+        zero = jnp.zeros_like(shared.affine)
+        return Spread(jnp.asarray(self.spread, none.dtype), none, zero, shared, step, zero), None
 
     def epoch(self, mesh: Mesh, state: State, constants: Constants, data: ScanData) -> tuple[State, Metrics]:
         """Locate every pattern; then what all of them tell of the spread."""
@@ -154,9 +161,33 @@ def _settle(
     there = Shared(solution.shared, solution.affine[0])
     step = jax.tree.map(jnp.subtract, there, memory.shared)
     shared = extrapolate(memory.shared, step, constants["last"], memory.step)
-    moved = shared.moved + solution.total - solution.shared
+    own, stretch = solution.total - solution.shared, jnp.zeros_like(shared.affine)
+    if solver.held:
+        own, stretch = without_affine(own, constants["structure"].place)
     error = affine_error(solution.affine[1], shared.affine - memory.shared.affine)
-    return moved, Spread(spread.rms, spread.error, error, shared, step)
+    return shared.moved + own, Spread(spread.rms, spread.error, error, shared, step, stretch)
+
+
+def without_affine(
+    moved: Float[Array, "scan 2"], place: Float[Array, "scan 2"]
+) -> tuple[Float[Array, "scan 2"], Float[Array, "2 2"]]:
+    """Displacements without the affine part A p that fits them best.
+
+    Args:
+        moved: displacements u, pixels.
+        place: p, from the centre of the scan, pixels.
+
+    Returns:
+        what is left; and A, zero along an axis that the scan does not extend along.
+
+    Example:
+        >>> place = jnp.array([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
+        >>> left, affine = without_affine(0.1 * place, place)
+        >>> float(abs(left).max()), affine.tolist()
+        (0.0, [[0.10000000149011612, 0.0], [0.0, 0.10000000149011612]])
+    """
+    affine = (jnp.linalg.pinv(place) @ moved).T
+    return moved - place @ affine.T, affine
 
 
 def affine_error(noise: Float[Array, "2 2"], moved: Float[Array, "2 2"]) -> Float[Array, "2 2"]:

@@ -18,7 +18,7 @@ from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.solvers.base import distribute, epoch, init_state
 from jptycho.solvers.displacements import Neighbours, Shared, extrapolate, structure_of
 from jptycho.solvers.locate import Located, Prior, locate
-from jptycho.solvers.positions import PositionSolver, affine_error, shrink, trial_offsets
+from jptycho.solvers.positions import PositionSolver, affine_error, shrink, trial_offsets, without_affine
 from jptycho.types import Grid
 
 from ..problems import setup_for
@@ -198,6 +198,20 @@ def test_an_epoch_finds_every_pattern_on_one_device_and_on_two():
         assert float(metrics.loss) < 1e-3
     np.testing.assert_allclose(ends[0], true, atol=0.02)
     np.testing.assert_allclose(ends[1], ends[0], atol=1e-3)
+
+
+@pytest.mark.usefixtures("x64")
+def test_displacements_of_single_patterns_neither_stretch_nor_turn_the_scan():
+    """What is left is orthogonal to every affine map, and what was taken is the least squares fit."""
+    rng = np.random.default_rng(0)
+    place = rng.normal(size=(50, 2))
+    place -= place.mean(axis=0)
+    moved, affine = rng.normal(size=(50, 2)), np.array([[0.02, -0.01], [0.03, 0.05]])
+    left, found = without_affine(jnp.asarray(moved + place @ affine.T), jnp.asarray(place))
+    np.testing.assert_allclose(left.T @ place, 0, atol=1e-10)
+    np.testing.assert_allclose(found, affine + np.linalg.lstsq(place, moved, rcond=None)[0].T, atol=1e-12)
+    line = jnp.asarray(place * [1.0, 0.0])  # a single line of the scan has no other direction
+    assert np.isfinite(without_affine(jnp.asarray(moved), line)[0]).all()
 
 
 def test_the_error_of_a_scale_is_what_rounds_leave_of_it():
