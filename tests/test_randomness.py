@@ -5,6 +5,7 @@ import itertools
 
 import jax
 import numpy as np
+import pytest
 
 import jptycho
 from jptycho.objective.losses import poisson_loss
@@ -59,7 +60,6 @@ def test_each_unknown_has_numbers_of_its_own_however_many_there_are(small_scan):
 
 
 def test_an_epoch_draws_batches_noise_and_half_from_streams_of_their_own(small_scan, monkeypatch):
-    """What the compiled epoch asks for, and what each half of the electrons is reconstructed with."""
     asked = []
     monkeypatch.setattr(gradient, "named_key", lambda key, *names: asked.append(names) or named_key(key, *names))
     problem, mesh = prepare(small_scan), make_mesh(jax.devices()[:1])
@@ -70,6 +70,10 @@ def test_an_epoch_draws_batches_noise_and_half_from_streams_of_their_own(small_s
     state = init_state(solver, mesh, params, constants, jax.random.key(1))
     jax.eval_shape(lambda s: solver.epoch(mesh, s, constants, data), state)
     assert sorted(asked) == [("batches",), ("half",), ("noise",)]
+
+
+@pytest.mark.slow
+def test_each_half_of_the_electrons_begins_with_a_stream_of_its_own(small_scan, monkeypatch):
     streams = []
     stream = half_sets.stream
     for module in (deep_prior, half_sets):

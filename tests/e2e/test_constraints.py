@@ -267,6 +267,7 @@ def test_positions_are_refined(small_scan):
     assert error(result.positions) < 0.85 * error(wrong)
 
 
+@pytest.mark.slow
 def test_half_sets_of_identical_slices_have_nothing_that_distinguishes_slices(small_scan):
     """Their difference is exactly zero, in both halves: what the filter makes of that is zero too."""
     result = jptycho.reconstruct(

@@ -35,6 +35,7 @@ def similarity(result, scan):
     return jptycho.compare_with_truth(result.phase, a["sampling"], a["origin"], result.field_of_view, truth)
 
 
+@pytest.mark.slow
 def test_positions_are_found_and_the_image_with_them(misplaced):
     scan, true = misplaced
     said = []

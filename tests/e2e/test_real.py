@@ -33,6 +33,7 @@ def test_duck_shows_its_atoms(outside_data):
     assert found.high_pass > 0.75
 
 
+@pytest.mark.slow
 def test_gold_is_positive_in_the_rotavirus_scan(outside_data):
     result = reconstruct("rotavirus", outside_data, 6)
     assert result.history["amplitude_error"][-1] < 0.234

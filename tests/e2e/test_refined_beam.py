@@ -43,7 +43,8 @@ def correlation(result, scan):
     return found.correlation
 
 
-@pytest.mark.parametrize("method", ["pixels", pytest.param("dgp", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["pixels", "dgp"])
 def test_background_flux_and_descan_are_found_together(method, tmp_path):
     true, scan = made(dose=1e6, background=60.0, flux=0.15, descan=((1.2, -0.4), (0.5, 1.5)))
     settings = {"probe": {"model": "parametric"}, "method": method, "dgp": NETS}
@@ -83,7 +84,7 @@ def test_a_wrong_defocus_is_found_and_said():
     assert correlation(result, scan) > correlation(run(scan, probe={"fixed": True}), scan) + 0.05
 
 
-@pytest.mark.parametrize("kind", ["parametric", "pixels"])
+@pytest.mark.parametrize("kind", [pytest.param("parametric", marks=pytest.mark.slow), "pixels"])
 def test_it_goes_on_from_a_checkpoint(kind, tmp_path):
     class PowerCutError(Exception):
         pass

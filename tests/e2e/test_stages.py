@@ -48,6 +48,7 @@ def test_the_list_of_the_default_stages_is_the_default(small_scan):
     np.testing.assert_array_equal(listed.probe, plain.probe)
 
 
+@pytest.mark.slow
 def test_networks_start_from_half_sets_of_other_slices(small_scan):
     nets = {"base_channels": 4, "levels": 1, "pretrain_steps": 3, "steps": 2, "probe": "pixels"}
     stages = [
@@ -110,6 +111,7 @@ def test_every_network_of_a_listed_ensemble_has_half_sets_of_its_own(small_scan,
     assert detail in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_stage_goes_on_from_arrays_on_any_devices(small_scan):
     """Half sets and networks leave an estimate on one device, pixels on all; coverage stays where it was."""
     one = {"epochs": 1}
@@ -137,7 +139,7 @@ def few_electrons(per_pixel):
         pytest.param(3.15, {}, 1, marks=pytest.mark.slow),
         pytest.param(0.5, {}, 2, marks=pytest.mark.slow),
         (0.5, {"ema_decay": 0}, 1),
-        (0.5, {"ensemble_size": 1}, 1),
+        pytest.param(0.5, {"ensemble_size": 1}, 1, marks=pytest.mark.slow),
     ],
 )
 def test_networks_of_a_list_have_half_sets_where_electrons_are_few(per_pixel, second, networks):

@@ -120,7 +120,7 @@ def test_one_message_and_nothing_written(folder, name):
 
 
 def test_good_input_of_the_same_kind_passes(folder):
-    done, _ = run(folder, text="---[pixels]\nepochs = 2", output="fine.h5")
+    done, _ = run(folder, text="---[pixels]\nepochs = 2\nhalf_sets = false", output="fine.h5")
     assert done.returncode == 0, done.stderr
     assert jptycho.read_result(folder / "fine.h5").attributes["status"] == "done"
     (folder / "fine.h5").unlink()

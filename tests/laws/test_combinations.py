@@ -77,7 +77,7 @@ def moved(params, name, direction, step):
     return params | {name: jax.tree.map(lambda p, d: p + step * d, params[name], direction)}
 
 
-@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 16))])
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, *range(3, 16)))])
 def test_values_are_finite_and_gradients_those_of_finite_differences(seed):
     spec, estimate, setup = drawn(seed)
     params, constants = initialise(spec, jax.random.key(0), estimate)

@@ -150,7 +150,8 @@ def test_what_was_held_out_is_seen_in_the_end(small_scan):
     np.testing.assert_array_equal(alone.phase, phases["pixels", best])
 
 
-@pytest.mark.parametrize("tilt", [pytest.param("global", marks=pytest.mark.slow), "local"])
+@pytest.mark.slow
+@pytest.mark.parametrize("tilt", ["global", "local"])
 def test_a_refined_tilt_is_written_and_a_later_run_starts_from_it(tmp_path, small_scan, tilt):
     slices = {"slices": 2, "slice_thickness": 20.0}
     refine = {"tilt": tilt, "tilt_rate": 0.3}

@@ -15,7 +15,7 @@ def test_report_is_one_file_and_its_pngs(tmp_path, small_scan):
         small_scan,
         object={"kind": "complex", "slices": 2, "slice_thickness": 8.0},
         probe={"modes": 2},
-        pixels={"epochs": 2},
+        pixels={"epochs": 2, "half_sets": False},
     )
     files = write_report(tmp_path / "out.html", {"pixels": result}, "A <title>", [Table("t", ["a"], [["<b>"]])])
     page = (tmp_path / "out.html").read_text(encoding="utf-8")

@@ -154,7 +154,12 @@ def test_network_has_gradients_everywhere(upsampling, complex_valued):
 
 
 @pytest.mark.parametrize(
-    ("kind", "canvas"), [("phase", (19, 26)), ("potential", (19, 26)), ("complex", (19, 26)), ("phase", (16, 24))]
+    ("kind", "canvas"),
+    [
+        ("complex", (19, 26)),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("phase", (19, 26)), ("potential", (19, 26)))),
+        pytest.param("phase", (16, 24), marks=pytest.mark.slow),
+    ],
 )
 def test_generators_take_any_size_and_give_the_physical_ranges(kind, canvas):
     estimate = guess_of(channels=2 if kind == "complex" else 1, canvas=canvas)
