@@ -236,7 +236,7 @@ def stage_memory(shape: StageShape, problem: Problem, pairs: int, streamed: bool
     validated = held and not shape.name.startswith((HALF_SETS, POSITIONS, "all electrons"))
     divided = 2 * pairs + (2 if held and not problem.undivided else 0)
     kept, counts = (1 + divided) * whole, (sets + validated) * whole
-    stacked = sets * whole * (1 if sets <= 2 else 2) if sets > 1 else 0
+    stacked = sets * whole if sets > 2 else 0  # the halves of one pair lie side by side from the start
     if streamed:
         chunk = min(chunk_bytes(config), whole)
         kept, counts, stacked = 2 * sets * chunk, 2 * sets * chunk, 0

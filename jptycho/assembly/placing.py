@@ -55,7 +55,9 @@ def side_by_side(every: Sequence[Counts]) -> Shaped[np.ndarray, "scan divisions 
     """
     lazy = [one for one in every if isinstance(one, LazyCounts)]
     if not lazy:
-        return np.stack([np.asarray(one) for one in every], axis=1)
+        arrays = [np.asarray(one) for one in every]
+        whole = arrays[0][:, None] if len(arrays) == 1 else _whole_of(arrays)
+        return np.stack(arrays, axis=1) if whole is None else whole
     first = lazy[0]
     return LazyCounts(
         shape=(len(first), len(lazy), *first.shape[1:]),
@@ -67,6 +69,16 @@ def side_by_side(every: Sequence[Counts]) -> Shaped[np.ndarray, "scan divisions 
         source=first.source,
         chunk=first.chunk,
     )
+
+
+def _whole_of(parts: Sequence[Shaped[np.ndarray, "..."]]) -> Shaped[np.ndarray, "..."] | None:
+    """The array in which these lie side by side already, in their order; None where there is none."""
+    whole = parts[0].base
+    if not isinstance(whole, np.ndarray) or whole.shape[1:2] != (len(parts),):
+        return None
+    address = "__array_interface__"
+    same = (getattr(whole[:, n], address) == getattr(part, address) for n, part in enumerate(parts))
+    return whole if all(same) else None
 
 
 def unstreamable(shapes: Sequence[StageShape]) -> str:

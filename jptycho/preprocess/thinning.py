@@ -48,7 +48,11 @@ def thin(
 
 
 def thin_rows(
-    electrons: Shaped[np.ndarray, "n ky kx"], share: float, seed: int | list[int], rows: Int[np.ndarray, "n"]
+    electrons: Shaped[np.ndarray, "n ky kx"],
+    share: float,
+    seed: int | list[int],
+    rows: Int[np.ndarray, "n"],
+    beside: bool = False,
 ) -> tuple[Shaped[np.ndarray, "n ky kx"], Shaped[np.ndarray, "n ky kx"]]:
     """:func:`thin` of any patterns of a scan.
 
@@ -57,16 +61,20 @@ def thin_rows(
         share: probability of the second part.
         seed: of the choice.
         rows: numbers of the patterns in the scan.
+        beside: whether both parts of a pattern lie side by side in one array (n, 2, ky, kx), of which they are views.
 
     Returns:
         electrons of the first and of the second part.
     """
     second = np.zeros_like(electrons)
+    if beside:
+        both = np.zeros((len(electrons), 2, *electrons.shape[1:]), electrons.dtype)
+        second = both[:, 1]
     for number, pattern, taken in zip(rows.tolist(), electrons, second, strict=True):
         where = np.nonzero(pattern)
         draw = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
         taken[where] = _taken(draw, pattern[where].astype(np.int64), share)
-    return electrons - second, second
+    return np.subtract(electrons, second, out=both[:, 0] if beside else None), second
 
 
 def thinned(electrons: Counts, share: float, seed: int | list[int], both: bool = False) -> tuple[Counts, Counts]:
@@ -76,13 +84,13 @@ def thinned(electrons: Counts, share: float, seed: int | list[int], both: bool =
         electrons: whole numbers.
         share: probability of the second part.
         seed: of the choice.
-        both: whether the parts are asked for in turn, so that the second need not be made again.
+        both: whether the parts are asked for in turn, so that the second need not be made again, and lie side by side.
 
     Returns:
         both parts.
     """
     if not isinstance(electrons, LazyCounts):
-        return thin(electrons, share, seed)
+        return thin_rows(electrons, share, seed, np.arange(len(electrons)), both)
     if both:
         return _in_turn(electrons, share, seed)
 

@@ -35,6 +35,7 @@ from jptycho.errors import ConfigError
 from jptycho.parallel import make_mesh
 from jptycho.preprocess.memory import PROGRAM
 from jptycho.preprocess.prepare import prepare
+from jptycho.preprocess.thinning import make_half_sets
 from jptycho.reconstruction.plan import plan as stages_of
 from jptycho.solvers.base import ScanData, epoch, init_state
 from jptycho.solvers.gradient import GradientSolver
@@ -76,7 +77,7 @@ def test_a_stage_takes_more_the_more_it_does(problem):
     plain = host()
     counts = 10**6 * 32 * 32
     assert plain > PROGRAM + 2 * counts  # on the host, and on a device that is the host
-    assert host("half sets", pairs=1) > plain + 4 * counts
+    assert plain + 3 * counts < host("half sets", pairs=1) < plain + 4 * counts  # both halves, and on the device
     assert host(part=32) > plain
     assert host(streamed=True) < PROGRAM + 2 * counts
     assert host(streamed=True, patterns=2 * 10**6) == host(streamed=True)
@@ -211,6 +212,12 @@ def test_parts_of_a_scan_and_of_its_divisions_are_of_the_same_patterns(small_sca
     pair = side_by_side([lazy, lazy])
     assert (pair.shape, most_patterns(pair)) == ((256, 2, 32, 32), most)
     np.testing.assert_array_equal(pair[[3, 4]][:, 1], problem.counts[[3, 4]])
+    halves = [half.counts for half in make_half_sets(problem, 0)]
+    both = side_by_side(halves)
+    assert all(np.shares_memory(both, half) for half in halves)  # nothing is stored twice
+    assert np.shares_memory(side_by_side([both]), both)
+    for order in (halves, halves[::-1], [*halves, *halves]):
+        np.testing.assert_array_equal(side_by_side(order), np.stack(order, axis=1))
     parts, patterns = parts_of_scan(lazy)
     assert parts * patterns >= 256 > (parts - 1) * patterns
     assert parts_of_scan(problem.counts) == (1, 256)
