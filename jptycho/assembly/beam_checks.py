@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
@@ -41,11 +43,30 @@ def check_beam(config: Config) -> None:
                 f"{name}: a source that is no point gives several modes, found probe.modes = 1. Use probe.modes = 3, "
                 "or 6 where it is larger than half the probe."
             )
+    _check_sums(config)
     _check_tied(config)
     if refine.descan == "constant" and config.object.slices == 1 and not (parametric or probe.fixed):
         raise ConfigError(
             'refine.descan: "constant", which a ramp of a probe of pixels undoes on one slice. Use "plane" or "free", '
             "or probe.fixed = true: the centre of the mean pattern is found anyway."
+        )
+
+
+def _check_sums(config: Config) -> None:
+    """Refuse points of a sum that is none, and a line of which nothing says along which axis it begins."""
+    probe, refine = config.probe, config.refine
+    for key, name in (("focal_points", "focal_spread"), ("fly_points", "fly")):
+        on = np.any(getattr(probe, name)) or getattr(refine, name)
+        if getattr(probe, key) != type(probe).model_fields[key].default and not on:
+            raise ConfigError(f"probe.{key}: has no effect without probe.{name}. Remove it, or set both.")
+    if refine.fly and not any(probe.fly):
+        raise ConfigError(
+            "refine.fly: begins at the line that probe.fly says, found none. Set probe.fly = [0.0, 1.0], in Å along "
+            "(slow, fast): all of a step where the beam never stops."
+        )
+    if refine.probe_weights == "free" and not refine.probe_variation:
+        raise ConfigError(
+            "refine.probe_weights: has no effect without probe_variation. Remove it, or set probe_variation = 2."
         )
 
 

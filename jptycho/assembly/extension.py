@@ -13,7 +13,7 @@ from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
-from jptycho.forward.fields import DetectorEffect
+from jptycho.forward.fields import BeamEffect, DetectorEffect
 from jptycho.objective.denoisers import Denoising
 from jptycho.objective.losses import Loss
 from jptycho.objective.penalties import Penalty
@@ -49,6 +49,7 @@ class Extension:
         effects: of the detector on the intensity, in their order: functions of intensity and row, whose position is in
             pixels of the canvas. The classical solvers want them local, as
             :func:`jptycho.forward.detector.modulus_constraint` says.
+        beam: effects on the modes of the probe before they meet the object, in their order; solver gradient only.
         loss: of each pattern, (predicted, measured, noise) -> of each pixel; in place of what ``config.loss`` names.
         penalties: beside the loss, after those of the configuration.
         projections: after each epoch, after those of the configuration.
@@ -58,6 +59,7 @@ class Extension:
 
     unknowns: Mapping[str, Unknown | Representation] = dataclasses.field(default_factory=dict)
     effects: tuple[DetectorEffect, ...] = ()
+    beam: tuple[BeamEffect, ...] = ()
     loss: Loss | None = None
     penalties: tuple[Penalty, ...] = ()
     projections: tuple[Projection, ...] = ()
@@ -92,7 +94,7 @@ def extended(problem: Problem, extension: Extension) -> Problem:
         params, constants = unknown.representation.init(named_key(jax.random.key(0), name), estimate)
         field = many["shared" if unknown.shared else "extra"]
         field[name] = unknown.representation.apply(params, constants, None)
-    setup = dataclasses.replace(problem.setup, effects=tuple(extension.effects))
+    setup = dataclasses.replace(problem.setup, effects=tuple(extension.effects), beam=tuple(extension.beam))
     estimate = dataclasses.replace(estimate, **many)
     return dataclasses.replace(problem, setup=setup, estimate=estimate, unknowns=unknowns)
 
@@ -108,6 +110,11 @@ def check_extension(config: Config, extension: Extension) -> None:
         ConfigError: which part, and what to do instead.
     """
     check_unknowns(config, extension.unknowns)
+    if extension.beam and config.method == "pixels" and config.pixels.solver != GRADIENT:
+        raise ConfigError(
+            f'beam: solver "{config.pixels.solver}" knows one probe for all patterns. '
+            'Use pixels.solver = "gradient", or remove it.'
+        )
     _check_types(extension)
     _check_loss(config, extension)
     _check_constraints(config, extension)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from jptycho.assembly.checks import check_config
 from jptycho.assembly.extension import Extension, check_extension
+from jptycho.assembly.refinable import with_refined
 from jptycho.assembly.solver_checks import unread, without
-from jptycho.assembly.unknowns import with_refined
 from jptycho.config.run import Config, with_changes
 from jptycho.config.stages import HALF_SETS, NETWORKS, PIXELS, POSITIONS, StageConfig
 from jptycho.errors import ConfigError
@@ -177,8 +177,8 @@ def model_of(config: Config, extension: Extension) -> Extension:
     Raises:
         ConfigError: a name that both have, or a stage whose detector they do not follow.
     """
-    both = with_refined(extension, [own.refine for _, _, own in listed(config)] or [config.refine])
-    if any(entry.window for entry in config.stages) and (both.effects or both.unknowns):
+    both = with_refined(extension, [own for _, _, own in listed(config)] or [config])
+    if any(entry.window for entry in config.stages) and (both.effects or both.beam or both.unknowns):
         raise ConfigError(
             "stages: a window changes the detector, which effects and unknowns of it do not follow. Leave it out."
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from jptycho.config.pixels import GRADIENT, PixelsConfig
 from jptycho.config.run import Config, parse_config
 from jptycho.errors import ConfigError
@@ -41,6 +43,12 @@ def check_engine(config: Config) -> None:
     if wanted and classical:
         raise ConfigError(
             f'refine.{wanted[0]}: solver "{pixels.solver}" optimises object and probe only. '
+            'Use pixels.solver = "gradient", or remove it.'
+        )
+    sums = [name for name in ("focal_spread", "fly") if np.any(getattr(config.probe, name))]
+    if sums and classical:
+        raise ConfigError(
+            f'probe.{sums[0]}: solver "{pixels.solver}" knows the modes of the probe only, and no sum over others. '
             'Use pixels.solver = "gradient", or remove it.'
         )
     needs_slices = (

@@ -9,8 +9,8 @@ import jax
 from jptycho.assembly.devices import pixel_mesh
 from jptycho.assembly.extension import PLAIN, Extension, summarise_extension
 from jptycho.assembly.found_positions import summarise_search
+from jptycho.assembly.refinable import built_in, known
 from jptycho.assembly.solver_checks import USED
-from jptycho.assembly.unknowns import built_in
 from jptycho.config.constraints import penalties_of, projections_of, summarise
 from jptycho.config.deep_prior import DGPConfig
 from jptycho.config.pixels import GRADIENT
@@ -85,8 +85,10 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     free += [f"{refine.tilt} tilt (rate {refine.tilt_rate:g} mrad)"] if refine.tilt != "none" else []
     free += [f"thickness (rate {refine.thickness_rate:g})"] if refine.thickness else []
     free += [f"source size (rate {refine.source_size_rate:g})"] if refine.source_size else []
-    own = [name for name in refine.by_gradient if name in built_in(refine)]
-    free += [f"{getattr(refine, name)} {name} (rate {getattr(refine, f'{name}_rate'):g})" for name in own]
+    own = [name for name in refine.by_gradient if name in built_in(config)]
+    kinds = {name: "" if getattr(refine, name) is True else f"{getattr(refine, name)} " for name in own}
+    free += [f"{kinds[name]}{name} (rate {getattr(refine, f'{name}_rate'):g})" for name in own]
+    held = [f"{name} {getattr(config.probe, name)}" for name in known(config) if name not in own]
     pixels_last = config.method == "pixels" or (config.dgp.polish_epochs and config.dgp.object == "network")
     pixels_last = config.stages[-1].method == "pixels" if config.stages else pixels_last
     again = ", then the last stage with all electrons" if validation.all_electrons and pixels_last else ""
@@ -96,6 +98,7 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
         *summarise(penalties_of(config.penalties), projections_of(config.projections)),
         *summarise_extension(extension),
         f"optimised: {', '.join(free)}",
+        *([f"known of the beam: {', '.join(held)}"] if held else []),
         f"held out: {validated}",
     ]
     by_pixels = config.dgp.start == "pixels" and (config.dgp.start_file is None or config.dgp.half_sets)

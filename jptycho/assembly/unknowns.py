@@ -1,9 +1,8 @@
-"""Further unknowns that the table ``[refine]`` turns on: their representations, rates, units and effects."""
+"""The unknowns of a run beside its object: which representation each has, at what rate, and where it begins."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -11,75 +10,26 @@ import numpy as np
 
 from jptycho.assembly.extension import Extension, extended
 from jptycho.assembly.found_positions import rows_of, units_of
+from jptycho.assembly.refinable import built_in, check_sizes, with_line
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
-from jptycho.forward.effects import BACKGROUND, FLUX, AddBackground, ScaleFlux
-from jptycho.forward.fields import DetectorEffect
+from jptycho.forward.beam import VARIATION, WEIGHTS
 from jptycho.preprocess.guesses import to_shared, with_guesses
 from jptycho.preprocess.nominal_probe import nominal_probe
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Composed, Representation, Unknown
 from jptycho.representations.beam import COHERENT, BlurredProbe, ParametricProbe, unit_of
-from jptycho.representations.estimate import DESCAN, Estimate
-from jptycho.representations.per_pattern import CONSTANT, FREE, Descan, Flux
-from jptycho.representations.per_position import FreePositions, FreeTilt, RefineSettings
+from jptycho.representations.estimate import Estimate
+from jptycho.representations.per_pattern import CONSTANT
+from jptycho.representations.per_position import FreePositions, FreeTilt
 from jptycho.representations.pixels import PixelProbe
-from jptycho.representations.shared import Background, FreeThickness
+from jptycho.representations.shared import FreeThickness
+from jptycho.representations.variation import aperture, ordered_variation
 
+SHARE = "probe_variation_share"
+"""What a result calls the part of the intensity by which each of the modes makes probes differ, to first order."""
 FIRST_SOURCE = 0.1
 """Å: size of a source at which it begins where nothing says more."""
-FLUX_KNOTS = 24
-"""Of a flux that varies slowly in time."""
-
-
-def built_in(refine: RefineSettings) -> dict[str, Unknown]:
-    """The unknowns that a table turns on beside object, probe, positions, tilt and thickness.
-
-    Args:
-        refine: the table.
-
-    Returns:
-        them by name.
-
-    Example:
-        >>> list(built_in(RefineSettings(background="constant", flux="free")))
-        ['flux', 'background']
-    """
-    found = {}
-    if refine.descan != "none":
-        found[DESCAN] = Unknown(Descan(refine.descan), refine.descan_rate, "detector pixels")
-    if refine.flux != "none":
-        knots = 0 if refine.flux == FREE else FLUX_KNOTS
-        found[FLUX] = Unknown(Flux(knots), refine.flux_rate, "of an average pattern")
-    if refine.background != "none":
-        unit = "electrons a detector pixel"
-        found[BACKGROUND] = Unknown(Background(refine.background), refine.background_rate, unit, True, True)
-    return {name: dataclasses.replace(unknown, by_refine=True) for name, unknown in found.items()}
-
-
-def with_refined(extension: Extension, tables: Iterable[RefineSettings]) -> Extension:
-    """What the user brought, and the unknowns and effects that the configuration turns on anywhere.
-
-    Args:
-        extension: the user's.
-        tables: ``[refine]`` of the run, or of each of its stages.
-
-    Returns:
-        both.
-
-    Raises:
-        ConfigError: an unknown of the user has the name of one of them.
-    """
-    found: dict[str, Unknown] = {}
-    for refine in tables:
-        found = built_in(refine) | found
-    for name in found:
-        if name in extension.unknowns:
-            raise ConfigError(f"unknowns: {name!r} is what refine.{name} is called. Choose another name.")
-    own: list[DetectorEffect] = [
-        effect for name, effect in ((FLUX, ScaleFlux()), (BACKGROUND, AddBackground())) if name in found
-    ]
-    return dataclasses.replace(extension, unknowns=found | dict(extension.unknowns), effects=(*own, *extension.effects))
 
 
 def refined(config: Config, problem: Problem) -> dict[str, Any]:
@@ -222,7 +172,8 @@ def begun(config: Config, problem: Problem, model: Extension) -> Problem:
     Returns:
         the scan.
     """
-    problem = extended(with_guesses(problem, model.unknowns), model)
+    check_sizes(config, problem)
+    problem = extended(with_guesses(with_line(config, problem), model.unknowns), model)
     probe, estimate = pixel_probe(config, problem), problem.estimate
     if config.probe.source_size or isinstance(probe, BlurredProbe):
         _check_one_wave(config, problem)
@@ -276,12 +227,22 @@ def further_of(problem: Problem, estimate: Estimate) -> dict[str, dict[str, Any]
     Returns:
         ``extra``, ``shared`` and ``units`` of :class:`jptycho.data.results.Result`.
     """
+    estimate = _with_ordered_variation(estimate)
     every = {name: unit_of(name) for name in estimate.shared} | units_of(problem, estimate)
     return {
         "extra": rows_of(estimate),
         "shared": to_shared(problem, estimate.shared),
         "units": {name: unit for name, unit in every.items() if unit},
     }
+
+
+def _with_ordered_variation(estimate: Estimate) -> Estimate:
+    """The modes by which the probe varies in the order of what they hold, and their share of the beam."""
+    if VARIATION not in estimate.shared:
+        return estimate
+    made = ordered_variation(aperture(estimate.probe), estimate.shared[VARIATION], estimate.extra[WEIGHTS])
+    shared = estimate.shared | {VARIATION: made[0], SHARE: made[2]}
+    return dataclasses.replace(estimate, shared=shared, extra=estimate.extra | {WEIGHTS: made[1]})
 
 
 def unknowns_at(config: Config, problem: Problem) -> dict[str, Unknown]:
@@ -296,4 +257,4 @@ def unknowns_at(config: Config, problem: Problem) -> dict[str, Unknown]:
     """
     every = problem.unknowns.items()
     own = {name: unknown for name, unknown in every if not unknown.by_refine}
-    return built_in(config.refine) | own
+    return built_in(config) | own

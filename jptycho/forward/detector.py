@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import jax.numpy as jnp
 
-from jptycho.forward.fields import ScanFields, Setup
+from jptycho.forward.fields import NOTHING, ScanFields, Setup, with_shared
 from jptycho.optics.waves import cis, intensity, to_complex
 from jptycho.types import Array, Complex, Float
-
-NOTHING: Mapping[str, Array] = MappingProxyType({})
 
 
 def detect(
@@ -31,7 +27,7 @@ def detect(
         intensity (ky, kx), zero frequency at [0, 0]; times ``setup.dose`` it is the expected counts.
     """
     seen = jnp.sum(intensity(_in_far_field(exit_waves, row)), axis=0)
-    known = dataclasses.replace(row, extra={**shared, **row.extra}) if shared else row
+    known = with_shared(row, shared)
     for effect in setup.effects:
         seen = effect(seen, known)
     return seen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jptycho.forward.fields import Fields, ScanFields, Setup
+from jptycho.forward.fields import Fields, ScanFields, Setup, with_shared
 from jptycho.forward.multislice import multislice
 from jptycho.forward.patches import crop, fourier_shift
 from jptycho.optics.propagation import fresnel_kernel
@@ -65,7 +65,25 @@ def window_at(fields: Fields, setup: Setup, row: ScanFields) -> Window:
     """
     corner, shift = window_of(setup, row.position, fields.object.shape)
     patches = crop(fields.object, corner, setup.grid.shape)
-    return Window(corner, shift, fourier_shift(fields.probe, shift), patches, kernel_of(fields, setup, row))
+    probe = illuminate(fields, setup, row) if setup.beam else fields.probe
+    return Window(corner, shift, fourier_shift(probe, shift), patches, kernel_of(fields, setup, row))
+
+
+def illuminate(fields: Fields, setup: Setup, row: ScanFields) -> Complex[Array, "more y x"]:
+    """The modes that meet the object at one position: those of the probe, changed by each effect of the beam in turn.
+
+    Args:
+        fields: the unknowns.
+        setup: constants of the run.
+        row: of the scan.
+
+    Returns:
+        modes, centre at [0, 0].
+    """
+    known, probe = with_shared(row, fields.shared), fields.probe
+    for effect in setup.beam:
+        probe = effect(probe, known, setup)
+    return probe
 
 
 def window_of(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import jax
 import numpy as np
 
 from jptycho.types import Array, Complex, Float, Grid, Number, Shaped, pytree, static
+
+NOTHING: Mapping[str, Array] = MappingProxyType({})
 
 
 @pytree
@@ -34,6 +37,23 @@ class ScanFields:
     def __getitem__(self, which: int | slice | np.ndarray | Array) -> ScanFields:
         """The rows that an index, a slice or an array of indices chooses."""
         return jax.tree.map(lambda rows: rows[which], self)
+
+
+def with_shared(row: ScanFields, shared: Mapping[str, Array]) -> ScanFields:
+    """A row in whose ``extra`` an effect finds its unknown whether it is the row's own or shared by all.
+
+    Args:
+        row: of the scan.
+        shared: what all patterns share, ``fields.shared``.
+
+    Returns:
+        the row.
+
+    Example:
+        >>> with_shared(ScanFields(jax.numpy.zeros(2)), {"gain": jax.numpy.ones(())}).extra["gain"].item()
+        1.0
+    """
+    return dataclasses.replace(row, extra={**shared, **row.extra}) if shared else row
 
 
 @pytree
@@ -89,6 +109,7 @@ class Setup:
         centre: of the disk, Å⁻¹ along (y, x) from the zero frequency: a shift of the detector, not a tilt of the beam,
             so that waves propagate about it; None for none.
         effects: of the detector on the intensity, in their order (static).
+        beam: effects on the waves that meet the object, likewise.
     """
 
     mask: Float[Array, "ky kx"]
@@ -99,3 +120,9 @@ class Setup:
     noise: Noise | None = None
     centre: Float[Array, "2"] | None = None
     effects: tuple[DetectorEffect, ...] = static(default=())
+    beam: tuple[BeamEffect, ...] = static(default=())
+
+
+BeamEffect = Callable[[Complex[Array, "modes y x"], ScanFields, Setup], Complex[Array, "more y x"]]
+"""What the beam makes of the modes of the probe, centre at [0, 0], before they move to their place in the window: as
+many, or more that are incoherent. It finds unknowns as the detector's effects do. Hashable, its settings static."""

@@ -68,6 +68,13 @@ class ProbeSettings(Section):
         0.0, description="Å, standard deviation of a Gaussian source along each axis: the modes start as its own"
     )
 
+    focal_spread: NotNegative = Field(
+        0.0, description="Å, standard deviation of the defocus that electrons of different energy have"
+    )
+    focal_points: int = Field(5, ge=2, le=15, description="of the sum over it: a step costs so many times the modes")
+    fly: Pair = Field((0.0, 0.0), description="Å along (slow, fast) by which the beam moves during an exposure")
+    fly_points: int = Field(5, ge=2, le=15, description="of the sum over that, likewise")
+
     @field_validator("aberrations")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import jax.numpy as jnp
 
 from jptycho.representations.estimate import Estimate
+from jptycho.representations.variation import MOST
 from jptycho.settings import Count, Field, NotNegative, Positive, Section
 from jptycho.types import Array, Constants, Float, Params
 
@@ -58,7 +59,9 @@ class FreeTilt:
 
 SHARED = ("position_affine", "position_lines", "position_drift")
 SEARCHED = ("position_error", *SHARED)
-CHOICES = ("tilt", "descan", "thickness", "background", "flux", "source_size")
+CHOICES = (
+    "tilt", "descan", "thickness", "background", "flux", "source_size", "probe_variation", "focal_spread", "fly",
+)  # fmt: skip
 """Keys of ``[refine]`` that say whether, and how, something is an unknown; each has a rate."""
 RATES = ("position_rate", *(f"{name}_rate" for name in CHOICES))
 """Keys of the learning rates in ``[refine]``."""
@@ -110,6 +113,17 @@ class RefineSettings(Section):
     )
 
     source_size_rate: Positive = Field(0.03, description="learning rate of its logarithm")
+    probe_variation: Annotated[int, Field(ge=0, le=MOST)] = Field(
+        0, description="modes by which the probe differs from pattern to pattern (orthogonal probe relaxation)"
+    )
+    probe_variation_rate: Positive = Field(0.02, description="learning rate of these modes and of their weights")
+    probe_weights: Literal["smooth", "free"] = Field(
+        "smooth", description="of these modes in a pattern: varying slowly in time, or of each its own"
+    )
+    focal_spread: bool = Field(False, description="whether the spread of the focus is an unknown")
+    focal_spread_rate: Positive = Field(0.03, description="learning rate of its logarithm")
+    fly: bool = Field(False, description="whether the line of a fly scan is an unknown")
+    fly_rate: Positive = Field(0.02, description="learning rate of that in Å")
 
     @property
     def shared(self) -> tuple[str, ...]:

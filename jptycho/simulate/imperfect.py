@@ -20,7 +20,7 @@ from jptycho.simulate.specimens import gold_on_carbon
 from jptycho.types import Complex, Float, Grid
 
 NODES = 5
-"""Of the quadrature over a source, along each axis."""
+"""Of the quadrature over a source, along each axis; two more along a line and four more over defocus."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +36,9 @@ class Imperfections:
         source_size: standard deviation of a Gaussian source in Å along each axis.
         astigmatism: C12 in Å.
         azimuth: phi12 in rad.
+        defocus_drift: Å by which the defocus rises from the first pattern to the last; its mean is the settings'.
+        focal_spread: standard deviation of the defocus that electrons of different energy have, Å.
+        fly: Å along (slow, fast) by which the beam moves while a pattern is exposed.
         layers: equal ones, ``slice_thickness`` apart, that together make the specimen's projection, as columns of a
             crystal do; 0 for the specimen as it is.
     """
@@ -47,6 +50,9 @@ class Imperfections:
     source_size: float = 0.0
     astigmatism: float = 0.0
     azimuth: float = 0.0
+    defocus_drift: float = 0.0
+    focal_spread: float = 0.0
+    fly: tuple[float, float] = (0.0, 0.0)
     layers: int = 0
 
 
@@ -140,20 +146,23 @@ def _patterns(
     pixels: Float[np.ndarray, "scan 2"],
     descan: Float[np.ndarray, "scan 2"],
 ) -> Float[np.ndarray, "scan ky kx"]:
-    """Share of a pattern's electrons on each pixel, the source's points summed by Gauss and Hermite."""
+    """Share of a pattern's electrons on each pixel: the sum over points of the source, of the line and of defocus."""
     spectrum, found = _probe(settings, imperfect, grid), []
     ky, kx = host_frequencies(grid.shape, grid.sampling)
     square = ky**2 + kx**2
     kernel = np.exp(-1j * math.pi * electron.wavelength(settings.energy) * settings.slice_thickness * square)
     kernel = kernel * (square <= (BAND_LIMIT / (2 * max(grid.sampling))) ** 2)
-    offsets, weights = _source(imperfect.source_size)
+    offsets, focus, weights = _points(imperfect)
+    lens = 1j * math.pi * electron.wavelength(settings.energy) * square
+    drift = imperfect.defocus_drift * np.linspace(-0.5, 0.5, len(pixels))
     start = [(n - d) // 2 for n, d in zip(grid.shape, settings.detector, strict=True)]
-    for place, shift in zip(pixels, descan, strict=True):
+    for place, shift, defocus in zip(pixels, descan, drift, strict=True):
         corner = np.round(place).astype(int) - np.array(grid.shape) // 2
         patch = transmission[:, corner[0] : corner[0] + grid.shape[0], corner[1] : corner[1] + grid.shape[1]]
         away = (place - corner) * grid.sampling + offsets
         ramps = np.exp(-2j * math.pi * (ky * away[:, 0, None, None] + kx * away[:, 1, None, None]))
-        waves = np.fft.ifft2(spectrum * ramps, norm="ortho") * patch[0]
+        lenses = np.exp(lens * (defocus + focus)[:, None, None])
+        waves = np.fft.ifft2(spectrum * lenses * ramps, norm="ortho") * patch[0]
         for one in patch[1:]:
             waves = np.fft.ifft2(kernel * np.fft.fft2(waves)) * one
         y, x = ((np.arange(n) - n // 2) / n for n in grid.shape)
@@ -164,14 +173,20 @@ def _patterns(
     return np.stack(found)
 
 
-def _source(size: float) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, "points"]]:
-    """Points of a source in Å, and their weights."""
-    if not size:
-        return np.zeros((1, 2)), np.ones(1)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
-    weights = weights / weights.sum()
-    y, x = np.meshgrid(nodes, nodes, indexing="ij")
-    return size * np.stack([y.ravel(), x.ravel()], axis=1), np.outer(weights, weights).ravel()
+def _points(
+    imperfect: Imperfections,
+) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, "points"], Float[np.ndarray, "points"]]:
+    """Where the beam is in Å beside its place, its defocus in Å beside that of the lens, and weights."""
+    gauss, along = np.polynomial.hermite_e.hermegauss, np.polynomial.legendre.leggauss
+    still = (np.zeros(1), np.ones(1))
+    source = gauss(NODES) if imperfect.source_size else still
+    line = along(NODES + 2) if any(imperfect.fly) else still
+    spread = gauss(NODES + 4) if imperfect.focal_spread else still
+    sums = (source, source, line, spread)
+    y, x, t, z = (grid.ravel() for grid in np.meshgrid(*(nodes for nodes, _ in sums), indexing="ij"))
+    weights = np.prod([grid.ravel() for grid in np.meshgrid(*(weight for _, weight in sums), indexing="ij")], axis=0)
+    places = imperfect.source_size * np.stack([y, x], axis=1) + 0.5 * t[:, None] * np.asarray(imperfect.fly)
+    return places, imperfect.focal_spread * z, weights / weights.sum()
 
 
 def _dataset(

@@ -6,7 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
+from jptycho.forward.beam import MoveBeam, SpreadFocus, VaryProbe
 from jptycho.forward.detector import far_field
 from jptycho.forward.effects import AddBackground, ScaleFlux
 from jptycho.forward.exit_waves import window_at
@@ -16,10 +19,12 @@ from jptycho.forward.multislice import multislice
 from jptycho.representations.base import ModelSpec, initialise, render
 from jptycho.representations.beam import BlurredProbe, ParametricProbe
 from jptycho.representations.estimate import Estimate, fields_of
+from jptycho.representations.lengths import FreeVector, PositiveNumber
 from jptycho.representations.per_pattern import Descan, Flux
 from jptycho.representations.per_position import FreePositions, FreeTilt
 from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.representations.shared import Background, FreeThickness
+from jptycho.representations.variation import ProbeVariation, VariationWeights
 from jptycho.types import Grid
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -38,7 +43,15 @@ OPTIONS = {
     "descan": [None, Descan("constant"), Descan("plane"), Descan("free")],
     "flux": [None, Flux(), Flux(3)],
     "background": [None, Background(), Background("smooth"), Background("pixels")],
+    "probe_variation": [None, 0, 3],
+    "focal_spread": [None, PositiveNumber("focal_spread", 30.0)],
+    "fly": [None, FreeVector("fly", (0.2, 0.7))],
+    "slices": [1, 2, 3],
+    "kind": ["phase", "complex"],
+    "band_limit": [None, 2 / 3],
 }  # fmt: skip
+EFFECTS = {"flux": ScaleFlux(), "background": AddBackground()}
+BEAM = {"probe_variation": VaryProbe(), "focal_spread": SpreadFocus(2), "fly": MoveBeam(2)}
 
 
 def scene(slices, kind):
@@ -52,20 +65,29 @@ def scene(slices, kind):
     )  # fmt: skip
 
 
-def drawn(seed):
+def built(chosen):
     """A combination: the model, its estimate and the setup with the effects that it needs."""
-    rng = np.random.default_rng(seed)
-    chosen = {name: options[rng.integers(len(options))] for name, options in OPTIONS.items()}
-    slices, kind = int(rng.integers(1, 4)), ("phase", "complex")[rng.integers(2)]
-    effects = (*([ScaleFlux()] if chosen["flux"] else []), *([AddBackground()] if chosen["background"] else []))
+    extra = {name: chosen[name] for name in ("descan", "flux")}
+    shared = {name: chosen[name] for name in ("background", "focal_spread", "fly")}
+    if chosen["probe_variation"] is not None:
+        shared["probe_variation"] = ProbeVariation(2)
+        extra["probe_weights"] = VariationWeights(2, chosen["probe_variation"])
+    pairs = [tuple((name, rep) for name, rep in many.items() if rep is not None) for many in (extra, shared)]
     spec = ModelSpec(
-        ChannelObject(kind), chosen["probe"], chosen["positions"], chosen["tilt"],
-        tuple((name, chosen[name]) for name in ("descan", "flux") if chosen[name]), chosen["thickness"],
-        (("background", chosen["background"]),) if chosen["background"] else (),
+        ChannelObject(chosen["kind"]), chosen["probe"], chosen["positions"], chosen["tilt"], pairs[0],
+        chosen["thickness"], pairs[1],
     )  # fmt: skip
-    band_limit = (None, 2 / 3)[rng.integers(2)]
-    setup = Setup(jnp.ones(GRID.shape), jnp.ones(()), GRID, WAVELENGTH, band_limit, effects=effects)
-    return spec, scene(slices, kind), dataclasses.replace(setup, centre=jnp.array([0.04, -0.03]))
+    on = {name for many in pairs for name, _ in many}
+    setup = Setup(
+        jnp.ones(GRID.shape), jnp.ones(()), GRID, WAVELENGTH, chosen["band_limit"], centre=jnp.array([0.04, -0.03]),
+        effects=tuple(effect for name, effect in EFFECTS.items() if name in on),
+        beam=tuple(effect for name, effect in BEAM.items() if name in on),
+    )  # fmt: skip
+    return spec, scene(chosen["slices"], chosen["kind"]), setup
+
+
+def plain_setup():
+    return built({name: options[0] for name, options in OPTIONS.items()})[2]
 
 
 def patterns(spec, params, constants, setup):
@@ -77,47 +99,75 @@ def moved(params, name, direction, step):
     return params | {name: jax.tree.map(lambda p, d: p + step * d, params[name], direction)}
 
 
-@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, *range(3, 16)))])
-def test_values_are_finite_and_gradients_those_of_finite_differences(seed):
-    spec, estimate, setup = drawn(seed)
+def check(chosen):
+    spec, estimate, setup = built(chosen)
     params, constants = initialise(spec, jax.random.key(0), estimate)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(1)
     params = jax.tree.map(lambda leaf: leaf + 0.05 * jnp.asarray(rng.normal(size=leaf.shape)), params)
     weight = jnp.asarray(rng.normal(size=(SCAN, *GRID.shape)))
-    value = jax.jit(lambda p: jnp.sum(weight * patterns(spec, p, constants, setup)))
-    gradient = jax.grad(value)(params)
-    assert np.isfinite(patterns(spec, params, constants, setup)).all()
+
+    def weighted(p):
+        found = patterns(spec, p, constants, setup)
+        return jnp.sum(weight * found), found
+
+    both = jax.jit(jax.value_and_grad(weighted, has_aux=True))
+    (_, found), gradient = both(params)
+    assert np.isfinite(found).all()
     for name in params:
         direction = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params[name])
-        slope = (value(moved(params, name, direction, STEP)) - value(moved(params, name, direction, -STEP))) / (
-            2 * STEP
-        )
-        found = sum(
-            float(jnp.sum(g * d))
-            for g, d in zip(jax.tree.leaves(gradient[name]), jax.tree.leaves(direction), strict=True)
-        )
-        assert found == pytest.approx(float(slope), rel=CLOSE, abs=CLOSE * 1e-2), name
+        ahead, behind = (both(moved(params, name, direction, step))[0][0] for step in (STEP, -STEP))
+        pairs = zip(jax.tree.leaves(gradient[name]), jax.tree.leaves(direction), strict=True)
+        slope = sum(float(jnp.sum(g * d)) for g, d in pairs)
+        assert slope == pytest.approx(float(ahead - behind) / (2 * STEP), rel=CLOSE, abs=CLOSE * 1e-2), name
 
 
-def null(name, estimate):
-    """An estimate with an unknown that does nothing."""
-    extra = {"descan": jnp.zeros((SCAN, 2)), "flux": jnp.ones(SCAN)}
-    shared = {"background": jnp.zeros(())}
-    if name in extra:
-        return dataclasses.replace(estimate, extra={name: extra[name]})
-    return dataclasses.replace(estimate, shared={name: shared[name]})
+@pytest.mark.parametrize("number", range(2))
+def test_all_at_once_is_finite_and_its_gradients_are_those_of_finite_differences(number):
+    """Every unknown at once, of each its second choice or its last."""
+    check({name: options[1 if number == 0 else -1] for name, options in OPTIONS.items()})
 
 
-@pytest.mark.parametrize(
-    ("name", "effects"), [("descan", ()), ("flux", (ScaleFlux(),)), ("background", (AddBackground(),))]
-)
-def test_an_effect_at_its_null_value_changes_nothing(name, effects):
-    estimate, setup = scene(2, "complex"), drawn(0)[2]
-    plain = fields_of(estimate)
-    without = predict_batch(plain, dataclasses.replace(setup, effects=()), plain.scan)
-    fields = fields_of(null(name, estimate))
-    found = predict_batch(fields, dataclasses.replace(setup, effects=effects), fields.scan)
-    np.testing.assert_allclose(found, without, atol=EXACT)
+@pytest.mark.slow
+@settings(
+    max_examples=12, deadline=None, derandomize=True, phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@given(st.fixed_dictionaries({name: st.sampled_from(options) for name, options in OPTIONS.items()}))
+def test_any_combination_is_finite_and_its_gradients_are_those_of_finite_differences(chosen):
+    check(chosen)
+
+
+NULL = {
+    "descan": ({"descan": jnp.zeros((SCAN, 2))}, {}),
+    "flux": ({"flux": jnp.ones(SCAN)}, {}),
+    "background": ({}, {"background": jnp.zeros(())}),
+    "probe_variation": (
+        {"probe_weights": jnp.zeros((SCAN, 2))}, {"probe_variation": jnp.ones((2, *GRID.shape), complex)}
+    ),
+    "focal_spread": ({}, {"focal_spread": jnp.zeros(())}),
+    "fly": ({}, {"fly": jnp.zeros(2)}),
+}  # fmt: skip
+"""What an estimate has of an unknown that does nothing: of each row, and of all."""
+
+
+def with_null(name, estimate, setup):
+    """The fields and the setup of an effect that is on and does nothing."""
+    extra, shared = NULL[name]
+    double = jax.tree.map(lambda leaf: leaf.astype(complex if leaf.dtype.kind == "c" else float), (extra, shared))
+    effects = tuple(effect for own, effect in EFFECTS.items() if own == name)
+    beam = tuple(effect for own, effect in BEAM.items() if own == name)
+    fields = fields_of(dataclasses.replace(estimate, extra=double[0], shared=double[1]))
+    return fields, dataclasses.replace(setup, effects=effects, beam=beam)
+
+
+BATCH = jax.jit(lambda fields, setup: predict_batch(fields, setup, fields.scan))
+
+
+def test_an_effect_at_its_null_value_changes_nothing():
+    estimate, setup = scene(2, "complex"), plain_setup()
+    without = BATCH(fields_of(estimate), setup)
+    for name in NULL:
+        np.testing.assert_allclose(BATCH(*with_null(name, estimate, setup)), without, atol=EXACT, err_msg=name)
 
 
 def ideal(fields, setup):
@@ -138,10 +188,10 @@ def text(model, fields, setup):
 
 
 def test_what_is_off_is_not_in_the_program():
-    estimate, setup = scene(2, "phase"), dataclasses.replace(drawn(0)[2], effects=())
+    estimate, setup = scene(2, "phase"), plain_setup()
     fields = fields_of(estimate)
     plain = text(lambda f, s: predict_batch(f, s, f.scan), fields, setup)
     assert plain == text(ideal, fields, setup)
-    for name, effects in (("descan", ()), ("flux", (ScaleFlux(),)), ("background", (AddBackground(),))):
-        on = dataclasses.replace(setup, effects=effects)
-        assert len(text(lambda f, s: predict_batch(f, s, f.scan), fields_of(null(name, estimate)), on)) > len(plain)
+    for name in NULL:
+        on = with_null(name, estimate, setup)
+        assert len(text(lambda f, s: predict_batch(f, s, f.scan), *on)) > len(plain), name
