@@ -44,6 +44,7 @@ def check_beam(config: Config) -> None:
                 "or 6 where it is larger than half the probe."
             )
     _check_sums(config)
+    _check_object(config)
     _check_tied(config)
     if refine.descan == "constant" and config.object.slices == 1 and not (parametric or probe.fixed):
         raise ConfigError(
@@ -68,6 +69,23 @@ def _check_sums(config: Config) -> None:
         raise ConfigError(
             "refine.probe_weights: has no effect without probe_variation. Remove it, or set probe_variation = 2."
         )
+
+
+def _check_object(config: Config) -> None:
+    """Refuse slices that their distances are not of, and a state that is none."""
+    thing, refine = config.object, config.refine
+    if thing.slice_gaps and thing.slice_thickness:
+        raise ConfigError("object.slice_gaps: each distance, and object.slice_thickness says one of all. Remove one.")
+    found, wanted = len(thing.slice_gaps), thing.slices - 1
+    if found and found != wanted:
+        raise ConfigError(
+            f"object.slice_gaps: {found} distances, but {thing.slices} slices have {wanted} between them. "
+            f"Give {wanted}, or set object.slices = {found + 1}."
+        )
+    if refine.slice_gaps and thing.slices == 2:
+        raise ConfigError("refine.slice_gaps: two slices have one distance. Use refine.thickness = true.")
+    if refine.object_states == 1:
+        raise ConfigError("refine.object_states: 1 state is the object itself. Use 2 or more, or 0 for none.")
 
 
 def _check_tied(config: Config) -> None:

@@ -12,6 +12,7 @@ from jptycho.assembly.solver_checks import unread, without
 from jptycho.config.run import Config, with_changes
 from jptycho.config.stages import HALF_SETS, NETWORKS, PIXELS, POSITIONS, StageConfig
 from jptycho.errors import ConfigError
+from jptycho.forward.exit_waves import GAPS, STATES
 from jptycho.representations.per_position import SEARCHED
 from jptycho.settings import Table
 
@@ -84,7 +85,9 @@ def check_stages(config: Config) -> None:
             raise ConfigError(
                 f"stages.{number}.slices: {wanted} and the {slices} before do not divide. Use a multiple or a divisor."
             )
-        if wanted > 1 and not (config.object.slice_thickness and config.object.slices > 1):
+        if wanted > 1 and not (
+            (config.object.slice_thickness or config.object.slice_gaps) and config.object.slices > 1
+        ):
             raise ConfigError(
                 f"stages.{number}.slices: {wanted} slices of an object whose thickness nothing says. "
                 "Set object.slices above one and object.slice_thickness; their product is the thickness."
@@ -182,6 +185,12 @@ def model_of(config: Config, extension: Extension) -> Extension:
         raise ConfigError(
             "stages: a window changes the detector, which effects and unknowns of it do not follow. Leave it out."
         )
+    slices = {entry.slices for entry in config.stages} - {None, config.object.slices}
+    for name in (STATES, GAPS):
+        if slices and name in both.unknowns:
+            raise ConfigError(
+                f"stages: slices merge or split in a stage, which {name} does not follow. Leave one of them out."
+            )
     return both
 
 

@@ -260,16 +260,17 @@ def _sets(shape: StageShape, pairs: int) -> int:
 def _state(shape: StageShape, problem: Problem, members: int, validated: bool) -> int:
     """What is optimised, its moments, what it began with and the best epoch; and the estimates of the run."""
     image, probe = problem.estimate.object.nbytes, problem.estimate.probe.nbytes
+    further = sum(array.nbytes for array in (problem.estimate.shared | problem.estimate.extra).values())
     config = shape.config
     copies = MOMENTS + (3 if validated else 0)
     if shape.name.startswith(NETWORKS):
         levels, base, size = config.dgp.levels, config.dgp.base_channels, int(config.dgp.ensemble_size)
         weights = 4 * 2 * 9 * sum(3 * (base * 2**level) ** 2 for level in range(levels + 1))
-        return int(size * (copies * weights + 6 * image) + 4 * image)
+        return int(size * (copies * (weights + further) + 6 * image) + 4 * image)
     if config.pixels.solver in WHOLE_SCAN and not shape.name.startswith(POSITIONS):
         window = math.prod(problem.setup.grid.shape)
         return int(3 * 8 * len(problem.counts) * config.probe.modes * window + copies * image)
-    return int(members * copies * (image + probe) + 4 * image)
+    return int(members * copies * (image + probe + further) + 4 * image)
 
 
 def _refusal(need: StageMemory, budget: Budget, by_parts: bool) -> str:

@@ -12,7 +12,8 @@ from jptycho.assembly.extension import Extension
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
 from jptycho.forward.beam import FLY, FOCAL_SPREAD, VARIATION, WEIGHTS, MoveBeam, SpreadFocus, VaryProbe
-from jptycho.forward.effects import BACKGROUND, FLUX, AddBackground, ScaleFlux
+from jptycho.forward.effects import BACKGROUND, FLUX, POINT_SPREAD, AddBackground, BlurPattern, ScaleFlux
+from jptycho.forward.exit_waves import GAPS, STATES
 from jptycho.forward.fields import BeamEffect, DetectorEffect
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import Unknown
@@ -20,6 +21,7 @@ from jptycho.representations.estimate import DESCAN
 from jptycho.representations.lengths import FreeVector, PositiveNumber
 from jptycho.representations.per_pattern import FREE, Descan, Flux
 from jptycho.representations.shared import Background
+from jptycho.representations.states import ObjectStates, SliceGaps
 from jptycho.representations.variation import ProbeVariation, VariationWeights
 from jptycho.scan import orient
 
@@ -27,7 +29,9 @@ KNOTS = 24
 """Of what varies slowly in time."""
 FIRST_SPREAD = 20.0
 """Å: spread of the focus at which it begins where nothing says more; at zero it has no slope."""
-DETECTOR: dict[str, DetectorEffect] = {FLUX: ScaleFlux(), BACKGROUND: AddBackground()}
+DETECTOR: dict[str, DetectorEffect] = {
+    FLUX: ScaleFlux(), POINT_SPREAD: BlurPattern(), BACKGROUND: AddBackground(),
+}  # fmt: skip
 """Effects of the detector by the unknown that they read, in their order."""
 
 
@@ -60,12 +64,17 @@ def built_in(config: Config) -> dict[str, Unknown]:
         found[VARIATION] = Unknown(ProbeVariation(count), rate, shared=True)
         knots = 0 if refine.probe_weights == FREE else KNOTS
         found[WEIGHTS] = Unknown(VariationWeights(count, knots), rate, "rad, root mean square over the aperture")
+    if refine.object_states:
+        found[STATES] = Unknown(ObjectStates(refine.object_states), refine.object_states_rate, "rad", shared=True)
+    if refine.point_spread:
+        width = PositiveNumber(POINT_SPREAD, refine.point_spread)
+        found[POINT_SPREAD] = Unknown(width, refine.point_spread_rate, "detector pixels", shared=True)
     stated = {name: unknown for name, unknown in known(config).items() if getattr(refine, name)}
     return {name: dataclasses.replace(unknown, by_refine=True) for name, unknown in (found | stated).items()}
 
 
 def known(config: Config) -> dict[str, Unknown]:
-    """What the table ``[probe]`` says of the beam, which ``[refine]`` may make an unknown.
+    """What the tables ``[probe]`` and ``[object]`` say that ``[refine]`` may make an unknown.
 
     Args:
         config: of a run, or of a stage.
@@ -84,6 +93,9 @@ def known(config: Config) -> dict[str, Unknown]:
         found[FOCAL_SPREAD] = Unknown(spread, refine.focal_spread_rate, "Å", True, by_refine=True)
     if any(probe.fly) or refine.fly:
         found[FLY] = Unknown(FreeVector(FLY, probe.fly), refine.fly_rate, "Å", True, by_refine=True)
+    if config.object.slice_gaps or refine.slice_gaps:
+        gaps = SliceGaps(config.object.slice_gaps or (1.0,) * (config.object.slices - 1))
+        found[GAPS] = Unknown(gaps, refine.slice_gaps_rate, "of their mean", True, by_refine=True)
     return found
 
 
@@ -157,22 +169,21 @@ def check_sizes(config: Config, problem: Problem) -> None:
         raise ConfigError(f"{key}: in Å, but lengths are known in pixels only. Give the calibration in Å.")
 
 
-def beam_copies(config: Config) -> int:
-    """How many times as many modes as the probe has meet the object.
+def wave_copies(config: Config) -> int:
+    """How many waves leave the object for each mode of the probe.
 
     Args:
         config: of a run, or of a stage.
 
     Returns:
-        the product over the sums of the beam.
+        the product over the sums of the beam and the states of the object.
 
     Example:
         >>> from jptycho.config.run import parse_config
-        >>> beam_copies(parse_config({"data": {"file": ""}, "probe": {"fly": [0.0, 0.5], "fly_points": 4}}))
+        >>> wave_copies(parse_config({"data": {"file": ""}, "probe": {"fly": [0.0, 0.5], "fly_points": 4}}))
         4
     """
-    points = {FOCAL_SPREAD: config.probe.focal_points, FLY: config.probe.fly_points}
-    copies = 1
-    for name in known(config):
-        copies *= points[name]
-    return copies
+    probe, on = config.probe, known(config)
+    focus = probe.focal_points if FOCAL_SPREAD in on else 1
+    line = probe.fly_points if FLY in on else 1
+    return focus * line * max(1, config.refine.object_states)

@@ -55,6 +55,7 @@ def check_engine(config: Config) -> None:
         ("refine.tilt", refine.tilt != "none"),
         ("object.tilt", any(config.object.tilt)),
         ("refine.thickness", refine.thickness),
+        ("refine.slice_gaps", refine.slice_gaps),
     )
     for name, on in needs_slices:
         if on and config.object.slices == 1:

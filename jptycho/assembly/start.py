@@ -13,6 +13,8 @@ from jptycho.config.run import Config
 from jptycho.config.stages import ALL, NETWORKS
 from jptycho.data.results import Result, read_result
 from jptycho.errors import ConfigError
+from jptycho.forward.beam import VARIATION, WEIGHTS
+from jptycho.forward.exit_waves import GAPS, STATES
 from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.guesses import from_shared
 from jptycho.preprocess.prepare import Problem
@@ -104,6 +106,7 @@ def estimate_from_result(problem: Problem, result: Result, electrons: float | No
     sampling = np.asarray(problem.setup.grid.sampling)
     positions = jnp.asarray((result.positions - np.asarray(problem.origin)) / sampling, jnp.float32)
     whole = problem if electrons is None else dataclasses.replace(problem, electrons=electrons)
+    _check_shapes(problem, result)
     shared = problem.estimate.shared | from_shared(whole, result.shared)
     if COHERENT not in result.shared:
         shared.pop(COHERENT, None)  # the nominal one, which would stand for the probe of the result
@@ -118,6 +121,17 @@ def estimate_from_result(problem: Problem, result: Result, electrons: float | No
         shared=shared,
         thickness=_thickness_from(problem, result),
     )
+
+
+def _check_shapes(problem: Problem, result: Result) -> None:
+    """Refuse unknowns of another number: modes of a varying probe, states or gaps of the object."""
+    here, there = problem.estimate.shared | problem.estimate.extra, result.shared | result.extra
+    for name in (VARIATION, WEIGHTS, STATES, GAPS):
+        if name in here and name in there and here[name].shape != there[name].shape:
+            raise ConfigError(
+                f"dgp.start_file: its {name} have shape {there[name].shape}; expected {here[name].shape}. "
+                "Ask for as many in this run, or leave it out."
+            )
 
 
 def _on_canvas(stack: np.ndarray, result: Result, problem: Problem) -> np.ndarray:

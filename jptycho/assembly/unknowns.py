@@ -47,7 +47,7 @@ def refined(config: Config, problem: Problem) -> dict[str, Any]:
     if config.refine.position_rate:
         found["positions"] = FreePositions()
     if config.refine.tilt != "none":
-        found["tilt"] = FreeTilt(config.refine.tilt == "local")
+        found["tilt"] = FreeTilt(config.refine.tilt != "global", config.refine.tilt == "smooth")
     if config.refine.thickness:
         found["thickness"] = FreeThickness()
     for field, shared in (("extra", False), ("shared", True)):

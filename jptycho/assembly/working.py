@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from jptycho.assembly.refinable import beam_copies
+from jptycho.assembly.refinable import wave_copies
 from jptycho.config.run import Config
 from jptycho.preprocess.prepare import Problem
 
@@ -27,7 +27,7 @@ def working_bytes(config: Config, problem: Problem, patterns: int, networks: boo
         bytes.
     """
     slices, channels, rows, columns = problem.estimate.object.shape
-    modes, window = problem.estimate.probe.shape[0] * beam_copies(config), math.prod(problem.setup.grid.shape)
+    modes, window = problem.estimate.probe.shape[0] * wave_copies(config), math.prod(problem.setup.grid.shape)
     waves = 1.1 + 3.1 * slices + 1.25 * modes + 1.75 * slices * modes
     canvas = 4 * rows * columns
     images = channels * (6 * slices + 5) * canvas

@@ -49,7 +49,8 @@ def first_settings(config: Config) -> Config:
 
 def slices_are_given(config: Config) -> bool:
     """Whether the number of slices is no question: a tilt, or a thickness that is found, stands for several."""
-    return any(config.object.tilt) or config.refine.tilt != "none" or config.refine.thickness
+    given, refine = config.object, config.refine
+    return bool(any(given.tilt) or given.slice_gaps or refine.tilt != "none" or refine.thickness or refine.slice_gaps)
 
 
 def families(config: Config) -> list[list[Trial]]:

@@ -1,15 +1,17 @@
-"""What the beam and the detector do to an intensity: a background, and a flux that varies from pattern to pattern."""
+"""What beam and detector do to an intensity: a flux that varies between patterns, a point spread, a background."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import jax.numpy as jnp
 
 from jptycho.forward.fields import ScanFields
+from jptycho.optics.waves import to_complex
 from jptycho.types import Array, Float
 
-BACKGROUND, FLUX = "background", "flux"
+BACKGROUND, FLUX, POINT_SPREAD = "background", "flux", "point_spread"
 """Names of the unknowns that these effects read."""
 
 
@@ -29,3 +31,22 @@ class AddBackground:
     def __call__(self, intensity: Float[Array, "ky kx"], row: ScanFields) -> Float[Array, "ky kx"]:
         """The intensity and the background."""
         return intensity + jnp.broadcast_to(row.extra[BACKGROUND], intensity.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class BlurPattern:
+    """I ∗ g: an electron is counted in pixels beside its own; ``point_spread``, standard deviation in detector pixels.
+
+    g is the discrete Gaussian, periodic in the window: its transform is exp(-σ² (2 - cos 2πq_y - cos 2πq_x)), so that
+    no pixel becomes negative however narrow it is.
+
+    Source:
+        Lindeberg, IEEE Trans. Pattern Anal. Mach. Intell. 12 (1990) 234.
+    """
+
+    def __call__(self, intensity: Float[Array, "ky kx"], row: ScanFields) -> Float[Array, "ky kx"]:
+        """The intensity, blurred; its sum stays."""
+        y, x = (jnp.cos(2 * math.pi * jnp.fft.fftfreq(n).astype(intensity.dtype)) for n in intensity.shape)
+        turned = 2 - y[:, None] - x[None, : intensity.shape[1] // 2 + 1]
+        transfer = jnp.exp(-(row.extra[POINT_SPREAD] ** 2) * turned)
+        return jnp.fft.irfft2(jnp.fft.rfft2(intensity) * to_complex(transfer), s=intensity.shape)

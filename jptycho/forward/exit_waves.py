@@ -9,7 +9,11 @@ from jptycho.forward.fields import Fields, ScanFields, Setup, with_shared
 from jptycho.forward.multislice import multislice
 from jptycho.forward.patches import crop, fourier_shift
 from jptycho.optics.propagation import fresnel_kernel
+from jptycho.optics.waves import cis
 from jptycho.types import Array, Complex, Float, Int, pytree
+
+STATES, GAPS = "object_states", "slice_gaps"
+"""Names of the unknowns of an object that is not the same for every electron, or whose slices are not evenly spaced."""
 
 
 @pytree
@@ -21,14 +25,14 @@ class Window:
         shift: of the probe from [0, 0] to its place in the window, pixels.
         waves: the modes there, as they meet the first slice.
         patches: transmission of each slice in the window.
-        kernel: propagator between slices, FFT order.
+        kernel: propagator between slices, FFT order; where they are not evenly spaced, of each gap.
     """
 
     corner: Int[Array, "2"]
     shift: Float[Array, "2"]
     waves: Complex[Array, "modes y x"]
     patches: Complex[Array, "slices y x"]
-    kernel: Complex[Array, "y x"]
+    kernel: Complex[Array, "*gaps y x"]
 
 
 def exit_waves(fields: Fields, setup: Setup, row: ScanFields) -> Complex[Array, "modes y x"]:
@@ -43,13 +47,22 @@ def exit_waves(fields: Fields, setup: Setup, row: ScanFields) -> Complex[Array, 
         row: of the scan.
 
     Returns:
-        one exit wave a probe mode (modes, y, x).
+        one exit wave a probe mode (modes, y, x); of an object of several states, of each.
 
     Source:
         Rodenburg & Maiden, Springer Handbook of Microscopy (2019), ch. 17; Maiden et al., JOSA A 29 (2012) 1606.
     """
     window = window_at(fields, setup, row)
+    if STATES in fields.shared:
+        return _through_states(window, crop(fields.shared[STATES], window.corner, setup.grid.shape))
     return multislice(window.waves, window.patches, window.kernel)
+
+
+def _through_states(window: Window, phases: Float[Array, "states slices y x"]) -> Complex[Array, "waves y x"]:
+    """Exit waves of an object that is now in one state and now in another, each equally often: t_s = t exp(i φ_s)."""
+    patches = window.patches[None] * cis(phases)
+    waves = jax.vmap(multislice, in_axes=(None, 0, None))(window.waves, patches, window.kernel)
+    return waves.reshape(-1, *waves.shape[-2:]) / len(phases) ** 0.5
 
 
 def window_at(fields: Fields, setup: Setup, row: ScanFields) -> Window:
@@ -116,16 +129,22 @@ def window_of(
     return corner, position - corner.astype(position.dtype)
 
 
-def kernel_of(fields: Fields, setup: Setup, row: ScanFields) -> Complex[Array, "y x"]:
+def kernel_of(fields: Fields, setup: Setup, row: ScanFields) -> Complex[Array, "*gaps y x"]:
     """The propagator between slices.
 
     Args:
-        fields: thickness and tilt.
+        fields: thickness, gaps and tilt.
         setup: constants of the run.
         row: of the scan; its tilt adds to that of the fields.
 
     Returns:
-        Fresnel kernel in FFT order.
+        Fresnel kernel in FFT order; where ``slice_gaps`` are known, in units of the mean distance, one for each.
     """
     tilt = fields.tilt if row.tilt is None else fields.tilt + row.tilt
-    return fresnel_kernel(setup.grid, setup.wavelength, fields.thickness, tilt, setup.band_limit, setup.centre)
+
+    def over(distance: Float[Array, ""]) -> Complex[Array, "y x"]:
+        return fresnel_kernel(setup.grid, setup.wavelength, distance, tilt, setup.band_limit, setup.centre)
+
+    if GAPS in fields.shared:
+        return jax.vmap(over)(fields.thickness * fields.shared[GAPS])
+    return over(fields.thickness)

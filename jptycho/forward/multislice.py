@@ -29,14 +29,14 @@ def transmit(wave: Complex[Array, "*modes y x"], transmission: Complex[Array, "y
 def multislice(
     wave: Complex[Array, "*modes y x"],
     slices: Complex[Array, "slices y x"],
-    kernel: Complex[Array, "y x"],
+    kernel: Complex[Array, "*gaps y x"],
 ) -> Complex[Array, "*modes y x"]:
     """Exit wave ψ_S = t_S P[t_{S-1} ... P[t_1 ψ]]: no propagation after the last slice.
 
     Args:
         wave: incident wave (..., y, x).
         slices: transmissions in the order in which the beam meets them.
-        kernel: Fresnel kernel of the distance between slices, in FFT order.
+        kernel: Fresnel kernel of the distance between slices, in FFT order; or one for each gap.
 
     Returns:
         exit wave (..., y, x).
@@ -49,8 +49,10 @@ def multislice(
         >>> multislice(wave, jnp.ones((3, 4, 4), complex), jnp.ones((4, 4), complex)).shape
         (4, 4)
     """
-
-    if slices.shape[0] > 1:
+    if slices.shape[0] > 1 and kernel.ndim == 3:
+        gaps = (slices[:-1], kernel)
+        wave, _ = jax.lax.scan(lambda psi, gap: (propagate(transmit(psi, gap[0]), gap[1]), None), wave, gaps)
+    elif slices.shape[0] > 1:
         wave, _ = jax.lax.scan(lambda psi, t: (propagate(transmit(psi, t), kernel), None), wave, slices[:-1])
     return transmit(wave, slices[-1])
 
@@ -58,14 +60,14 @@ def multislice(
 def incident_waves(
     wave: Complex[Array, "*modes y x"],
     slices: Complex[Array, "slices y x"],
-    kernel: Complex[Array, "y x"],
+    kernel: Complex[Array, "*gaps y x"],
 ) -> tuple[Complex[Array, "*modes y x"], Complex[Array, "slices *modes y x"]]:
     """:func:`multislice`, and the wave that meets each slice.
 
     Args:
         wave: incident wave (..., y, x).
         slices: transmissions in the order in which the beam meets them.
-        kernel: Fresnel kernel of the distance between slices, in FFT order.
+        kernel: Fresnel kernel of the distance between slices, in FFT order; or one for each gap.
 
     Returns:
         exit wave (..., y, x); waves before each slice (slices, ..., y, x).
@@ -80,5 +82,9 @@ def incident_waves(
     """
     if slices.shape[0] == 1:
         return transmit(wave, slices[0]), wave[None]
-    last, before = jax.lax.scan(lambda psi, t: (propagate(transmit(psi, t), kernel), psi), wave, slices[:-1])
+    if kernel.ndim == 3:
+        gaps = (slices[:-1], kernel)
+        last, before = jax.lax.scan(lambda psi, gap: (propagate(transmit(psi, gap[0]), gap[1]), psi), wave, gaps)
+    else:
+        last, before = jax.lax.scan(lambda psi, t: (propagate(transmit(psi, t), kernel), psi), wave, slices[:-1])
     return transmit(last, slices[-1]), jnp.concatenate([before, last[None]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from jptycho.data.dataset import Dataset4D
+from jptycho.data.dataset import Dataset4D, sampling_of, wavelength_of
 from jptycho.errors import ConfigError, nearest_name
 from jptycho.optics.aberrations import SYMMETRIES
 from jptycho.representations.base import OBJECT_KINDS, PHASE
@@ -39,6 +39,7 @@ class ObjectSettings(Section):
     )
     slices: int = Field(ObjectSpec.slices, ge=1, description="slices of the object")
     slice_thickness: Positive | None = Field(None, description="Å between slices; needed for more than one")
+    slice_gaps: tuple[Positive, ...] = Field((), description="Å of each gap between slices, where they are not equal")
     band_limit: float | None = Field(
         ObjectSpec.band_limit, gt=0, le=1, description="of the propagation, as a fraction of Nyquist"
     )
@@ -46,7 +47,8 @@ class ObjectSettings(Section):
 
     def spec(self) -> ObjectSpec:
         """What :func:`jptycho.prepare` takes."""
-        return ObjectSpec(self.kind, self.slices, self.slice_thickness or 0.0, self.tilt, self.band_limit)
+        mean = sum(self.slice_gaps) / len(self.slice_gaps) if self.slice_gaps else self.slice_thickness or 0.0
+        return ObjectSpec(self.kind, self.slices, mean, self.tilt, self.band_limit)
 
 
 class ProbeSettings(Section):
@@ -103,4 +105,29 @@ def check_object(spec: ObjectSpec, dataset: Dataset4D) -> None:
     if spec.slices > 1 and dataset.calibration.length_unit == "px":
         raise ConfigError(
             "object.slices: expected 1 where lengths are known in pixels only. Give the calibration in Å."
+        )
+    if spec.slices > 1 and dataset.calibration.reciprocal_sampling is not None:
+        _check_propagation(spec, dataset)
+
+
+def _check_propagation(spec: ObjectSpec, dataset: Dataset4D) -> None:
+    """Refuse a wave that walks further between slices than its window holds, and one that is tilted out of it.
+
+    At the highest frequency k that is kept, the kernel's phase turns by λ k Δz a frequency: by half a turn from one
+    sample to the next, half a window, where it is no longer sampled.
+    """
+    wavelength, sampling = wavelength_of(dataset.calibration), max(sampling_of(dataset))
+    window = min(n * s for n, s in zip(dataset.shape[-2:], sampling_of(dataset), strict=True))
+    highest = (spec.band_limit or 1.0) / (2 * sampling)
+    thickest = window / (2 * wavelength * highest)
+    if spec.thickness > thickest:
+        raise ConfigError(
+            f"object.slice_thickness: {spec.thickness:.4g} Å, over which waves of {highest:.3g} Å⁻¹ leave the window "
+            f"of {window:.3g} Å. Use at most {thickest:.3g} Å and more slices, or a smaller object.band_limit."
+        )
+    steepest, most = max(abs(angle) for angle in spec.tilt), 1e3 * wavelength * highest
+    if steepest > most:
+        raise ConfigError(
+            f"object.tilt: {steepest:.4g} mrad is beyond the band limit of {highest:.3g} Å⁻¹, {most:.3g} mrad. "
+            "Check the unit (mrad); only small tilts act as a walk of the beam between slices."
         )

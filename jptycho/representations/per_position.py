@@ -34,33 +34,64 @@ class FreePositions:
         return constants + params - (jnp.mean(params, axis=0, keepdims=True) if self.centred else 0.0)
 
 
+ORDER = 3
+"""Of the polynomials of a tilt that varies slowly over the scan."""
+
+
 @dataclasses.dataclass(frozen=True)
 class FreeTilt:
     """The specimen's tilt.
 
     Attributes:
         local: whether each position has its own.
+        smooth: whether these are polynomials over the scan up to ``ORDER``.
     """
 
     local: bool = False
+    smooth: bool = False
 
     def init(self, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
-        """The guess, for every position where tilts are local, else their mean."""
+        """The guess, for every position where tilts are local, else their mean; of smooth ones what is nearest."""
         del key
         if not self.local:
             return jnp.mean(jnp.reshape(estimate.tilt, (-1, 2)), axis=0), None
-        return jnp.broadcast_to(estimate.tilt, (len(estimate.positions), 2)), None
+        rows = jnp.broadcast_to(estimate.tilt, (len(estimate.positions), 2))
+        if not self.smooth:
+            return rows, None
+        basis = slow_functions(estimate.positions, ORDER)
+        return basis.T @ rows / len(rows), basis
 
     def apply(self, params: Params, constants: Constants, key: Array | None) -> Array:
         """mrad."""
-        del constants, key
-        return params
+        del key
+        return constants @ params if self.smooth else params
+
+
+def slow_functions(positions: Float[Array, "scan 2"], order: int) -> Float[Array, "scan terms"]:
+    """Polynomials over the scan, orthogonal and of mean square one.
+
+    Args:
+        positions: in any unit.
+        order: of the highest; no more terms than there are positions (static).
+
+    Returns:
+        their values at each position, the constant first.
+
+    Example:
+        >>> slow_functions(jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), 1).shape
+        (3, 3)
+    """
+    centred = positions - jnp.mean(positions, axis=0, keepdims=True)
+    y, x = (centred / jnp.maximum(jnp.max(jnp.abs(centred)), 1e-6)).T
+    terms = [y ** (n - m) * x**m for n in range(order + 1) for m in range(n + 1)][: len(positions)]
+    return jnp.linalg.qr(jnp.stack(terms, axis=1))[0] * len(positions) ** 0.5
 
 
 SHARED = ("position_affine", "position_lines", "position_drift")
 SEARCHED = ("position_error", *SHARED)
 CHOICES = (
     "tilt", "descan", "thickness", "background", "flux", "source_size", "probe_variation", "focal_spread", "fly",
+    "object_states", "slice_gaps", "point_spread",
 )  # fmt: skip
 """Keys of ``[refine]`` that say whether, and how, something is an unknown; each has a rate."""
 RATES = ("position_rate", *(f"{name}_rate" for name in CHOICES))
@@ -88,7 +119,9 @@ class RefineSettings(Section):
     )
     position_rounds: Count = Field(4, description="of that search")
     position_rate: NotNegative = Field(0.0, description="learning rate of the positions in pixels; 0 keeps them")
-    tilt: Literal["none", "global", "local"] = Field("none", description="one tilt for all positions, or one for each")
+    tilt: Literal["none", "global", "smooth", "local"] = Field(
+        "none", description="one tilt for all positions, one that varies slowly over the scan, or one for each"
+    )
     tilt_rate: Positive = Field(0.1, description="learning rate of the tilt in mrad")
     descan: Literal["none", "constant", "plane", "free"] = Field(
         "none",
@@ -124,6 +157,16 @@ class RefineSettings(Section):
     focal_spread_rate: Positive = Field(0.03, description="learning rate of its logarithm")
     fly: bool = Field(False, description="whether the line of a fly scan is an unknown")
     fly_rate: Positive = Field(0.02, description="learning rate of that in Å")
+    object_states: Annotated[int, Field(ge=0, le=16)] = Field(
+        0, description="states between which the object changes, as by vibration: from 2; a step costs so many times"
+    )
+    object_states_rate: Positive = Field(0.01, description="learning rate of their phases in rad")
+    slice_gaps: bool = Field(False, description="whether slices may be unevenly spaced; their mean is the thickness")
+    slice_gaps_rate: Positive = Field(0.01, description="learning rate of their logarithms")
+    point_spread: NotNegative = Field(
+        0.0, description="detector pixels, standard deviation of a point on the detector: where it begins; 0 for none"
+    )
+    point_spread_rate: NotNegative = Field(0.02, description="learning rate of its logarithm; 0 keeps it")
 
     @property
     def shared(self) -> tuple[str, ...]:

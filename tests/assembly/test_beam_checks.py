@@ -32,6 +32,20 @@ LINEAR = {"model": "parametric"}
     ({"refine": {"thickness": True}, "object": SLICES, "probe": LINEAR}, r"refine\.thickness: moves the object's"),
     ({"refine": {"background": "smooth"}, "probe": {"fixed": True}}, r"refine\.background: its electrons are those"),
     ({"probe": LINEAR, "method": "dgp", "dgp": {"object": "pixels"}}, r'dgp\.object: "pixels", and probe\.model'),
+    ({"probe": {"focal_points": 7}}, r"probe\.focal_points: has no effect without probe\.focal_spread"),
+    ({"probe": {"fly_points": 7}}, r"probe\.fly_points: has no effect without probe\.fly"),
+    ({"refine": {"fly": True}}, r"refine\.fly: begins at the line that probe\.fly says, found none"),
+    ({"refine": {"probe_weights": "free"}}, r"refine\.probe_weights: has no effect without probe_variation"),
+    ({"refine": {"probe_variation": 2}, "pixels": {"solver": "lsqml"}}, r"refine\.probe_variation: solver"),
+    ({"probe": {"fly": [0.0, 1.0]}, "pixels": {"solver": "epie"}}, r'probe\.fly: solver "epie" knows the modes of'),
+    ({"probe": {"focal_spread": 9.0}, "pixels": {"solver": "raar"}}, r'probe\.focal_spread: solver "raar" knows'),
+    ({"refine": {"object_states": 1}}, r"refine\.object_states: 1 state is the object itself"),
+    ({"refine": {"object_states": 2}, "pixels": {"solver": "mpie"}}, r'refine\.object_states: solver "mpie"'),
+    ({"refine": {"slice_gaps": True}}, r"refine\.slice_gaps: has no effect on one slice"),
+    ({"refine": {"slice_gaps": True}, "object": SLICES}, r"refine\.slice_gaps: two slices have one distance"),
+    ({"object": SLICES | {"slice_gaps": [9.0]}}, r"object\.slice_gaps: each distance, and object\.slice_thickness"),
+    ({"object": {"slices": 3, "slice_gaps": [9.0]}}, r"object\.slice_gaps: 1 distances, but 3 slices have 2 between"),
+    ({"refine": {"point_spread": 0.5}, "pixels": {"solver": "dm"}}, r'refine\.point_spread: solver "dm"'),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message) as caught:

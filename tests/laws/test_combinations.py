@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jptycho.forward.beam import MoveBeam, SpreadFocus, VaryProbe
 from jptycho.forward.detector import far_field
-from jptycho.forward.effects import AddBackground, ScaleFlux
+from jptycho.forward.effects import AddBackground, BlurPattern, ScaleFlux
 from jptycho.forward.exit_waves import window_at
 from jptycho.forward.fields import Setup
 from jptycho.forward.model import predict_batch
@@ -24,6 +24,7 @@ from jptycho.representations.per_pattern import Descan, Flux
 from jptycho.representations.per_position import FreePositions, FreeTilt
 from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.representations.shared import Background, FreeThickness
+from jptycho.representations.states import ObjectStates, SliceGaps
 from jptycho.representations.variation import ProbeVariation, VariationWeights
 from jptycho.types import Grid
 
@@ -38,7 +39,7 @@ LENS = ParametricProbe(
 OPTIONS = {
     "probe": [PixelProbe(), LENS, *(BlurredProbe(inner, 3, GRID.sampling, 0.2) for inner in (PixelProbe(), LENS))],
     "positions": [None, FreePositions()],
-    "tilt": [None, FreeTilt(), FreeTilt(local=True)],
+    "tilt": [None, FreeTilt(local=True, smooth=True), FreeTilt(), FreeTilt(local=True)],
     "thickness": [None, FreeThickness()],
     "descan": [None, Descan("constant"), Descan("plane"), Descan("free")],
     "flux": [None, Flux(), Flux(3)],
@@ -46,11 +47,14 @@ OPTIONS = {
     "probe_variation": [None, 0, 3],
     "focal_spread": [None, PositiveNumber("focal_spread", 30.0)],
     "fly": [None, FreeVector("fly", (0.2, 0.7))],
-    "slices": [1, 2, 3],
+    "point_spread": [None, PositiveNumber("point_spread", 0.6)],
+    "object_states": [None, ObjectStates(2)],
+    "slice_gaps": [False, True],
+    "slices": [1, 3, 2],
     "kind": ["phase", "complex"],
     "band_limit": [None, 2 / 3],
 }  # fmt: skip
-EFFECTS = {"flux": ScaleFlux(), "background": AddBackground()}
+EFFECTS = {"flux": ScaleFlux(), "point_spread": BlurPattern(), "background": AddBackground()}
 BEAM = {"probe_variation": VaryProbe(), "focal_spread": SpreadFocus(2), "fly": MoveBeam(2)}
 
 
@@ -68,10 +72,12 @@ def scene(slices, kind):
 def built(chosen):
     """A combination: the model, its estimate and the setup with the effects that it needs."""
     extra = {name: chosen[name] for name in ("descan", "flux")}
-    shared = {name: chosen[name] for name in ("background", "focal_spread", "fly")}
+    shared = {name: chosen[name] for name in ("background", "focal_spread", "fly", "point_spread", "object_states")}
     if chosen["probe_variation"] is not None:
         shared["probe_variation"] = ProbeVariation(2)
         extra["probe_weights"] = VariationWeights(2, chosen["probe_variation"])
+    if chosen["slice_gaps"] and chosen["slices"] > 1:
+        shared["slice_gaps"] = SliceGaps((1.0, 2.0)[: chosen["slices"] - 1])
     pairs = [tuple((name, rep) for name, rep in many.items() if rep is not None) for many in (extra, shared)]
     spec = ModelSpec(
         ChannelObject(chosen["kind"]), chosen["probe"], chosen["positions"], chosen["tilt"], pairs[0],
@@ -121,7 +127,7 @@ def check(chosen):
         assert slope == pytest.approx(float(ahead - behind) / (2 * STEP), rel=CLOSE, abs=CLOSE * 1e-2), name
 
 
-@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_all_at_once_is_finite_and_its_gradients_are_those_of_finite_differences(number):
     """Every unknown at once, of each its second choice or its last."""
     check({name: options[1 if number == 0 else -1] for name, options in OPTIONS.items()})
@@ -146,16 +152,19 @@ NULL = {
     ),
     "focal_spread": ({}, {"focal_spread": jnp.zeros(())}),
     "fly": ({}, {"fly": jnp.zeros(2)}),
+    "point_spread": ({}, {"point_spread": jnp.zeros(())}),
+    "object_states": ({}, {"object_states": jnp.zeros((2, 2, *CANVAS))}),
+    "slice_gaps": ({}, {"slice_gaps": jnp.ones(1)}),
 }  # fmt: skip
 """What an estimate has of an unknown that does nothing: of each row, and of all."""
 
 
-def with_null(name, estimate, setup):
-    """The fields and the setup of an effect that is on and does nothing."""
-    extra, shared = NULL[name]
+def with_null(names, estimate, setup):
+    """The fields and the setup of effects that are on and do nothing."""
+    extra, shared = ({key: value for name in names for key, value in NULL[name][part].items()} for part in (0, 1))
     double = jax.tree.map(lambda leaf: leaf.astype(complex if leaf.dtype.kind == "c" else float), (extra, shared))
-    effects = tuple(effect for own, effect in EFFECTS.items() if own == name)
-    beam = tuple(effect for own, effect in BEAM.items() if own == name)
+    effects = tuple(effect for name, effect in EFFECTS.items() if name in names)
+    beam = tuple(effect for name, effect in BEAM.items() if name in names)
     fields = fields_of(dataclasses.replace(estimate, extra=double[0], shared=double[1]))
     return fields, dataclasses.replace(setup, effects=effects, beam=beam)
 
@@ -163,11 +172,11 @@ def with_null(name, estimate, setup):
 BATCH = jax.jit(lambda fields, setup: predict_batch(fields, setup, fields.scan))
 
 
-def test_an_effect_at_its_null_value_changes_nothing():
+@pytest.mark.parametrize("names", [tuple(NULL), *(pytest.param((name,), marks=pytest.mark.slow) for name in NULL)])
+def test_effects_at_their_null_values_change_nothing(names):
     estimate, setup = scene(2, "complex"), plain_setup()
     without = BATCH(fields_of(estimate), setup)
-    for name in NULL:
-        np.testing.assert_allclose(BATCH(*with_null(name, estimate, setup)), without, atol=EXACT, err_msg=name)
+    np.testing.assert_allclose(BATCH(*with_null(names, estimate, setup)), without, atol=EXACT)
 
 
 def ideal(fields, setup):
@@ -193,5 +202,5 @@ def test_what_is_off_is_not_in_the_program():
     plain = text(lambda f, s: predict_batch(f, s, f.scan), fields, setup)
     assert plain == text(ideal, fields, setup)
     for name in NULL:
-        on = with_null(name, estimate, setup)
+        on = with_null((name,), estimate, setup)
         assert len(text(lambda f, s: predict_batch(f, s, f.scan), *on)) > len(plain), name
