@@ -19,6 +19,8 @@ from jptycho.simulate.scan import GoldSettings
 from jptycho.simulate.specimens import gold_on_carbon
 from jptycho.types import Complex, Float, Grid
 
+STATES = 6
+"""Of a specimen whose atoms vibrate."""
 NODES = 5
 """Of the quadrature over a source, along each axis; two more along a line and four more over defocus."""
 
@@ -39,6 +41,7 @@ class Imperfections:
         defocus_drift: Å by which the defocus rises from the first pattern to the last; its mean is the settings'.
         focal_spread: standard deviation of the defocus that electrons of different energy have, Å.
         fly: Å along (slow, fast) by which the beam moves while a pattern is exposed.
+        phonons: root mean square displacement of the atoms along an axis, Å; a pattern is the mean of ``STATES`` ones.
         layers: equal ones, ``slice_thickness`` apart, that together make the specimen's projection, as columns of a
             crystal do; 0 for the specimen as it is.
     """
@@ -53,6 +56,7 @@ class Imperfections:
     defocus_drift: float = 0.0
     focal_spread: float = 0.0
     fly: tuple[float, float] = (0.0, 0.0)
+    phonons: float = 0.0
     layers: int = 0
 
 
@@ -99,11 +103,14 @@ def simulate_imperfect(settings: GoldSettings, imperfect: Imperfections) -> Impe
     pixels, canvas = place_on_canvas(positions, fine, window.shape)
     extent = (canvas[0] * fine[0], canvas[1] * fine[1])
     atoms = gold_on_carbon(extent, settings.diameter, settings.carbon_thickness, settings.specimen_seed)
-    slices = phase_slices(atoms, Grid(canvas, fine), settings.slice_thickness, settings.energy)
-    if imperfect.layers:
-        slices = np.repeat(slices.sum(axis=0, keepdims=True) / imperfect.layers, imperfect.layers, axis=0)
+    slices = _slices(settings, imperfect, atoms, Grid(canvas, fine))
     descan = _planes(settings.scan_shape) @ np.asarray(imperfect.descan)
-    patterns = _patterns(settings, imperfect, window, np.exp(1j * slices), pixels, descan)
+    states = [slices]
+    if imperfect.phonons:
+        moved = [_displaced(atoms, imperfect.phonons, seed) for seed in range(STATES)]
+        states = [_slices(settings, imperfect, state, Grid(canvas, fine)) for state in moved]
+    seen = [_patterns(settings, imperfect, window, np.exp(1j * state), pixels, descan) for state in states]
+    patterns = np.mean(seen, axis=0)
     time = np.arange(len(patterns)) / len(patterns)
     flux = np.exp(imperfect.flux * math.sqrt(2) * np.sin(2 * math.pi * (1.3 * time + 0.2)))
     flux = flux / flux.mean()
@@ -114,6 +121,24 @@ def simulate_imperfect(settings: GoldSettings, imperfect: Imperfections) -> Impe
     share = background / dose if math.isfinite(dose) else background
     counts = count_electrons(patterns * flux[:, None, None] + share, dose, rng)
     return ImperfectScan(_dataset(settings, counts, positions, pixels, slices), descan, background, flux)
+
+
+def _slices(
+    settings: GoldSettings, imperfect: Imperfections, atoms: dict[str, Float[np.ndarray, "atoms 3"]], cell: Grid
+) -> Float[np.ndarray, "slices Y X"]:
+    """Phase of each slice in rad."""
+    slices = phase_slices(atoms, cell, settings.slice_thickness, settings.energy)
+    if not imperfect.layers:
+        return slices
+    return np.repeat(slices.sum(axis=0, keepdims=True) / imperfect.layers, imperfect.layers, axis=0)
+
+
+def _displaced(
+    atoms: dict[str, Float[np.ndarray, "atoms 3"]], size: float, seed: int
+) -> dict[str, Float[np.ndarray, "atoms 3"]]:
+    """Atoms where they are at one moment, across the beam."""
+    rng = np.random.default_rng(seed)
+    return {element: places + rng.normal(0, size, places.shape) * [0, 1, 1] for element, places in atoms.items()}
 
 
 def _planes(shape: tuple[int, int]) -> Float[np.ndarray, "scan 2"]:
