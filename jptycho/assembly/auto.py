@@ -248,6 +248,11 @@ def _loss(config: Config, problem: Problem) -> str:
     classical = config.method == "pixels" and config.pixels.solver != GRADIENT
     automatic = "amplitude" if classical else choose_loss(not problem.undivided, read_noise if known else 0.0)
     loss = automatic if config.loss == AUTO else config.loss
+    if loss == "shared_charge" and not bool((problem.setup.mask > 0).all()):
+        raise ConfigError(
+            'loss: "shared_charge" relates each pixel to its neighbours, and data.mask has dead ones. Crop them away, '
+            'or use loss = "amplitude".'
+        )
     if loss == "mixed" and not read_noise:
         raise ConfigError("data.read_noise: missing; the mixed loss needs the read-out noise in electrons. Add it.")
     if loss in ("poisson", "anscombe") and problem.counts.min() < 0:

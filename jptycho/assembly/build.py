@@ -19,6 +19,7 @@ from jptycho.objective.denoisers import Denoising
 from jptycho.objective.losses import Loss
 from jptycho.objective.penalties import Penalty
 from jptycho.objective.projections import Projection
+from jptycho.objective.shared_charge import SharedChargeLoss
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.base import ModelSpec
 from jptycho.representations.networks.base import Network
@@ -32,6 +33,8 @@ from jptycho.solvers.lsqml import LSQMLSolver
 from jptycho.solvers.optimisers import LINE_SEARCH, Optimiser
 from jptycho.solvers.pie import PIESolver
 
+SHARED_CHARGE = "shared_charge"
+"""The loss of which the configuration says a width."""
 PATIENCE = 3  # epochs without progress before a plateau halves the rates
 
 
@@ -63,7 +66,9 @@ def loss_of(config: Config, extension: Extension = PLAIN) -> Loss:
         >>> loss_of(parse_config({"data": {"file": ""}, "loss": "poisson"})).__name__
         'poisson_loss'
     """
-    return LOSSES[config.loss] if extension.loss is None else extension.loss
+    if extension.loss is not None:
+        return extension.loss
+    return SharedChargeLoss(config.refine.point_spread) if config.loss == SHARED_CHARGE else LOSSES[config.loss]
 
 
 def penalties_of(config: Config, extension: Extension = PLAIN) -> tuple[Penalty, ...]:

@@ -54,8 +54,10 @@ class Config(Section):
         "pixels",
         description="how object and probe are represented; auto: as unused electrons support, within [automatic]",
     )
-    loss: Literal["auto", "amplitude", "poisson", "anscombe", "intensity", "mixed"] = Field(
-        AUTO, description="auto: poisson for counted electrons, mixed with read-out noise, else amplitude"
+    loss: Literal["auto", "amplitude", "poisson", "anscombe", "intensity", "mixed", "shared_charge"] = Field(
+        AUTO,
+        description="auto: poisson for counted electrons, mixed with read-out noise, else amplitude; shared_charge "
+        "where an electron leaves counts in several pixels, refine.point_spread wide",
     )
     seed: int = Field(0, ge=0, description="of batches, networks and noise")
     compilation_cache: bool = Field(

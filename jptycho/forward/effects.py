@@ -46,7 +46,23 @@ class BlurPattern:
 
     def __call__(self, intensity: Float[Array, "ky kx"], row: ScanFields) -> Float[Array, "ky kx"]:
         """The intensity, blurred; its sum stays."""
-        y, x = (jnp.cos(2 * math.pi * jnp.fft.fftfreq(n).astype(intensity.dtype)) for n in intensity.shape)
-        turned = 2 - y[:, None] - x[None, : intensity.shape[1] // 2 + 1]
-        transfer = jnp.exp(-(row.extra[POINT_SPREAD] ** 2) * turned)
-        return jnp.fft.irfft2(jnp.fft.rfft2(intensity) * to_complex(transfer), s=intensity.shape)
+        kept = to_complex(transfer((intensity.shape[0], intensity.shape[1]), row.extra[POINT_SPREAD]))
+        return jnp.fft.irfft2(jnp.fft.rfft2(intensity) * kept, s=intensity.shape)
+
+
+def transfer(shape: tuple[int, int], width: Float[Array, ""]) -> Float[Array, "y K"]:
+    """What a point spread leaves of each frequency, for :func:`jax.numpy.fft.rfft2`.
+
+    Args:
+        shape: of the detector (static).
+        width: σ, standard deviation in detector pixels.
+
+    Returns:
+        exp(-σ² (2 - cos 2πq_y - cos 2πq_x)), (y, x // 2 + 1).
+
+    Example:
+        >>> transfer((4, 4), jnp.array(1.0)).round(3).tolist()[0]
+        [1.0, 0.368, 0.135]
+    """
+    y, x = (jnp.cos(2 * math.pi * jnp.fft.fftfreq(n).astype(width.dtype)) for n in shape)
+    return jnp.exp(-(width**2) * (2 - y[:, None] - x[None, : shape[1] // 2 + 1]))

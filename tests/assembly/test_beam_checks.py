@@ -45,6 +45,7 @@ LINEAR = {"model": "parametric"}
     ({"refine": {"slice_gaps": True}, "object": SLICES}, r"refine\.slice_gaps: two slices have one distance"),
     ({"object": SLICES | {"slice_gaps": [9.0]}}, r"object\.slice_gaps: each distance, and object\.slice_thickness"),
     ({"object": {"slices": 3, "slice_gaps": [9.0]}}, r"object\.slice_gaps: 1 distances, but 3 slices have 2 between"),
+    ({"loss": "shared_charge"}, r'loss: "shared_charge" knows how far charge spreads from refine\.point_spread'),
     ({"refine": {"point_spread": 0.5}, "pixels": {"solver": "dm"}}, r'refine\.point_spread: solver "dm"'),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused(settings, message):
