@@ -21,8 +21,9 @@ SUB_PACKAGES = [
 ]
 WITHIN = {
     "assembly": [
-        {"beam_checks", "extension", "found_positions", "solver_checks", "working"},
-        {"unknowns"},
+        {"beam_checks", "extension", "found_positions", "solver_checks"},
+        {"refinable"},
+        {"unknowns", "working"},
         {"advice", "budget", "checks", "devices", "parts", "placement", "polish", "start"},
         {"build", "ensembles"},
         {"listed", "prior_model", "summary"},
