@@ -61,7 +61,7 @@ def transfer(shape: tuple[int, int], width: Float[Array, ""]) -> Float[Array, "y
         exp(-σ² (2 - cos 2πq_y - cos 2πq_x)), (y, x // 2 + 1).
 
     Example:
-        >>> transfer((4, 4), jnp.array(1.0)).round(3).tolist()[0]
+        >>> [round(float(share), 3) for share in transfer((4, 4), jnp.array(1.0))[0]]
         [1.0, 0.368, 0.135]
     """
     y, x = (jnp.cos(2 * math.pi * jnp.fft.fftfreq(n).astype(width.dtype)) for n in shape)
