@@ -9,9 +9,11 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
+from jptycho.assembly.other_start import estimate_from_other
 from jptycho.config.run import Config
 from jptycho.config.stages import ALL, NETWORKS
-from jptycho.data.results import Result, read_result
+from jptycho.data.other_results import OtherResult, read_start
+from jptycho.data.results import Result
 from jptycho.errors import ConfigError
 from jptycho.preprocess.direct_phase import DIRECT
 from jptycho.preprocess.guesses import from_shared
@@ -45,9 +47,12 @@ def start_estimate(
     """
     dgp, estimate = config.dgp, problem.estimate
     if config.method == NETWORKS and dgp.start_file:
-        earlier = read_result(dgp.start_file, name="dgp.start_file")
-        if validated and not dgp.half_sets and not held_out_alike(earlier, config):
+        earlier = read_start(dgp.start_file, name="dgp.start_file")
+        other = isinstance(earlier, OtherResult)
+        if validated and not dgp.half_sets and (other or not held_out_alike(earlier, config)):
             log(SEEN_BEFORE)
+        if other:
+            return estimate_from_other(problem, earlier, config.object.kind == POTENTIAL, "dgp.start_file")
         return estimate_from_result(problem, earlier, electrons)
     if config.method == NETWORKS and dgp.start in DIRECT:
         phase = DIRECT[dgp.start](problem, config.object.kind == POTENTIAL)

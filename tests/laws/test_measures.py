@@ -21,7 +21,7 @@ SUB_PACKAGES = [
 ]
 WITHIN = {
     "assembly": [
-        {"beam_checks", "extension", "found_positions", "solver_checks", "working"},
+        {"beam_checks", "extension", "found_positions", "other_start", "solver_checks", "working"},
         {"unknowns"},
         {"advice", "budget", "checks", "devices", "parts", "placement", "polish", "start"},
         {"build", "ensembles"},
