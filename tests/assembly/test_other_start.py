@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -25,11 +26,11 @@ FRAMED = 2e-3
 
 
 @functools.cache
-def problem_of(patterns: bytes = b"", spec: jptycho.ObjectSpec = COMPLEX, modes: int = 2, **changes: float) -> Problem:
-    counts = np.frombuffer(patterns).reshape(*SCAN, *WINDOW) if patterns else np.ones((*SCAN, *WINDOW))
+def problem_of(spec: jptycho.ObjectSpec = COMPLEX) -> Problem:
+    """The scan without its counts, of which the start needs nothing."""
     pixel = (1 / (SAMPLING[0] * WINDOW[0]), 1 / (SAMPLING[1] * WINDOW[1]))
-    known = Calibration(3e5, 25.0, 0.0, (), STEP, pixel, counts_per_electron=1.0)
-    return prepare(from_arrays(counts, dataclasses.replace(known, **changes)), spec, modes)
+    known = Calibration(3e5, 15.0, 0.0, (), STEP, pixel, counts_per_electron=1.0)
+    return prepare(from_arrays(np.ones((*SCAN, *WINDOW)), known), spec, 2)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -38,7 +39,9 @@ def test_it_predicts_the_patterns_of_its_package(tmp_path, package):
     patterns = write(tmp_path / name, made())
     problem = problem_of()
     estimate = estimate_from_other(problem, read_start(tmp_path / name))
-    predicted = jax.jit(jax.vmap(lambda row, f: predict(f, problem.setup, row), (0, None)))
+    # No package but this one propagates about the beam's centre where that lies beside a pixel's.
+    setup = dataclasses.replace(problem.setup, centre=jnp.zeros(2))
+    predicted = jax.jit(jax.vmap(lambda row, f: predict(f, setup, row), (0, None)))
     fields = fields_of(estimate)
     found = np.fft.fftshift(np.asarray(predicted(fields.scan, fields)), axes=(1, 2))
     assert found.std() > 0.1 * found.mean()
@@ -57,13 +60,13 @@ def test_what_does_not_fit_says_what_to_set(tmp_path):
     problem, centres = problem_of(), np.asarray(one.centres)
     turned = (centres - centres.mean(0)) @ np.array([[0.0, 1.0], [-1.0, 0.0]]) + centres.mean(0)
     cases = {
-        r"3 slices and|has 3 slices, found object\.slices = 2\. Set it": {"phase": np.concatenate([one.phase] * 2)[:3]},
+        r"has 1 slices, found object\.slices = 2\. Set it": {"phase": one.phase[:1], "absorption": one.absorption[:1]},
         r"has 1 modes, found probe\.modes = 2\. Set it": {"probe": one.probe[:1]},
         r"has a probe of \(12, 12\) pixels; expected \(12, 16\)": {"probe": one.probe[..., :12]},
         r"has 5 positions for 12 patterns": {"centres": centres[:5]},
         r"has pixels of 0\.5 x 0\.3 Å; expected 0\.4 x 0\.3": {"sampling": (0.5, 0.3)},
         r"has 15 Å between slices, found object\.slice_thickness = 12": {"thickness": 15.0},
-        r"turned by -?90\.0 degrees\. Set data\.rotation": {"centres": turned},
+        r"turned by -?9[01]\.\d degrees\. Set data\.rotation": {"centres": turned},
         r"mirrored and turned by .* degrees\. Set data\.transpose": {"centres": centres * [1.0, -1.0]},
         r"positions that are not those of this scan": {"centres": np.random.default_rng(1).normal(size=(12, 2))},
         r"has a wavelength of 0\.03; expected 0\.01969 Å": {"wavelength": 0.03},
