@@ -2,7 +2,7 @@
 
 Layouts and formulas are those of the packages themselves: PtyRAD 1.0 (``io/save.py``, ``core/models/ptycho.py``),
 phaser 0.3 (``utils/io.py``, ``utils/object.py``), py4DSTEM 0.14 (``phase_base_class.py``, emdfile), quantem 0.1
-(``core/io/serialize.py``, ``dataset_models.py``), fold_slice (``GPU_MS/ptycho_solver.m``, ``find_reconstruction_ROI.m``).
+(``core/io/serialize.py``, ``dataset_models.py``), fold_slice (``ptycho_solver.m``, ``find_reconstruction_ROI.m``).
 """
 
 import dataclasses
