@@ -9,6 +9,7 @@ import dataclasses
 import io
 import os
 import pickle
+import shutil
 import sys
 import types
 import zipfile
@@ -283,7 +284,8 @@ def quantem(path: Path, one: Made) -> np.ndarray:
     """Three modules in a zarr store, in a zip where the name ends so."""
     import zarr  # noqa: PLC0415
 
-    folder = path.with_suffix("")
+    zipped = path.suffix == ".zip"
+    folder = path.with_suffix(".store") if zipped else path
     root = zarr.open_group(str(folder), mode="w")
     root.attrs["_autoserialize"] = {"version": 1, "class_module": "quantem", "class_name": "Ptychography"}
     corner_centred = np.fft.ifftshift(one.probe, axes=(1, 2)).astype("c8")
@@ -306,11 +308,12 @@ def quantem(path: Path, one: Made) -> np.ndarray:
         group.attrs["_torch_whole_module"] = True
         saved = np.frombuffer(torch_saved(value), np.uint8)
         group.create_array("module", shape=saved.shape, dtype="uint8", compressors=None)[:] = saved
-    if path.suffix == ".zip":
+    if zipped:
         with zipfile.ZipFile(path, "w") as archive:
             for inner, _, names in os.walk(folder):
                 for name in names:
                     archive.write(Path(inner) / name, os.path.relpath(Path(inner) / name, folder))
+        shutil.rmtree(folder)
     centre, shift = rounded(one.centres.astype("f4").astype(float))
     return patterns_from(one, centre - HALF, shift, one.probe)
 
@@ -320,6 +323,7 @@ PACKAGES: dict[str, tuple[str, Callable[[Path, Made], np.ndarray]]] = {
     "phaser": ("iter.h5", phaser),
     "py4DSTEM": ("ptycho.h5", py4dstem),
     "quantem": ("ptycho.zip", quantem),
+    "quantem, a folder": ("ptycho", quantem),
     "PtychoShelves": ("Niter10.mat", ptychoshelves),
     "PtychoShelves 7.3": ("Niter10.mat", ptychoshelves_7_3),
 }

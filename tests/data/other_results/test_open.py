@@ -8,7 +8,7 @@ from jptycho.data.other_results import OtherResult, read_start
 from jptycho.data.results import write_result
 
 from ...report.results import made_up
-from .packages import PACKAGES, SAMPLING, THICKNESS, WAVELENGTH, Made, made, quantem
+from .packages import PACKAGES, SAMPLING, THICKNESS, WAVELENGTH, Made, made
 
 STORED = 2e-6
 """Relative error of numbers that most packages keep in single precision."""
@@ -45,14 +45,6 @@ def test_modes_come_by_their_strength(tmp_path, package):
     weak_first = Made(one.transmission, one.probe[::-1], one.centres)
     power = (np.abs(written(tmp_path, package, weak_first).probe) ** 2).sum(axis=(1, 2))
     assert (np.diff(power) < 0).all()
-
-
-def test_a_folder_of_quantem_is_read_as_its_zip_is(tmp_path):
-    quantem(tmp_path / "a.zip", made())
-    zipped, folder = read_start(tmp_path / "a.zip"), read_start(tmp_path / "a")
-    assert isinstance(zipped, OtherResult)
-    assert isinstance(folder, OtherResult)
-    np.testing.assert_array_equal(zipped.phase, folder.phase)
 
 
 def test_a_result_of_this_package_stays_one(tmp_path):

@@ -31,7 +31,7 @@ def constants(seed: int = 3) -> dict[str, np.ndarray]:
     }
 
 
-def write(folder: Path, quadratic: bool = False) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def write(folder: Path, quadratic: bool = False, dark_frames: int = 600) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Words of six frames, their calibration, and frames without beam: noise about a pedestal."""
     chance, gains = np.random.default_rng(5), constants()
     shift = np.reshape(MOVED, (2, 3, 1, 1))
@@ -42,7 +42,7 @@ def write(folder: Path, quadratic: bool = False) -> tuple[np.ndarray, dict[str, 
     low[..., 5, ::3] = 1
     words = packed(analogue, counter, low)
     words.tofile(folder / "scan_x3_y2.raw")
-    dark = np.round(PEDESTAL + chance.normal(0, 10, (600, 128, 128)))
+    dark = np.round(PEDESTAL + chance.normal(0, 10, (dark_frames, 128, 128)))
     packed(dark, 0 * dark, 0 * dark).tofile(folder / "dark.raw")
     if quadratic:
         pair = {name: np.stack([gains[f"{name}A"], gains[f"{name}B"]]) for name in ("G1", "B2", "G2", "FF")}
