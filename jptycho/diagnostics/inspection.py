@@ -136,10 +136,20 @@ def inspect_dataset(
         disk_centre=centre,
         disk_radius=radius,
         geometry=geometry,
-        cost=None if refusal or geometry is None else estimate_cost(dataset, geometry.canvas, run, networks),
+        cost=None
+        if refusal or geometry is None
+        else estimate_cost(_as_kept(dataset, counts, unit), geometry.canvas, run, networks),
         refusal=refusal,
         improbable=() if refusal or missing else improbable(dataset),
     )
+
+
+def _as_kept(dataset: Dataset4D, counts: CountStatistics, unit: float) -> Dataset4D:
+    """The scan with its counts of the type in which a run keeps them: whole electrons in as few bytes as they need."""
+    if dataset.dtype.kind not in "ui":
+        return dataset
+    least = np.min_scalar_type(int(max(2.0 * counts.largest / unit, 1.0)))
+    return dataclasses.replace(dataset, dtype=least) if least.itemsize < dataset.dtype.itemsize else dataset
 
 
 def _energy_is_known(dataset: Dataset4D) -> bool:
