@@ -153,6 +153,7 @@ PATHS = (
     *(("data", key, None) for key in ("file", "mask_file", "gain_file", "dark_file")),
     ("output", "file", "result.h5"),
     ("dgp", "start_file", None),
+    ("pixels", "start_file", None),
 )
 """Tables and keys of paths, and what they are by default."""
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import jptycho
+from jptycho.assembly.auto import resolve_auto
+from jptycho.assembly.checks import check_config
 from jptycho.assembly.other_start import estimate_from_other
 from jptycho.assembly.start import start_estimate
 from jptycho.config.run import with_changes
@@ -117,3 +119,42 @@ def test_a_run_starts_from_it_and_says_that_it_has_seen_all(tmp_path, half_sets)
         estimate.object, estimate_from_other(problem_of(), read_start(tmp_path / "a.hdf5")).object
     )
     assert any("has seen electrons that are held out now" in line for line in said) != half_sets
+
+
+def test_pixels_go_on_from_it_without_half_sets(tmp_path):
+    PACKAGES["PtyRAD"][1](tmp_path / "a.hdf5", made())
+    pixels = {"start_file": str(tmp_path / "a.hdf5")}
+    config, said = with_changes(None, {"pixels": pixels, "object": {"kind": "complex"}}), []
+    estimate = start_estimate(config, problem_of(), True, said.append)
+    np.testing.assert_array_equal(
+        estimate.object, estimate_from_other(problem_of(), read_start(tmp_path / "a.hdf5")).object
+    )
+    assert any("pixels.start_file: this result has seen" in line for line in said)
+    assert any(line.endswith("a.hdf5, by PtyRAD") for line in said)
+    assert resolve_auto(config, problem_of()).pixels.half_sets is False
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": "dgp"},
+        {"method": "auto"},
+        {"pixels": {"half_sets": True}},
+        {"stages": [{"method": "pixels", "epochs": 1}]},
+        {"refine": {"position_error": 1.0}},
+    ],
+)
+def test_pixels_that_would_begin_otherwise_are_refused(changes):
+    config = with_changes(with_changes(None, {"pixels": {"start_file": "a.h5"}}), changes)
+    with pytest.raises(jptycho.ConfigError, match=r"pixels\.start_file: has no effect with"):
+        check_config(config)
+
+
+@pytest.mark.slow
+def test_a_run_of_pixels_goes_on_where_a_result_ended(tmp_path, small_scan):
+    first = jptycho.reconstruct(small_scan, pixels={"epochs": 6, "half_sets": False})
+    jptycho.write_result(tmp_path / "r.h5", first)
+    again = jptycho.reconstruct(small_scan, pixels={"epochs": 2, "start_file": str(tmp_path / "r.h5")})
+    blank = jptycho.reconstruct(small_scan, pixels={"epochs": 2, "half_sets": False})
+    assert again.history["loss"][0] < blank.history["loss"][0]
+    assert again.history["loss"][-1] < blank.history["loss"][-1]
