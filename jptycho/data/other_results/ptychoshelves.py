@@ -17,7 +17,7 @@ import numpy as np
 from jptycho.data.other_results.base import OtherResult, make_other, number_of, pair_of, whole
 from jptycho.data.readers.base import StoredArray
 from jptycho.data.readers.hdf5 import open_hdf5, stored_arrays
-from jptycho.data.readers.matlab import LARGEST_RATIO
+from jptycho.data.readers.matlab_sizes import LARGEST_RATIO, check_sizes
 from jptycho.settings import Table
 
 PTYCHOSHELVES = "PtychoShelves"
@@ -40,6 +40,7 @@ def read_version_5(path: Path) -> OtherResult | None:
     """
     from scipy.io import loadmat, whosmat  # noqa: PLC0415
 
+    check_sizes(path)
     size = path.stat().st_size
     shapes = {name: shape for name, shape, _ in whosmat(str(path))}
     if not {"object", "probe"} <= shapes.keys():
