@@ -192,7 +192,8 @@ def _half_sets(config: Config, problem: Problem) -> bool | str:
     if wanted is True and problem.undivided:
         raise ConfigError(f"pixels.half_sets: electrons cannot be divided: {problem.undivided}. Set half_sets = false.")
     held_out = config.validation.fraction not in (AUTO, 0)
-    cannot = problem.undivided or held_out or config.pixels.solver != GRADIENT
+    seen = config.pixels.start_file is not None
+    cannot = problem.undivided or held_out or seen or config.pixels.solver != GRADIENT
     return not cannot if wanted == AUTO else wanted
 
 

@@ -22,9 +22,10 @@ def check_config(config: Config) -> None:
         ConfigError: what contradicts what.
     """
     dgp = config.dgp
-    sources = {config.data.file, dgp.start_file or config.data.file}
+    sources = {config.data.file, *(name for name in (dgp.start_file, config.pixels.start_file) if name)}
     if config.data.file and Path(config.output.file).resolve() in {Path(source).resolve() for source in sources}:
         raise ConfigError(f"output.file: {config.output.file!r} is what the run reads. Choose another name.")
+    _check_pixel_start(config)
     if config.stages:
         return  # each is checked with what it replaces of the run's settings
     check_engine(config)
@@ -38,6 +39,21 @@ def check_config(config: Config) -> None:
     if config.method == "dgp":
         _check_dgp(config)
     _check_search(config)
+
+
+def _check_pixel_start(config: Config) -> None:
+    """Refuse pixels that go on from a result where they would begin otherwise."""
+    if config.pixels.start_file is None:
+        return
+    others = {
+        f'method = "{config.method}"': config.method != "pixels",
+        "[[stages]]": bool(config.stages),
+        "pixels.half_sets, whose halves must not have seen each other's electrons": config.pixels.half_sets is True,
+        "the search for positions, which begins with an empty object": bool(config.refine.searched),
+    }
+    for what, there in others.items():
+        if there:
+            raise ConfigError(f"pixels.start_file: has no effect with {what}. Remove one of them.")
 
 
 def _check_search(config: Config) -> None:

@@ -22,7 +22,7 @@ RUNS_OWN = {
     "dgp": ("start", "start_file"),
     "validation": ("fraction",),
     "probe": ("modes", "source_size"),
-    "pixels": ("half_sets",),
+    "pixels": ("half_sets", "start_file"),
 }
 """Keys by table that no stage has."""
 

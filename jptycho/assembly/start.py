@@ -9,9 +9,11 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
+from jptycho.assembly.other_start import estimate_from_other
 from jptycho.config.run import Config
 from jptycho.config.stages import ALL, NETWORKS
-from jptycho.data.results import Result, read_result
+from jptycho.data.other_results import OtherResult, read_start
+from jptycho.data.results import Result
 from jptycho.errors import ConfigError
 from jptycho.forward.beam import VARIATION, WEIGHTS
 from jptycho.forward.exit_waves import GAPS, STATES
@@ -24,8 +26,11 @@ from jptycho.representations.estimate import Estimate
 from jptycho.types import Array
 
 LARGEST_SHIFT = 0.5  # detector pixels, by which the beam's centre may differ from that of a result to start from
+SEEN_BY_PIXELS = (
+    "this result has seen electrons that are held out now: what is held out predicts too well and stops too late"
+)
 SEEN_BEFORE = (
-    "dgp.start_file: this result has seen electrons that are held out now, and the networks see it: what is held out "
+    "this result has seen electrons that are held out now, and the networks see it: what is held out "
     "predicts too well and stops too late. Use dgp.half_sets = true, or the seed and share of the run that made it"
 )
 
@@ -46,11 +51,18 @@ def start_estimate(
         the estimate.
     """
     dgp, estimate = config.dgp, problem.estimate
-    if config.method == NETWORKS and dgp.start_file:
-        earlier = read_result(dgp.start_file, name="dgp.start_file")
-        if validated and not dgp.half_sets and not held_out_alike(earlier, config):
-            log(SEEN_BEFORE)
-        return estimate_from_result(problem, earlier, electrons)
+    networks = config.method == NETWORKS
+    file, name = (dgp.start_file, "dgp.start_file") if networks else (config.pixels.start_file, "pixels.start_file")
+    if file and (networks or not config.stages):
+        earlier = read_start(file, name=name)
+        other = isinstance(earlier, OtherResult)
+        halves = networks and dgp.half_sets
+        if validated and not halves and (other or not held_out_alike(earlier, config)):
+            log(f"{name}: {SEEN_BEFORE if networks else SEEN_BY_PIXELS}")
+        log(f"starts from {file}" + (f", by {earlier.package}" if other else ""))
+        if other:
+            return estimate_from_other(problem, earlier, config.object.kind == POTENTIAL, name)
+        return estimate_from_result(problem, earlier, electrons, name)
     if config.method == NETWORKS and dgp.start in DIRECT:
         phase = DIRECT[dgp.start](problem, config.object.kind == POTENTIAL)
         return dataclasses.replace(estimate, object=jnp.asarray(phase))
@@ -76,13 +88,16 @@ def held_out_alike(result: Result, config: Config) -> bool:
     return not repeated and (share, result.attributes.get("seed")) == (config.validation.fraction, config.seed)
 
 
-def estimate_from_result(problem: Problem, result: Result, electrons: float | None = None) -> Estimate:
+def estimate_from_result(
+    problem: Problem, result: Result, electrons: float | None = None, name: str = "dgp.start_file"
+) -> Estimate:
     """Start from a previous result of the same scan.
 
     Args:
         problem: the scan.
         result: of an earlier reconstruction.
         electrons: of an average pattern by all that were recorded, as a result counts them; None for the problem's.
+        name: of the argument that gave it, for messages.
 
     Returns:
         the guess.
@@ -98,10 +113,10 @@ def estimate_from_result(problem: Problem, result: Result, electrons: float | No
     shapes = (result.probe.shape, result.positions.shape)
     if stack.shape != wanted or shapes != (problem.estimate.probe.shape, problem.estimate.positions.shape):
         raise ConfigError(
-            f"dgp.start_file: object {stack.shape} and probe {result.probe.shape}; expected {wanted} and "
+            f"{name}: object {stack.shape} and probe {result.probe.shape}; expected {wanted} and "
             f"{problem.estimate.probe.shape}. Name a result of the same scan, slices and modes."
         )
-    _check_centre(problem, result)
+    _check_centre(problem, result, name)
     probe = jnp.asarray(np.fft.ifftshift(result.probe, axes=(-2, -1)))
     sampling = np.asarray(problem.setup.grid.sampling)
     positions = jnp.asarray((result.positions - np.asarray(problem.origin)) / sampling, jnp.float32)
@@ -170,7 +185,7 @@ def _tilt_from(problem: Problem, result: Result) -> Array:
     return jnp.asarray(shared if result.tilts is None else result.tilts, jnp.float32)
 
 
-def _check_centre(problem: Problem, result: Result) -> None:
+def _check_centre(problem: Problem, result: Result, name: str) -> None:
     """Refuse a result whose probe is about another beam's centre, where it says about which."""
     grid, centre = problem.setup.grid, problem.setup.centre
     if "centre" not in result.attributes or centre is None:
@@ -179,7 +194,7 @@ def _check_centre(problem: Problem, result: Result) -> None:
     wanted, found = np.asarray(centre) / pixel, np.asarray(result.attributes["centre"]) / pixel
     if np.abs(found - wanted).max() > LARGEST_SHIFT:
         raise ConfigError(
-            f"dgp.start_file: its beam's centre is ({found[0]:.1f}, {found[1]:.1f}) detector pixels from the zero "
+            f"{name}: its beam's centre is ({found[0]:.1f}, {found[1]:.1f}) detector pixels from the zero "
             f"frequency; expected ({wanted[0]:.1f}, {wanted[1]:.1f}), that of this scan, within {LARGEST_SHIFT:g}. "
             "Name a result of the same scan, with the same mask and cropping, or leave it out."
         )

@@ -6,9 +6,8 @@ import math
 
 from jptycho.assembly.refinable import wave_copies
 from jptycho.config.run import Config
+from jptycho.preprocess.network_memory import FEATURES
 from jptycho.preprocess.prepare import Problem
-
-FEATURES = 46.0  # images of a network's first level, per channel, that its gradient keeps
 
 
 def working_bytes(config: Config, problem: Problem, patterns: int, networks: bool) -> int:

@@ -9,16 +9,11 @@ import time
 import numpy as np
 
 from jptycho.config.run import Config
-from jptycho.diagnostics.cost import COMPILING, estimate_cost
+from jptycho.diagnostics.cost import COMPILING, NETWORK_COMPILING, NETWORK_EPOCH, estimate_cost
 from jptycho.errors import ConfigError
 from jptycho.preprocess.memory import RunShape
 from jptycho.preprocess.prepare import Problem
 from jptycho.solvers.epochs import Record
-
-NETWORK_EPOCH = 2.5
-"""Epochs of half sets of one slice that an epoch of one network takes besides the physics."""
-NETWORK_COMPILING = 3.0
-"""Times of what half sets take besides their epochs, that networks take besides theirs, pre-training included."""
 
 
 @dataclasses.dataclass(frozen=True)

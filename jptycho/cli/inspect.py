@@ -20,9 +20,10 @@ from jptycho.settings import Table
 if TYPE_CHECKING:
     from jptycho.config.run import Config
     from jptycho.data.dataset import Dataset4D
-    from jptycho.diagnostics.contents import FileArray
+    from jptycho.diagnostics.contents import FileArray, Offer
     from jptycho.diagnostics.inspection import Inspection
     from jptycho.preprocess.memory import RunShape
+    from jptycho.preprocess.network_memory import NetworkShape
 
 console = Console(highlight=False, soft_wrap=True)
 MARKS = {"wrong": "✗", "missing": "?", "doubt": "!", "good": "✓"}
@@ -40,9 +41,9 @@ def inspect(
     picture: Annotated[Path | None, typer.Option(help="PNG to write: mean pattern, bright field, counts")] = None,
 ) -> None:
     """Look at a scan before a run: what is in it, its counts and dose, what a run takes, and a verdict in words."""
-    from jptycho.cli.start_file import starting_toml  # noqa: PLC0415
+    from jptycho.cli.start_file import continued_toml, starting_toml  # noqa: PLC0415
     from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
-    from jptycho.diagnostics.contents import arrays_of  # noqa: PLC0415
+    from jptycho.diagnostics.contents import arrays_of, offers_of  # noqa: PLC0415
     from jptycho.diagnostics.inspection import inspect_dataset  # noqa: PLC0415
 
     file, given = data_options(words)
@@ -54,16 +55,24 @@ def inspect(
     if not json_:
         _print_arrays(path, kind, arrays)
     dataset = _open(path, options)
-    found = inspect_dataset(dataset, _run_shape(settings, dataset))
+    offers = offers_of(arrays, dataset.shape)
+    found = inspect_dataset(dataset, _run_shape(settings, dataset), _network_shape(settings))
     if json_:
         console.out(json.dumps(as_json(found, arrays), indent=1, ensure_ascii=False, allow_nan=False))
     else:
         _print_report(found)
+        _print_offers(offers, options)
     if found.refusal:
         raise ConfigError(found.refusal)
     if write is not None:
         refuse_existing(write, overwrite=None)
-        write.write_text(starting_toml(found, path, options, write), encoding="utf-8")
+        source = config or (Path(str(file)) if settings is not None else None)
+        text = (
+            starting_toml(found, path, options, write, offers)
+            if source is None
+            else continued_toml(found, source, given if config is None else {"file": str(path), **given}, write, offers)
+        )
+        write.write_text(text, encoding="utf-8")
     if picture is not None:
         from jptycho.report.inspection import inspection_figure  # noqa: PLC0415
 
@@ -71,6 +80,16 @@ def inspect(
     if not json_:
         for target in (write, picture):
             _print_written(target)
+
+
+def _print_offers(offers: tuple[Offer, ...], options: Table) -> None:
+    for one in offers:
+        if one.key and not options.get(one.key):
+            console.print(
+                f"· the file holds {one.name!r}: give --{one.key} if it is that ({one.meaning}).", markup=False
+            )
+        elif not one.key:
+            console.print(f"· the file holds {one.name!r}: {one.meaning}.", markup=False)
 
 
 def _print_written(target: Path | None) -> None:
@@ -140,6 +159,27 @@ def _run_shape(settings: Config | None, dataset: Dataset4D) -> RunShape:
         batch=min(batch, patterns),
         half_sets=(None if halves == AUTO else bool(halves)) if pixels.solver == "gradient" else False,
         epochs=pixels.epochs,
+    )
+
+
+def _network_shape(settings: Config | None) -> NetworkShape | None:
+    """What of the settings decides what networks take."""
+    from jptycho.preprocess.network_memory import NetworkShape  # noqa: PLC0415
+    from jptycho.settings import AUTO  # noqa: PLC0415
+
+    if settings is None:
+        return None
+    dgp = settings.dgp
+    return NetworkShape(
+        base_channels=dgp.base_channels,
+        levels=dgp.levels,
+        stacks=settings.object.slices if dgp.architecture == "depth" else 1,
+        members=1 if dgp.ensemble_size == AUTO else int(dgp.ensemble_size),
+        half_sets=dgp.half_sets,
+        micro_batch=dgp.micro_batch,
+        epochs=dgp.epochs,
+        start_epochs=dgp.start_epochs if dgp.start == "pixels" else 0,
+        polish_epochs=int(dgp.polish_epochs),
     )
 
 

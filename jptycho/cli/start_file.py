@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 
+import tomli_w
+
+from jptycho.cli.toml_text import with_values
 from jptycho.data.readers.options import DataSettings
+from jptycho.diagnostics.contents import Offer
 from jptycho.diagnostics.inspection import Inspection
 from jptycho.diagnostics.verdict import verdict
 from jptycho.preprocess.detector_gain import UNCERTAIN
 from jptycho.settings import Table, parse, to_toml
 
+FILES = ("mask_file", "gain_file", "dark_file")
+"""Keys of ``[data]`` that are paths, besides the scan's own."""
 CALIBRATED = ("energy", "semiangle_cutoff", "defocus", "step", "reciprocal_sampling", "rotation", "counts_per_electron")
 
 
-def starting_toml(found: Inspection, file: Path, options: Table, target: Path) -> str:
+def starting_toml(found: Inspection, file: Path, options: Table, target: Path, offers: tuple[Offer, ...] = ()) -> str:
     """A configuration that ``jptycho reconstruct`` takes once nothing is missing.
 
     Args:
@@ -22,21 +29,23 @@ def starting_toml(found: Inspection, file: Path, options: Table, target: Path) -
         file: the scan.
         options: keys of ``[data]`` that were given.
         target: where the text will be written; its folder is what a relative path starts from.
+        offers: arrays of the file that ``[data]`` could name.
 
     Returns:
         TOML with comments.
     """
-    relative = os.path.relpath(file.resolve(), target.resolve().parent)
-    data = parse(DataSettings, {**options, "file": relative})
+    paths = {key: _relative(str(options[key]), target) for key in FILES if options.get(key)}
+    data = parse(DataSettings, {**options, **paths, "file": _relative(str(file), target)})
     lines = [
         "# A start: change what is not so, and run `jptycho reconstruct` with this file.",
-        *(f"# {finding.kind}: {finding.text}" for finding in verdict(found)),
+        *_findings(found),
         "",
         'method = "pixels"  # a first look; "dgp" where the dose is low',
         "",
         "[data]",
         *(line for line in to_toml(data, "data.").splitlines() if not line.startswith("aberrations = {}")),
         *_known(found, options),
+        *_offered(offers, options),
         "",
         "[object]",
         'kind = "phase"  # "potential" is never negative, "complex" adds absorption',
@@ -50,6 +59,61 @@ def starting_toml(found: Inspection, file: Path, options: Table, target: Path) -
         "",
     ]
     return "\n".join(lines)
+
+
+def continued_toml(found: Inspection, source: Path, given: Table, target: Path, offers: tuple[Offer, ...] = ()) -> str:
+    """A configuration as it was, comments and all, with what was found before it and what was given in its ``[data]``.
+
+    Args:
+        found: by the inspection.
+        source: the configuration.
+        given: keys of ``[data]`` that replace or add to its own.
+        target: where the text will be written.
+        offers: arrays of the scan's file that ``[data]`` could name.
+
+    Returns:
+        TOML.
+
+    Raises:
+        ConfigError: its ``[data]`` cannot be changed line by line.
+    """
+    text = source.read_text(encoding="utf-8")
+    values = tomllib.loads(text)
+    for table, keys in (("data", ("file", *FILES)), ("dgp", ("start_file",))):
+        moved = {key: values[table][key] for key in keys if isinstance(values.get(table, {}).get(key), str)}
+        changed = {key: _relative(str(source.resolve().parent / name), target) for key, name in moved.items()}
+        if source.resolve().parent != target.resolve().parent and changed:
+            text = with_values(text, table, changed)
+    plain = {key: _relative(str(value), target) if key in FILES else value for key, value in given.items()}
+    text = with_values(text, "data", plain) if plain else text
+    options = values.get("data", {}) | given
+    head = [
+        f"# What was found on {source.name}:",
+        *_findings(found),
+        *_known(found, options),
+        *_offered(offers, options),
+    ]
+    return "\n".join([*head, "", text])
+
+
+def _findings(found: Inspection) -> list[str]:
+    return [f"# {finding.kind}: {finding.text}" for finding in verdict(found)]
+
+
+def _relative(path: str, target: Path) -> str:
+    return os.path.relpath(Path(path).resolve(), target.resolve().parent)
+
+
+def _offered(offers: tuple[Offer, ...], options: Table) -> list[str]:
+    """Arrays of the file that could be named, as comments to take away the sign from."""
+    lines = []
+    for one in offers:
+        if one.key and not options.get(one.key):
+            name = tomli_w.dumps({one.key: one.name}).strip()
+            lines.append(f"# {name}  # {one.meaning}" + ("; instead of step" if one.key == "positions" else ""))
+        elif not one.key:
+            lines.append(f"# the file holds {one.name!r}: {one.meaning}")
+    return lines
 
 
 def _known(found: Inspection, options: Table) -> list[str]:

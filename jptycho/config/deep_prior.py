@@ -27,7 +27,7 @@ class DGPConfig(Section):
         "deconvolution, both as fine as the scan's steps resolve; random: none",
     )
     start_epochs: int = Field(12, ge=0, description="epochs of the pixel reconstructions that give the estimate")
-    start_file: str | None = Field(None, description="a result to start from instead")
+    start_file: str | None = Field(None, description="a result to start from instead, of this package or another")
     half_sets: bool = Field(
         True, description="whether each half of the electrons validates what the network makes of the other's estimate"
     )

@@ -21,6 +21,11 @@ class PixelsConfig(Section):
         description="reconstruct each half of the electrons and filter by what both have in common; auto: wherever the "
         "electrons can be divided, the solver is gradient and nothing is held out",
     )
+    start_file: str | None = Field(
+        None,
+        description="a result to go on from, of this package, PtyRAD, phaser, py4DSTEM, quantem or PtychoShelves; "
+        "without half sets, for it has seen all electrons",
+    )
     batch: Count | Literal["auto"] = Field(AUTO, description="patterns a step")
     micro_batch: int = Field(
         0,

@@ -151,6 +151,15 @@ def merged(before: Any, change: Any) -> Any:
     return before | {name: merged(before.get(name), value) for name, value in change.items()}
 
 
+PATHS = (
+    *(("data", key, None) for key in ("file", "mask_file", "gain_file", "dark_file")),
+    ("output", "file", "result.h5"),
+    ("dgp", "start_file", None),
+    ("pixels", "start_file", None),
+)
+"""Tables and keys of paths, and what they are by default."""
+
+
 def load_config(path: Path) -> Config:
     """Read the configuration of a run; its relative paths are made to start at the file's folder.
 
@@ -167,7 +176,7 @@ def load_config(path: Path) -> Config:
     values = load_toml(path)
     folder = path.resolve().parent
     values.setdefault("output", {})
-    for section, key, default in (("data", "file", None), ("output", "file", "result.h5"), ("dgp", "start_file", None)):
+    for section, key, default in PATHS:
         table = values.get(section)
         if isinstance(table, dict) and isinstance(table.get(key, default), str):
             table[key] = str(folder / table.get(key, default))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from jptycho.diagnostics.cost import Cost
 from jptycho.diagnostics.inspection import Inspection
-from jptycho.preprocess.memory import in_bytes
+from jptycho.preprocess.memory import MemoryNeed, in_bytes
 
 
 def describe(found: Inspection) -> Iterator[tuple[str, str]]:
@@ -88,16 +89,34 @@ def _cost(found: Inspection) -> Iterator[tuple[str, str]]:
     cost = found.cost
     if cost is None:
         return
-    device = "" if cost.device_memory is None else f", on the device {in_bytes(cost.need.device)} of "
-    device += "" if cost.device_memory is None else in_bytes(cost.device_memory)
-    yield "memory", f"about {in_bytes(cost.need.host)} of {in_bytes(cost.host.available)} that are free{device}"
     halves = ", two half sets" if cost.run.half_sets else ""
-    yield (
-        "time",
-        f"about {_time(cost.seconds)} for {cost.run.epochs} epochs of pixels on one device ({cost.device}; "
-        f"{cost.run.slices} slice{'s' if cost.run.slices > 1 else ''}, {cost.run.modes} mode"
-        f"{'s' if cost.run.modes > 1 else ''}{halves})",
+    waves = (
+        f"{cost.run.slices} slice{'s' if cost.run.slices > 1 else ''}, {cost.run.modes} "
+        f"mode{'s' if cost.run.modes > 1 else ''}{halves}"
     )
+    yield (
+        "a run of pixels",
+        f"{_memory(cost, cost.need, cost.streamed, cost.held)}; about {_time(cost.seconds)} for {cost.run.epochs} "
+        f"epochs on one device ({cost.device}; {waves})",
+    )
+    networks = cost.networks
+    members = "one network" if networks.shape.members == 1 else f"{networks.shape.members} networks"
+    yield (
+        "a run of networks",
+        f"{_memory(cost, networks.need, networks.streamed, networks.held)}; about {_time(networks.seconds)} for "
+        f"{networks.shape.epochs} epochs of {members}, with the pixels before and after",
+    )
+
+
+def _memory(cost: Cost, need: MemoryNeed, streamed: MemoryNeed, held: bool) -> str:
+    """Bytes that it takes, of those that there are."""
+    free = f"of {in_bytes(cost.host.available)} that are free"
+    text = f"about {in_bytes(need.host)} {free}"
+    if not held:
+        text += f", {in_bytes(streamed.host)} where patterns are read in every epoch"
+    if cost.device_memory is not None:
+        text += f", on the device {in_bytes((need if held else streamed).device)} of {in_bytes(cost.device_memory)}"
+    return text
 
 
 def _time(seconds: float) -> str:

@@ -15,6 +15,7 @@ from jptycho.errors import ConfigError
 from jptycho.preprocess.calibrate import check_calibration, check_mask
 from jptycho.preprocess.detector_gain import UNCERTAIN, unit_of, whole_electrons
 from jptycho.preprocess.memory import RunShape
+from jptycho.preprocess.network_memory import NetworkShape
 from jptycho.preprocess.preflight import Geometry, check_before, geometry_of, improbable, missing_keys
 from jptycho.types import Int, Shaped
 
@@ -91,12 +92,15 @@ class Inspection:
     improbable: tuple[str, ...]
 
 
-def inspect_dataset(dataset: Dataset4D, run: RunShape | None = None) -> Inspection:
+def inspect_dataset(
+    dataset: Dataset4D, run: RunShape | None = None, networks: NetworkShape | None = None
+) -> Inspection:
     """Look at a scan: its counts by a sample, its calibration, and what a run would take.
 
     Args:
         dataset: the scan; at most some hundred megabytes of it are read, a part at a time.
         run: settings of the run; one slice and one mode by default.
+        networks: settings of a run of networks; by default the usual ones.
 
     Returns:
         what was found.
@@ -132,10 +136,20 @@ def inspect_dataset(dataset: Dataset4D, run: RunShape | None = None) -> Inspecti
         disk_centre=centre,
         disk_radius=radius,
         geometry=geometry,
-        cost=None if refusal or geometry is None else estimate_cost(dataset, geometry.canvas, run),
+        cost=None
+        if refusal or geometry is None
+        else estimate_cost(_as_kept(dataset, counts, unit), geometry.canvas, run, networks),
         refusal=refusal,
         improbable=() if refusal or missing else improbable(dataset),
     )
+
+
+def _as_kept(dataset: Dataset4D, counts: CountStatistics, unit: float) -> Dataset4D:
+    """The scan with its counts of the type in which a run keeps them: whole electrons in as few bytes as they need."""
+    if dataset.dtype.kind not in "ui":
+        return dataset
+    least = np.min_scalar_type(int(max(2.0 * counts.largest / unit, 1.0)))
+    return dataclasses.replace(dataset, dtype=least) if least.itemsize < dataset.dtype.itemsize else dataset
 
 
 def _energy_is_known(dataset: Dataset4D) -> bool:
@@ -154,7 +168,7 @@ def _refusal(dataset: Dataset4D, missing: tuple[str, ...], counts: CountStatisti
         if not missing:
             check_calibration(dataset)
             check_mask(dataset)
-            check_before(dataset)
+            check_before(dataset, in_memory=False)
     except ConfigError as error:
         return str(error)
     if counts.not_finite:

@@ -15,7 +15,7 @@ from jptycho.types import Bool, Float, Int, Shaped
 FIRST_SIDE, MOST_SIDE = 8, 32  # patterns along a side of the first pass and of the coarse raster
 MOST_BYTES = 2**28  # that are read for the coarse raster
 CHUNK_BYTES = 2**23  # that are looked at at once
-SECONDS = 4.0  # that the coarse raster may take
+SECONDS = 3.0  # that the coarse raster may take, and half of it the first pass
 PATCH_BYTES = 2**25  # of neighbouring patterns
 PATCH_SIDE = 24  # patterns along a side of them
 PATCH_WINDOW = 512  # detector pixels along an axis that are looked at for noise
@@ -174,8 +174,10 @@ def count_statistics(dataset: Dataset4D, seconds: float = SECONDS) -> CountStati
     """
     begun, shape, size = time.monotonic(), dataset.shape[:-2], math.prod(dataset.shape[-2:]) * dataset.dtype.itemsize
     first, _ = spread_rows(shape, FIRST_SIDE)
-    disk, edges, histogram = _first_look(dataset, first[:: max(1, len(first) * size // MOST_BYTES)])
-    pace = (time.monotonic() - begun) / len(first)
+    seen, disk, edges, histogram = _first_look(
+        dataset, first[:: max(1, len(first) * size // MOST_BYTES)], begun + 0.5 * seconds
+    )
+    pace = (time.monotonic() - begun) / seen
     allowed = min(MOST_BYTES // size, int(seconds / max(pace, 1e-9)))
     rows, grid = spread_rows(shape, min(MOST_SIDE, max(FIRST_SIDE, math.isqrt(allowed))))
     return _accumulated(dataset, rows, grid, disk, (edges, histogram))
@@ -188,19 +190,27 @@ def _chunks(dataset: Dataset4D, rows: Int[np.ndarray, "n"]) -> list[Int[np.ndarr
 
 
 def _first_look(
-    dataset: Dataset4D, rows: Int[np.ndarray, "n"]
-) -> tuple[Bool[np.ndarray, "ky kx"], Float[np.ndarray, "edges"], Int[np.ndarray, "bins"]]:
-    """The bright disk, and a histogram of values: zero and below, then steps of equal ratio."""
-    total, kept = np.zeros(dataset.shape[-2:]), []
-    for part in _chunks(dataset, rows):
-        counts = np.nan_to_num(sample(dataset, part), posinf=0.0, neginf=0.0)
+    dataset: Dataset4D, rows: Int[np.ndarray, "n"], until: float
+) -> tuple[int, Bool[np.ndarray, "ky kx"], Float[np.ndarray, "edges"], Int[np.ndarray, "bins"]]:
+    """How many patterns were read in time, the bright disk, and a histogram: zero and below, then equal ratios.
+
+    Each pattern may cost a whole packed part of the file, so they are read in an order that is spread at any time.
+    """
+    total, kept, seen = np.zeros(dataset.shape[-2:]), [], 0
+    rows = np.concatenate([rows[start::FIRST_SIDE] for start in range(FIRST_SIDE)])
+    size = math.prod(dataset.shape[-2:]) * dataset.dtype.itemsize
+    for part in np.array_split(rows, max(-(-len(rows) // FIRST_SIDE), math.ceil(len(rows) * size / CHUNK_BYTES))):
+        if seen and time.monotonic() > until:
+            break
+        seen += len(part)
+        counts = np.nan_to_num(sample(dataset, np.sort(part)), posinf=0.0, neginf=0.0)
         total += counts.sum(axis=0, dtype=np.float64)
         kept.append(counts[:1])
     values = np.concatenate(kept).astype(np.float64).ravel()
     positive = values[values > 0]
     low, high = (positive.min(), positive.max()) if len(positive) else (1.0, 1.0)
     edges = np.r_[-np.inf, np.geomspace(0.9 * low, 1.1 * high, BINS)]
-    return bright_disk(total / len(rows), dataset.mask), edges, np.histogram(values, edges)[0]
+    return seen, bright_disk(total / seen, dataset.mask), edges, np.histogram(values, edges)[0]
 
 
 def _accumulated(

@@ -8,8 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from jptycho.diagnostics.cost import Cost
 from jptycho.diagnostics.inspection import Electrons, Inspection
-from jptycho.preprocess.memory import in_bytes
+from jptycho.preprocess.memory import MemoryNeed, in_bytes
 
 SPREADS = 0.15  # correlation of neighbouring pixels, above which an electron's charge spreads
 DIFFERS, DIFFERS_PIXELS = 0.04, 0.7  # of the disk's radius, by which data and calibration may differ
@@ -195,11 +196,31 @@ def _on_cost(found: Inspection) -> Iterator[Finding]:
     cost = found.cost
     if cost is None:
         return
-    if cost.fits:
-        yield Finding("good", f"a run takes about {in_bytes(cost.need.host)} of memory and fits this machine.")
-        return
-    yield Finding(
+    halves = "set pixels.half_sets = false, " if cost.run.half_sets else ""
+    yield _memory_finding(cost, "a run of pixels", cost.need, cost.streamed, (cost.held, cost.fits), halves)
+    own = cost.networks
+    smaller = "fewer base_channels, " if own.need.host > cost.need.host else ""
+    yield _memory_finding(
+        cost, 'a run of networks (method = "dgp")', own.need, own.streamed, (own.held, own.fits), smaller
+    )
+
+
+def _memory_finding(
+    cost: Cost, what: str, need: MemoryNeed, streamed: MemoryNeed, holds: tuple[bool, bool], otherwise: str
+) -> Finding:
+    """Whether memory holds a run: with all patterns, reading them in every epoch, or not at all."""
+    held, fits = holds
+    free = in_bytes(cost.host.available)
+    if held:
+        return Finding("good", f"{what} takes about {in_bytes(need.host)} of memory and fits this machine.")
+    if fits:
+        return Finding(
+            "good",
+            f"{what} with all patterns in memory takes about {in_bytes(need.host)}, and {free} are free: it reads them "
+            f"in every epoch, more slowly, takes about {in_bytes(streamed.host)} and fits.",
+        )
+    return Finding(
         "doubt",
-        f"a run takes about {in_bytes(cost.need.host)} of memory and this machine has {in_bytes(cost.host.available)} "
-        "free: crop the scan, bin the detector's pixels, or set pixels.half_sets = false.",
+        f"{what} takes about {in_bytes(streamed.host)} of memory even where it reads the patterns in every epoch, and "
+        f"{free} are free: {otherwise}crop the scan or bin the detector's pixels.",
     )

@@ -160,7 +160,8 @@ def check_energy(energy: float) -> None:
         ConfigError: what was probably meant.
     """
     if not LOWEST_ENERGY <= energy <= HIGHEST_ENERGY:
-        estimate = f" Did you mean {energy * 1e3:g}?" if LOWEST_ENERGY <= energy * 1e3 <= HIGHEST_ENERGY else ""
+        likely = [one for one in (energy * 1e3, energy / 1e3) if LOWEST_ENERGY <= one <= HIGHEST_ENERGY]
+        estimate = f" Did you mean {likely[0]:g}?" if likely else ""
         raise ConfigError(f"data.energy: expected eV between 1e4 and 5e6, found {energy:g}.{estimate}")
 
 

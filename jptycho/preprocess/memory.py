@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from jptycho.data.dataset import Dataset4D
+from jptycho.data.lazy_counts import CHUNK
 from jptycho.errors import ConfigError
 
 # Peaks of 4,096 patterns of 128² (134 MB) on a CPU: 0.95 GB plain, 2.05 GB by half sets; these give 1.0 and 1.8.
@@ -162,7 +163,9 @@ def counts_bytes(dataset: Dataset4D) -> int:
     return math.prod(dataset.shape) * size
 
 
-def estimate_memory(dataset: Dataset4D, canvas: tuple[int, int], run: RunShape, apart: bool) -> MemoryNeed:
+def estimate_memory(
+    dataset: Dataset4D, canvas: tuple[int, int], run: RunShape, apart: bool, streamed: bool = False
+) -> MemoryNeed:
     """What a run of pixels will take.
 
     Args:
@@ -170,6 +173,7 @@ def estimate_memory(dataset: Dataset4D, canvas: tuple[int, int], run: RunShape, 
         canvas: pixels of the object along (y, x).
         run: its settings.
         apart: whether the device has a memory of its own.
+        streamed: whether patterns are read in every epoch.
 
     Returns:
         bytes, within about a third.
@@ -181,6 +185,9 @@ def estimate_memory(dataset: Dataset4D, canvas: tuple[int, int], run: RunShape, 
     work = CANVASES * image + WAVES * waves
     kept = (LOADED_APART if apart else LOADED) * counts + (HALVES * counts if run.half_sets else 0.0)
     device = sets * ON_DEVICE * counts + work
+    if streamed:
+        kept = 4 * sets * min(CHUNK, counts)
+        device = 2 * sets * min(CHUNK, counts) + work
     return MemoryNeed(counts, int(kept + PROGRAM + (CANVASES * image if apart else work)), int(device))
 
 

@@ -64,7 +64,8 @@ def fingerprint(context: Context) -> Table:
         with np.printoptions(threshold=sys.maxsize):
             more = repr((sorted(problem.unknowns.items()), problem.setup.effects, *brought))
         digest.update(re.sub(r" at 0x[0-9a-f]+", "", more).encode())  # another process has other addresses
-    apart = {"output": True, "compilation_cache": True, "memory": True, "data": {"file"}, "dgp": {"start_file"}}
+    starts = {table: {"start_file"} for table in ("dgp", "pixels")}
+    apart = {"output": True, "compilation_cache": True, "memory": True, "data": {"file"}, **starts}
     configuration = context.config.model_dump(exclude=apart, mode="json")
     return {"layout": LAYOUT, "configuration": configuration, "data": digest.hexdigest()}
 

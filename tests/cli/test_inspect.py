@@ -152,3 +152,30 @@ def test_one_message_and_nothing_written(folder: Path, name: str):
     assert all(part in done.stderr for part in parts), done.stderr
     assert sorted(p.name for p in folder.iterdir()) == before
     assert (folder / "occupied.toml").read_text() == "precious"
+
+
+def test_arrays_of_the_file_are_offered_and_a_configuration_keeps_its_comments(folder: Path):
+    whole, chance = np.load(folder / "good.npy"), np.random.default_rng(1)
+    extra = {"places": chance.uniform(size=(120, 2)), "wave": np.ones((32, 32), np.complex64), "vacuum": whole[0, 0]}
+    np.savez(folder / "rich.npz", dp=whole, mask=np.ones((32, 32)), **extra)
+    done = call(folder, "inspect", "rich.npz", *GIVEN, "--counts", "dp", "--write", "offered.toml")
+    assert done.returncode == 0, done.stderr
+    text = (folder / "offered.toml").read_text()
+    for line in ('# positions = "places"', '# probe = "wave"', '# mask = "mask"', "# the file holds 'vacuum'"):
+        assert line in text
+    assert "the file holds 'places': give --positions" in done.stdout
+    (folder / "sub").mkdir()
+    mine = text.replace("defocus", "# measured on Monday\ndefocus", 1) + "\n[pixels]\nepochs = 7  # enough\n"
+    (folder / "offered.toml").write_text(mine)
+    again = call(folder, "inspect", "offered.toml", "--defocus", "150", "--write", "sub/new.toml")
+    assert again.returncode == 0, again.stderr
+    new = (folder / "sub" / "new.toml").read_text()
+    for line in ("# measured on Monday\ndefocus = 150", "epochs = 7  # enough", '# positions = "places"'):
+        assert line in new
+    config = jptycho.load_config(folder / "sub" / "new.toml")
+    assert Path(config.data.file).resolve() == (folder / "rich.npz").resolve()
+    assert (config.data.defocus, config.pixels.epochs) == (150.0, 7)
+    (folder / "sub" / "new.toml").unlink()
+    (folder / "sub").rmdir()
+    for name in ("rich.npz", "offered.toml"):
+        (folder / name).unlink()

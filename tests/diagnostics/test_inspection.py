@@ -14,6 +14,7 @@ from jptycho.diagnostics.description import describe
 from jptycho.diagnostics.inspection import Inspection, inspect_dataset
 from jptycho.diagnostics.verdict import verdict
 from jptycho.preprocess.memory import RunShape
+from jptycho.preprocess.network_memory import NetworkShape
 
 WINDOW = (40, 44)
 PIXEL = 0.04
@@ -78,7 +79,7 @@ def test_every_line_of_a_description_says_something(good: Inspection):
     lines = dict(describe(good))
     assert lines["sampled"].startswith("all of 224 patterns")
     assert "nothing finer than" in lines["object pixel"]
-    assert "two half sets" in lines["time"]
+    assert "two half sets" in lines["a run of pixels"]
     assert "e/Å²" in lines["electrons"]
     assert all(text and "nan" not in text for text in lines.values())
     partly = dict(describe(look(counts_of((40, 40)))))
@@ -201,8 +202,16 @@ def test_a_low_dose_is_given_advice():
 def test_what_does_not_fit_is_doubted(good: Inspection):
     assert good.cost is not None
     assert good.cost.fits
-    tight = dataclasses.replace(good, cost=dataclasses.replace(good.cost, fits=False))
+    assert "a run of pixels takes about" in words(good, "good")
+    assert 'a run of networks (method = "dgp") takes about' in words(good, "good")
+    parts = dataclasses.replace(good, cost=dataclasses.replace(good.cost, held=False))
+    assert "reads them in every epoch" in words(parts, "good")
+    tight = dataclasses.replace(good, cost=dataclasses.replace(good.cost, held=False, fits=False))
+    assert "a run of pixels takes about" in words(tight, "doubt")
     assert "crop the scan" in words(tight, "doubt")
+    networks = dataclasses.replace(good.cost.networks, held=False, fits=False)
+    tight = dataclasses.replace(good, cost=dataclasses.replace(good.cost, networks=networks))
+    assert "a run of networks" in words(tight, "doubt")
 
 
 def test_lengths_in_pixels_need_no_calibration():
@@ -222,6 +231,10 @@ def test_a_run_takes_longer_the_more_it_does():
     rich = estimate_cost(dataset, (128, 128), RunShape(slices=4, modes=3, half_sets=True))
     assert rich.epoch_seconds > 4 * plain.epoch_seconds
     assert rich.need.host > plain.need.host
+    assert plain.networks.seconds > plain.seconds
+    assert plain.networks.need.host > plain.need.host
+    more = estimate_cost(dataset, (128, 128), RunShape(half_sets=False), NetworkShape(members=2, epochs=48))
+    assert more.networks.seconds > 2 * plain.networks.seconds - 40
 
 
 def test_a_larger_window_takes_longer_to_transform():

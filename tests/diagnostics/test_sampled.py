@@ -1,6 +1,7 @@
 """Samples of a scan: which patterns are read, how many at once, and what they show."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -128,3 +129,17 @@ def test_the_patch_of_a_large_detector_is_its_middle():
 def test_a_sample_is_of_the_rows_that_are_asked_for():
     dataset = scan((4, 5, 6, 7))
     np.testing.assert_array_equal(sample(dataset, np.array([0, 7, 19])), dataset.read()[[0, 7, 19]])
+
+
+def test_a_first_look_ends_in_time_where_each_pattern_is_slow():
+    read = []
+
+    def slowly(rows=slice(None)):
+        read.append(len(rows))
+        time.sleep(0.05)
+        return np.ones((len(rows), 8, 8), np.uint16)
+
+    found = count_statistics(Dataset4D((64, 64, 8, 8), np.dtype(np.uint16), slowly, Calibration()), seconds=0.2)
+    # Half of the time for the first pass, eight patterns at once; then the coarsest raster as a whole.
+    assert 8 <= sum(read) - len(found.rows) <= 32
+    assert found.grid == (8, 8)

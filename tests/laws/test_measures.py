@@ -21,7 +21,7 @@ SUB_PACKAGES = [
 ]
 WITHIN = {
     "assembly": [
-        {"beam_checks", "extension", "found_positions", "solver_checks"},
+        {"beam_checks", "extension", "found_positions", "other_start", "solver_checks"},
         {"refinable"},
         {"unknowns", "working"},
         {"advice", "budget", "checks", "devices", "parts", "placement", "polish", "start"},

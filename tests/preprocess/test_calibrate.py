@@ -45,7 +45,9 @@ def test_a_list_of_patterns_needs_its_shape_or_positions():
         check_calibration(scan(shape=(12,)))
 
 
-@pytest.mark.parametrize(("energy", "hint"), [(300.0, " Did you mean 300000?"), (2.0, ""), (3e9, "")])
+@pytest.mark.parametrize(
+    ("energy", "hint"), [*((one, " Did you mean 300000?") for one in (300.0, 3e8)), (2.0, ""), (3e10, "")]
+)
 def test_an_energy_of_another_unit_is_seen(energy: float, hint: str):
     with pytest.raises(ConfigError) as caught:
         check_calibration(scan(changed(energy=energy)))

@@ -2,7 +2,8 @@
 
 The XML states the scan's shape, the voltage and the angle of a detector pixel. Its field of view is that of the whole
 scan field, not of the part that was scanned, so no step follows from it. Later detectors of the family (EMPAD-G2) write
-files that need their own calibration; once processed to float32 frames they are read here.
+words that need the sensor's calibration, ``gain_file``, and frames without beam, ``dark_file``; once processed to
+float32 frames they are read as any.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from jptycho.data.dataset import Calibration
 from jptycho.data.readers.base import Contents, StoredArray, guard, in_file, naming_errors
+from jptycho.data.readers.empad_g2 import WORDS, look_like_words, open_words
 from jptycho.data.readers.files import is_readable, read_head
 from jptycho.errors import ConfigError, FormatError
 from jptycho.settings import Table
@@ -44,7 +46,22 @@ def open_raw(path: Path, options: Table) -> Contents:
     named = re.search(r"x(\d{1,6})_y(\d{1,6})", path.stem)
     shape = options.get("scan_shape") or ((int(named[2]), int(named[1])) if named else None)
     shape = None if shape is None else (int(shape[0]), int(shape[1]))
-    return Contents(NAME, {"patterns": _frames(path, shape)}, "patterns", scan_shape=shape)
+    return Contents(*_patterns(path, shape, options), "patterns", scan_shape=shape)
+
+
+def _patterns(path: Path, shape: tuple[int, int] | None, options: Table) -> tuple[str, dict[str, StoredArray]]:
+    """Name of the format and its array: words to be combined where a calibration is given, else numbers."""
+    gains, dark = options.get("gain_file"), options.get("dark_file")
+    if gains is not None:
+        return WORDS, {"patterns": open_words(path, shape, gains, dark)}
+    if dark is not None:
+        raise ConfigError("data.dark_file: has no effect without gain_file, the sensor's calibration. Add it.")
+    if look_like_words(path):
+        raise ConfigError(
+            f"data.gain_file: missing; {str(path)!r} holds words as an EMPAD-G2 reads them out. Add the sensor's "
+            "calibration and dark_file, frames without beam, or process it to float32 frames first."
+        )
+    return NAME, {"patterns": _frames(path, shape)}
 
 
 def _frames(path: Path, shape: tuple[int, int] | None) -> StoredArray:
@@ -100,8 +117,7 @@ def open_xml(path: Path, options: Table) -> Contents:
     shape = shape if given is None else (int(given[0]), int(given[1]))
     mrad = None if angle is None else angle * 1e3
     return Contents(
-        NAME,
-        {"patterns": _frames(raw, shape)},
+        *_patterns(raw, shape, options),
         "patterns",
         Calibration(energy=voltage),
         None if mrad is None else (mrad, mrad),

@@ -14,6 +14,7 @@ import numpy as np
 
 from jptycho.data.readers.base import Contents, Index, StoredArray, guard, naming_errors
 from jptycho.data.readers.hdf5 import open_hdf5, stored_arrays
+from jptycho.data.readers.matlab_sizes import LARGEST_RATIO, check_sizes
 from jptycho.data.readers.views import permute
 from jptycho.settings import Table
 
@@ -31,8 +32,6 @@ TYPES = {
     "int64": "i8",
     "uint64": "u8",
 }
-LARGEST_RATIO = 1032
-"""That deflate reaches."""
 
 
 def open_version_5(path: Path, options: Table) -> Contents:
@@ -53,6 +52,7 @@ def open_version_5(path: Path, options: Table) -> Contents:
     del options
     arrays = {}
     with naming_errors(path, NAME):
+        check_sizes(path)
         for name, shape, kind in whosmat(str(path)):
             if kind in TYPES:
                 # As it will be: a complex one says so only when it is read.

@@ -12,6 +12,7 @@ import numpy as np
 
 from jptycho.data.dataset import Calibration, Dataset4D, Rows, check_arrays, wavelength_of
 from jptycho.data.readers.base import EVERYTHING, PATTERN_AXES, Contents, StoredArray, read_rows
+from jptycho.data.readers.empad_g2 import WORDS
 from jptycho.data.readers.options import DataSettings
 from jptycho.data.readers.registry import open_contents
 from jptycho.data.readers.views import permute
@@ -47,8 +48,7 @@ def open_dataset(path: str | Path, **options: Any) -> Dataset4D:
     """
     path, options = Path(path), _checked(path, options)
     contents = open_contents(path, options)
-    if contents.complete:
-        _refuse_without_effect(contents, path, options)
+    _refuse_without_effect(contents, path, options)
     name = options.get("counts") or contents.patterns or _only_scan(contents, path)
     patterns = _patterns(contents, name, path, options.get("axes"))
     shape = _scan_shape(patterns, contents.scan_shape, options.get("scan_shape"), path)
@@ -61,7 +61,7 @@ def open_dataset(path: str | Path, **options: Any) -> Dataset4D:
         _probe(contents, path, options, patterns.shape[-2:]),
         contents.truth,
         str(path),
-        contents.mask if not options.get("mask") else _whole(contents, options["mask"], path, "mask").astype(float),
+        _mask(contents, path, options),
     )
     check_arrays(dataset)
     return dataset
@@ -83,9 +83,11 @@ def _checked(path: str | Path, options: Table) -> Table:
 
 
 def _refuse_without_effect(contents: Contents, path: Path, options: Table) -> None:
-    without_effect = [name for name in ("positions", "probe") if options.get(name) is not None]
-    without_effect += ["step"] if contents.positions is not None and options.get("step") is not None else []
-    if without_effect:
+    given = [name for name in ("positions", "probe", "gain_file", "dark_file", "step") if options.get(name) is not None]
+    if contents.format != WORDS and {"gain_file", "dark_file"} & set(given):
+        raise ConfigError(f"data.gain_file: has no effect: {str(path)!r} is no EMPAD file of frames. Remove it.")
+    without_effect = [name for name in given if name != "step" or contents.positions is not None]
+    if contents.complete and without_effect:
         raise ConfigError(
             f"data.{without_effect[0]}: has no effect: {str(path)!r} is a scan that describes itself. Remove it."
         )
@@ -197,6 +199,28 @@ def _positions(contents: Contents, path: Path, options: Table) -> np.ndarray | N
             "Transpose or repair the array."
         )
     return positions.reshape(-1, 2)
+
+
+def _mask(contents: Contents, path: Path, options: Table) -> np.ndarray | None:
+    """The file's own mask, one of its arrays, or one of another file."""
+    name, other = options.get("mask"), options.get("mask_file")
+    if other is not None:
+        path = Path(other)
+        try:
+            contents = open_contents(path, {})
+        except FormatError as error:
+            raise FormatError(str(error).replace("data.file:", "data.mask_file:", 1)) from None
+        flat = [one for one, array in contents.arrays.items() if len(array.shape) == 2]
+        if name is None and len(flat) != 1:
+            held = f"holds {', '.join(flat[:20])}" if flat else "holds no array of two axes"
+            raise ConfigError(f"data.mask: missing; {str(path)!r} {held}. Name the array of the mask.")
+        name = name or flat[0]
+    if not name:
+        return contents.mask
+    mask = _whole(contents, name, path, "mask")
+    if mask.dtype.kind not in "uifb":
+        raise FormatError(f"data.mask: {name!r} of {str(path)!r} holds no real numbers. Name another array.")
+    return mask.astype(float)
 
 
 def _probe(contents: Contents, path: Path, options: Table, window: tuple[int, ...]) -> np.ndarray | None:

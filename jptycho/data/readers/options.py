@@ -70,4 +70,9 @@ class DataSettings(Section):
         "A", description="of that array; px: pixels of the object, of unknown size"
     )
     mask: str | None = Field(None, description="name of an array (y, x): weight of each detector pixel, 0 for dead")
+    mask_file: str | None = Field(
+        None, description="of any format, that holds the mask instead; mask names its array where there are several"
+    )
+    gain_file: str | None = Field(None, description="HDF5: the sensor's calibration, for words of an EMPAD-G2")
+    dark_file: str | None = Field(None, description="its frames without beam")
     probe: str | None = Field(None, description="name of a complex array (y, x) or (modes, y, x) to start from")

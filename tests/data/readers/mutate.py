@@ -13,14 +13,31 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+
 import jptycho
 from jptycho.data.counts import load_counts
+from jptycho.data.other_results import read_start
 from jptycho.data.results import read_result
 from jptycho.errors import JptychoError
 
+from ..other_results.packages import PACKAGES, made
+from . import test_empad_g2
 from .samples import SAMPLES, Sample, result
 
-ALL = {**SAMPLES, "result": Sample("a.h5", result)}
+
+def words(path: Path) -> np.ndarray:
+    """Words of an EMPAD-G2, its calibration and its frames without beam."""
+    found, _ = test_empad_g2.write(path.parent, dark_frames=4)
+    return found
+
+
+WORDS = {"gain_file": "gains.h5", "dark_file": "dark.raw"}
+STARTS = {
+    f"start {name}": Sample(file, lambda path, write=write: write(path, made()))
+    for name, (file, write) in PACKAGES.items()
+}
+ALL = {**SAMPLES, "EMPAD-G2": Sample("scan_x3_y2.raw", words), "result": Sample("a.h5", result), **STARTS}
 SPARE = 24 * 2**20
 """Bytes that reading takes whatever the file, such as for buffers and for what is imported on the way."""
 
@@ -53,8 +70,12 @@ def read(path: Path, name: str) -> None:
     if name == "result":
         read_result(path)
         return
-    scan = jptycho.open_dataset(path)
-    load_counts(scan)
+    if name in STARTS:
+        read_start(path)
+        return
+    files = {key: str(path.with_name(file)) for key, file in WORDS.items()} if name == "EMPAD-G2" else {}
+    noise = {"read_noise": 0.1} if files else {}
+    load_counts(jptycho.open_dataset(path, **files, **noise))
 
 
 def attempt(path: Path, name: str, size: int) -> str:

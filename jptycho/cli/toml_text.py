@@ -1,0 +1,103 @@
+"""Values changed in the text of a TOML file, which keeps its comments, its order and whatever else is in it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import tomli_w
+
+from jptycho.errors import ConfigError
+from jptycho.settings import Table
+
+HEADER = re.compile(r"^\s*\[([^\[\]]+)\]\s*(#.*)?$")
+ANY_HEADER = re.compile(r"^\s*\[")
+
+
+def with_values(text: str, table: str, values: Table) -> str:
+    """The text of a TOML file with some values of a table replaced or added.
+
+    Args:
+        text: of the file.
+        table: whose values change; added at the end where there is none.
+        values: by their keys.
+
+    Returns:
+        the new text; every line that holds none of these keys is as it was.
+
+    Raises:
+        ConfigError: the table is written in a way that cannot be changed line by line.
+
+    Example:
+        >>> print(with_values("[data]  # mine\\nstep = 1.0  # Å, sure\\n", "data", {"step": 2.0, "energy": 3e5}))
+        [data]  # mine
+        step = 2.0  # Å, sure
+        energy = 300000.0
+        <BLANKLINE>
+    """
+    lines = text.splitlines()
+    start = next((n for n, line in enumerate(lines) if (m := HEADER.match(line)) and m[1].strip() == table), None)
+    if start is None:
+        lines += ["", f"[{table}]"]
+        start = len(lines) - 1
+    end = next((n for n in range(start + 1, len(lines)) if ANY_HEADER.match(lines[n])), len(lines))
+    body = lines[start + 1 : end]
+    for name, value in values.items():
+        body = _with_value(body, name, tomli_w.dumps({name: value}).strip())
+    found = "\n".join([*lines[: start + 1], *body, *lines[end:], ""])
+    _check(text, found, table, values)
+    return found
+
+
+def _with_value(body: list[str], name: str, assigned: str) -> list[str]:
+    """The lines of a table with one value replaced, or added behind the last."""
+    for first, line in enumerate(body):
+        if re.match(rf"^\s*{re.escape(name)}\s*=", line):
+            last = _last_line(body, first)
+            return [*body[:first], assigned + _comment(body[first : last + 1]), *body[last + 1 :]]
+    # Comments at the end belong to the table that follows.
+    last = max((n for n, line in enumerate(body) if line.strip() and not line.lstrip().startswith("#")), default=-1)
+    return [*body[: last + 1], assigned, *body[last + 1 :]]
+
+
+def _last_line(body: list[str], first: int) -> int:
+    """The line on which a value ends."""
+    for last in range(first, len(body)):
+        if _parses("\n".join(body[first : last + 1])):
+            return last
+    return first
+
+
+def _comment(lines: list[str]) -> str:
+    """What follows a value on its last line."""
+    whole = "\n".join(lines)
+    for place, letter in enumerate(whole):
+        if letter == "#" and _parses(whole[:place]):
+            return "  " + whole[place:]
+    return ""
+
+
+def _parses(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
+
+
+def _check(before: str, after: str, table: str, values: Table) -> None:
+    """Refuse a change that is not the one that was meant, such as of a table in one line."""
+    wanted = tomllib.loads(before)
+    try:
+        inner = wanted
+        for part in table.split("."):
+            inner = inner.setdefault(part, {})
+        inner.update(tomllib.loads(tomli_w.dumps(values)))
+        right = tomllib.loads(after) == wanted
+    except (tomllib.TOMLDecodeError, AttributeError):
+        right = False
+    if not right:
+        lines = "; ".join(tomli_w.dumps(values).strip().splitlines())
+        raise ConfigError(
+            f"[{table}]: cannot be changed line by line. Write it as a table of its own, and add: {lines}"
+        )
