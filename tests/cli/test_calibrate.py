@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import jptycho.preprocess.scan_calibration as calibration
-from jptycho.cli.calibrate import bad_pixels, describe, findings, new_configuration
+from jptycho.cli.calibrate import bad_pixels, describe, findings
+from jptycho.cli.found_file import new_configuration
 from jptycho.cli.main import app
 from jptycho.data.readers.open import open_dataset
 from jptycho.errors import ConfigError, FormatError

@@ -7,7 +7,8 @@ import pytest
 
 from jptycho.data import Calibration, from_arrays
 from jptycho.errors import ConfigError
-from jptycho.preprocess.aberration_fit import AberrationFit, refine_aberrations, search_aberrations
+from jptycho.preprocess.aberration_fit import AberrationFit, refine_aberrations
+from jptycho.preprocess.aberration_search import search_aberrations
 from jptycho.preprocess.interference import lowest_frequency, measure_interference, repetition, spiral_frequencies
 from jptycho.preprocess.scan_calibration import calibrate_scan, fit_orientation, nominal_positions
 from jptycho.preprocess.scan_part import Part
@@ -146,7 +147,8 @@ def test_the_parts_of_a_calibration_serve_on_their_own():
     counts = np.fft.ifftshift(scan.read(), axes=(1, 2))
     disk = calibrate_scan(record(Made(shape=(2, 30)))).disk
     part = Part(counts, known_positions(scan), disk, (STEP, STEP), np.ones((WINDOW, WINDOW)), WAVELENGTH)
-    fit, handed = fit_orientation(part, 200.0)
+    fit, handed, searched = fit_orientation(part, 200.0)
+    assert searched.evidence.shape == (2, len(searched.rotations), len(searched.defoci))
     assert handed > 3
     chosen, positive = choose_twin(part, fit.twin())
     assert positive > 0.5
