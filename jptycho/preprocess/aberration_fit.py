@@ -77,6 +77,10 @@ class AberrationFit:
         errors = {name: error * math.sqrt(repetition) for name, error in self.errors.items()}
         return dataclasses.replace(self, errors=errors, repetition=repetition)
 
+    def turned(self, degrees: float) -> AberrationFit:
+        """The same with another rotation."""
+        return dataclasses.replace(self, params=self.params + np.array([math.radians(degrees), 0, 0, 0]))
+
     def twin(self) -> AberrationFit:
         """The other description that fits as well: turned by 180 degrees, all aberrations and the phase inverted."""
         params = self.params * [1, -1, -1, -1] + [math.pi, 0, 0, 0]
