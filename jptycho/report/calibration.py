@@ -161,7 +161,9 @@ def search_figure(searched: EvidenceMap, fit: AberrationFit | None) -> Figure:
         if fit is not None and fit.transpose == bool(transpose):
             # By 180 degrees more the other defocus shows the same.
             turns = int(np.floor(fit.rotation / 180))
-            ax.plot(fit.rotation - 180 * turns, fit.defocus * (-1) ** turns, "+", color="red", ms=14, mew=2)
+            ax.plot(
+                fit.rotation - 180 * turns, fit.defocus * (-1) ** turns, "+", color="cyan", ms=16, mew=2, clip_on=False
+            )
     for ax, places, axis, label in (
         (axes[0, 2], searched.rotations, 1, "rotation (degrees)"),
         (axes[0, 3], searched.defoci, 0, "defocus (Å)"),

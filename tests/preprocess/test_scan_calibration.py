@@ -56,6 +56,17 @@ def test_the_twin_is_the_other_way_about_and_a_negative_phase_chooses_it():
 
 
 @pytest.mark.slow
+def test_two_fold_astigmatism_is_found_in_strength_and_direction():
+    found = calibrate_scan(record(Made(defocus=200.0, C12=15.0, step=1.0, seed=5)))
+    assert found.fit is not None
+    fit = found.fit if found.fit.defocus > 0 else found.fit.twin()
+    assert fit.defocus == pytest.approx(200.0, rel=OF_DEFOCUS)
+    assert fit.astigmatism == pytest.approx(15.0, abs=3 * fit.errors["astigmatism"] + 1.0)
+    assert abs(fit.azimuth) < 0.2
+    assert fit.astigmatism > 3 * fit.errors["astigmatism"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "step"), [(10, 0.4), (16, 0.8), (20, 0.8)])
 @pytest.mark.parametrize("seed", [4, 51, 52, 53])
 def test_noise_shows_no_orientation(side, step, seed):
