@@ -40,7 +40,7 @@ def test_a_scan_shows_the_scale_of_its_own_steps():
     angle, spacing, true = np.radians(17), 2.5, 0.63
     y, x = (axis * true for axis in np.indices((30, 32)))
     waves = [(np.sin(angle), np.cos(angle)), (np.cos(angle), -np.sin(angle))]
-    slope = sum(a * np.cos(2 * np.pi * (a * y + b * x) / spacing) for a, b in waves)
+    slope = np.sum([a * np.cos(2 * np.pi * (a * y + b * x) / spacing) for a, b in waves], axis=0)
     rows, columns = np.indices((16, 16)) - 8
     disk = np.hypot(rows[None, None] - 0.6 * slope[..., None, None], columns[None, None]) < 5
     counts = np.random.default_rng(0).poisson(4.0 * disk).astype(np.uint8)

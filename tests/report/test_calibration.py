@@ -45,6 +45,11 @@ FOUND = ScanCalibration(
 )
 
 
+def points_of(line):
+    """Places that a line goes through, (n, 2)."""
+    return np.asarray(line.get_xydata(), float)
+
+
 def test_the_ellipse_is_the_edge_of_the_disk():
     """Pixels that matplotlib takes to lie in the drawn ellipse are those of the ellipse's equation."""
     axes = disk_figure(FOUND).axes[0]
@@ -52,12 +57,12 @@ def test_the_ellipse_is_the_edge_of_the_disk():
     places = np.argwhere(np.ones(MASK.shape, bool))
     inside = drawn.get_path().transformed(drawn.get_patch_transform()).contains_points(places[:, ::-1].astype(float))
     assert (inside == INSIDE.ravel()).mean() > 0.995
-    assert [tuple(map(int, line.get_xydata()[0])) for line in axes.lines if len(line.get_xydata()) == 1] == [(4, 3)]
+    assert [points_of(line).tolist() for line in axes.lines if len(points_of(line)) == 1] == [[[4, 3]]]
 
 
 def test_the_edge_is_at_one_radius_for_all_directions():
     (points, *_) = disk_figure(FOUND).axes[1].lines
-    radius, counts = points.get_xydata().T
+    radius, counts = points_of(points).T
     assert radius[counts > 5].max() <= 1.0 + 1e-6
     assert radius[counts < 5].min() >= 1.0 - 1e-6
 
@@ -67,10 +72,10 @@ def test_curl_vanishes_at_the_rotation_of_a_gradient():
     least = FOUND.centres.curl_at(np.array([36.87, 36.87 - 90]), False)
     np.testing.assert_allclose(least, [0.0, 1.0], atol=1e-6)
     curl, divergence, *marks = curl_figure(FOUND).axes[0].lines
-    rotation, share = curl.get_xydata()[np.argmin(curl.get_ydata())]
+    rotation, share = points_of(curl)[int(np.argmin(points_of(curl)[:, 1]))]
     assert (rotation, share) == pytest.approx((37.0, 0.0), abs=0.5)
-    np.testing.assert_allclose(curl.get_ydata() + divergence.get_ydata(), 100)
-    assert [mark.get_xdata()[0] for mark in marks] == pytest.approx([36.87, 36.87], abs=0.01)
+    np.testing.assert_allclose(points_of(curl)[:, 1] + points_of(divergence)[:, 1], 100)
+    assert [points_of(mark)[0, 0] for mark in marks] == pytest.approx([36.87, 36.87], abs=0.01)
 
 
 def test_the_result_lies_on_the_highest_evidence_by_way_of_its_twin():
@@ -78,10 +83,10 @@ def test_the_result_lies_on_the_highest_evidence_by_way_of_its_twin():
     assert FOUND.searched is not None
     figure = search_figure(FOUND.searched, FIT)
     (cross,) = figure.axes[0].lines
-    assert cross.get_xydata()[0] == pytest.approx([36.87, 60.0], abs=0.01)
+    assert points_of(cross)[0] == pytest.approx([36.87, 60.0], abs=0.01)
     assert not figure.axes[1].lines
-    assert figure.axes[2].lines[0].get_ydata().tolist() == [0, 50, 0, 0]
-    assert figure.axes[3].lines[0].get_ydata().tolist() == [0, 0, 50]
+    assert points_of(figure.axes[2].lines[0])[:, 1].tolist() == [0, 50, 0, 0]
+    assert points_of(figure.axes[3].lines[0])[:, 1].tolist() == [0, 0, 50]
 
 
 def test_the_page_needs_nothing_else(tmp_path):
