@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jptycho.cli.found_file import new_configuration
 from jptycho.errors import ConfigError, FormatError
 from jptycho.settings import Table, load_toml
 
@@ -15,24 +16,29 @@ if TYPE_CHECKING:
     from jptycho.data.dataset import Dataset4D
     from jptycho.preprocess.scan_calibration import ScanCalibration
 
-LEAST_ASTIGMATISM = 3.0  # standard errors, below which C12 is not written
-
 
 def calibrate(
     config: Annotated[Path, typer.Argument(help="TOML file; its [data] names the scan, energy, step and sampling")],
-    write: Annotated[Path | None, typer.Option(help="new TOML file with what was found")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="new TOML file with what was found, and an HTML page of it beside it")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="HTML page of what was found, elsewhere")] = None,
+    lattice: Annotated[float | None, typer.Option(help="Å: spacing of the lattice that scales the step")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the findings as JSON")] = False,
     overwrite: Annotated[bool, typer.Option(help="replace an existing file")] = False,
 ) -> None:
     """Find semiangle, orientation, defocus and bad pixels of a scan from its patterns, each with its error."""
     values = load_toml(config)
     table = _data_of(values, config)
-    if write is not None:
-        _refuse(write, config, overwrite)
+    page = write.with_suffix(".html") if page is None and write is not None else page
+    for target, ending in ((write, ".toml"), (page, ".html")):
+        if target is not None:
+            _refuse(target, config, ending, overwrite)
+    spacing = _spacing(lattice, table)
     from jptycho.preprocess.scan_calibration import calibrate_scan  # noqa: PLC0415
 
     dataset = _open(table, config)
-    found = calibrate_scan(dataset)
+    found = calibrate_scan(dataset) if spacing is None else calibrate_scan(dataset, lattice=spacing)
     if as_json:
         import json  # noqa: PLC0415
 
@@ -41,9 +47,17 @@ def calibrate(
         typer.echo("\n".join(describe(found, dataset)))
     if write is not None:
         write.parent.mkdir(parents=True, exist_ok=True)
-        write.write_text(new_configuration(values, found, config, write), encoding="utf-8")
-        if not as_json:
-            typer.echo(f"wrote {write}")
+        values = values if lattice is None else {**values, "data": {**table, "lattice": lattice}}
+        text = new_configuration(values, found, config, write, new_bad_pixels(found, dataset))
+        write.write_text(text, encoding="utf-8")
+    if page is not None:
+        from jptycho.report.calibration import write_calibration_page  # noqa: PLC0415
+
+        page.parent.mkdir(parents=True, exist_ok=True)
+        write_calibration_page(page, found, describe(found, dataset), config.name)
+    for target in (write, page):
+        if target is not None and not as_json:
+            typer.echo(f"wrote {target}")
 
 
 def findings(found: ScanCalibration, dataset: Dataset4D) -> dict[str, object]:
@@ -65,6 +79,7 @@ def findings(found: ScanCalibration, dataset: Dataset4D) -> dict[str, object]:
         "disk_radius_pixels": [disk.radius, disk.radius_error],
         "disk_axes_ratio": disk.axes_ratio,
         "bad_pixels": bad_pixels(found),
+        "step_scale": None if found.step_scale is None else _pair(found.step_scale),
         "undecided": list(found.undecided),
     }
     for name, fit in (("found", found.fit), ("twin", found.twin)):
@@ -102,6 +117,19 @@ def bad_pixels(found: ScanCalibration) -> list[tuple[int, int]]:
     return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
 
 
+def new_bad_pixels(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[int, int]]:
+    """Those bad pixels that the scan's own mask does not leave out.
+
+    Args:
+        found: of :func:`jptycho.preprocess.scan_calibration.calibrate_scan`.
+        dataset: the scan.
+
+    Returns:
+        the places.
+    """
+    return [place for place in bad_pixels(found) if dataset.mask is None or dataset.mask[place] > 0]
+
+
 def describe(found: ScanCalibration, dataset: Dataset4D) -> list[str]:
     """What was found, in words, with errors.
 
@@ -123,11 +151,11 @@ def describe(found: ScanCalibration, dataset: Dataset4D) -> list[str]:
     ]
     if dataset.calibration.reciprocal_sampling is None:
         lines.append(f"reciprocal_sampling  {found.reciprocal_sampling[0]:.5g} Å⁻¹ a pixel, from the semiangle given")
-    bad = bad_pixels(found)
+    if found.step_scale is not None:
+        lines.append(f"step              {_with_error(*found.step_scale)} times the given, by the lattice")
+    bad = new_bad_pixels(found, dataset)
     shown = ", ".join(map(str, bad[:8])) + (" ..." if len(bad) > 8 else "")
-    lines.append(
-        f"bad pixels        {len(bad)}{': ' + shown + '; name a mask in data.mask to leave them out' if bad else ''}"
-    )
+    lines.append(f"bad pixels        {len(bad)}{': ' + shown + '; data.bad_pixels leaves them out' if bad else ''}")
     lines += _orientation_lines(found, dataset)
     return lines + [f"cannot be told    {why}" for why in found.undecided]
 
@@ -156,60 +184,6 @@ def _orientation_lines(found: ScanCalibration, dataset: Dataset4D) -> list[str]:
     return lines
 
 
-def new_configuration(values: Table, found: ScanCalibration, source: Path, target: Path) -> str:
-    """The configuration with what was found in ``[data]``, each value's error as a comment.
-
-    Args:
-        values: tables and keys of the given configuration.
-        found: of :func:`jptycho.preprocess.scan_calibration.calibrate_scan`.
-        source: where the configuration was read from.
-        target: where it is to be written; a relative path to the scan is made to start there.
-
-    Returns:
-        TOML.
-    """
-    import tomli_w  # noqa: PLC0415
-
-    data, comments = _found_table(dict(values["data"]), found)
-    if source.resolve().parent != target.resolve().parent:
-        data["file"] = str((source.resolve().parent / str(data["file"])).resolve())
-    rest = {name: value for name, value in values.items() if name != "data"}
-    top = {name: value for name, value in rest.items() if not isinstance(value, dict | list)}
-    tables = {name: value for name, value in rest.items() if name not in top}
-    lines = [*tomli_w.dumps(top).splitlines(), "", "[data]"] if top else ["[data]"]
-    lines += [f"# cannot be told: {why}" for why in found.undecided]
-    for name, value in data.items():
-        # An inline table keeps aberrations beside their error.
-        text = _inline(value) if isinstance(value, dict) else tomli_w.dumps({name: value}).strip().split(" = ", 1)[1]
-        lines.append(f"{name} = {' '.join(text.split())}" + (f"  # {comments[name]}" if name in comments else ""))
-    return "\n".join(lines) + "\n" + ("\n" + tomli_w.dumps(tables) if tables else "")
-
-
-def _found_table(data: Table, found: ScanCalibration) -> tuple[Table, dict[str, str]]:
-    """``[data]`` with what was found, and comments."""
-    comments = {"semiangle_cutoff": f"mrad, ± {found.semiangle_cutoff[1]:.2g} from the bright disk"}
-    data["semiangle_cutoff"] = float(f"{found.semiangle_cutoff[0]:.6g}")
-    if "reciprocal_sampling" not in data and "angular_sampling" not in data:
-        data["reciprocal_sampling"] = [float(f"{step:.6g}") for step in found.reciprocal_sampling]
-        comments["reciprocal_sampling"] = "Å⁻¹ a pixel along (y, x)"
-    fit, twin = found.fit, found.twin
-    if fit is None or twin is None:
-        return data, comments
-    data["rotation"], data["transpose"] = round(fit.rotation, 3), fit.transpose
-    data["defocus"] = float(f"{fit.defocus:.6g}")
-    comments["rotation"] = f"degrees, ± {fit.errors['rotation']:.2g}"
-    comments["transpose"] = f"by {found.handed:.1f} standard errors"
-    comments["defocus"] = (
-        f"Å, ± {fit.errors['defocus']:.2g}; twin with the phase inverted: rotation = {twin.rotation:.2f}, "
-        f"defocus = {twin.defocus:.5g}"
-    )
-    kept = {name: value for name, value in data.pop("aberrations", {}).items() if name not in ("C12", "phi12")}
-    if fit.astigmatism / max(fit.errors["astigmatism"], 1e-9) > LEAST_ASTIGMATISM:
-        kept |= {"C12": float(f"{fit.astigmatism:.4g}"), "phi12": round(fit.azimuth, 3)}
-        comments["aberrations"] = f"C12 ± {fit.errors['astigmatism']:.2g} Å"
-    return (data | {"aberrations": kept} if kept else data), comments
-
-
 def _data_of(values: Table, config: Path) -> Table:
     table = values.get("data")
     if not isinstance(table, dict) or not isinstance(table.get("file"), str):
@@ -226,11 +200,20 @@ def _open(table: Table, config: Path) -> Dataset4D:
     return open_dataset(file, **{name: value for name, value in table.items() if name != "file"})
 
 
-def _refuse(path: Path, source: Path, overwrite: bool) -> None:
+def _spacing(option: float | None, table: Table) -> float | None:
+    """The lattice spacing that the command line names, or else the configuration."""
+    spacing = option if option is not None else table.get("lattice")
+    if spacing is not None and not (isinstance(spacing, int | float) and 0 < spacing < math.inf):
+        raise ConfigError(f"data.lattice: expected a spacing in Å above 0, found {spacing!r}. Correct it.")
+    return None if spacing is None else float(spacing)
+
+
+def _refuse(path: Path, source: Path, ending: str, overwrite: bool) -> None:
+    name = "--write" if ending == ".toml" else "--page"
     if path.resolve() == source.resolve():
-        raise FormatError(f"--write: {str(path)!r} is what is read, and its comments would be lost. Use another name.")
-    if path.suffix != ".toml":
-        raise FormatError(f"--write: expected a name that ends in .toml, found {str(path)!r}. Rename it.")
+        raise FormatError(f"{name}: {str(path)!r} is what is read, and its comments would be lost. Use another name.")
+    if path.suffix != ending:
+        raise FormatError(f"{name}: expected a name that ends in {ending}, found {str(path)!r}. Rename it.")
     from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
 
     refuse_existing(path, overwrite)
@@ -238,10 +221,6 @@ def _refuse(path: Path, source: Path, overwrite: bool) -> None:
 
 def _pair(values: tuple[float, float]) -> list[float]:
     return [float(value) for value in values]
-
-
-def _inline(table: Table) -> str:
-    return "{ " + ", ".join(f"{name} = {value}" for name, value in table.items()) + " }"
 
 
 def _against(given: float | None, found: float, unit: str) -> str:

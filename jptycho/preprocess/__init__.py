@@ -1,13 +1,14 @@
 """From a scan as recorded to the constants and the start of a run."""
 
-from jptycho.preprocess.aberration_fit import AberrationFit, refine_aberrations, search_aberrations
+from jptycho.preprocess.aberration_fit import AberrationFit, refine_aberrations
+from jptycho.preprocess.aberration_search import search_aberrations
 from jptycho.preprocess.automatic import choose_loss, choose_object_rate, choose_preconditioner, choose_probe_rate
 from jptycho.preprocess.bad_pixels import find_bad_pixels
 from jptycho.preprocess.cpu_devices import choose_cpu_devices
 from jptycho.preprocess.direct_phase import centres_of_mass, differential_phase, parallax_phase
 from jptycho.preprocess.disk import Disk, fit_disk
 from jptycho.preprocess.interference import Interference, measure_interference
-from jptycho.preprocess.lattice import step_scale
+from jptycho.preprocess.lattice import scan_step_scale, step_scale
 from jptycho.preprocess.object_spec import ObjectSpec
 from jptycho.preprocess.orientation import CentreOrientation, orient_centres
 from jptycho.preprocess.prepare import Problem
@@ -51,6 +52,7 @@ __all__ = [
     "orient_centres",
     "parallax_phase",
     "refine_aberrations",
+    "scan_step_scale",
     "search_aberrations",
     "single_side_band",
     "single_side_band_phase",

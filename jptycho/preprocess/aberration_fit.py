@@ -10,14 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
 
-from jptycho.optics.waves import cis, to_complex
 from jptycho.preprocess.interference import Interference
-from jptycho.preprocess.weak_phase import LEAST, Lens, beams, evidence, filled_bins, limited_gain, transfer
+from jptycho.preprocess.weak_phase import LEAST, Lens, evidence, transfer
 from jptycho.types import Array, Complex, Float
 
 ROUND = 64  # bins, of whose multiples there are as many
 ASTIGMATIC = 0.1  # of the defocus, and of the depth of focus, that C12 may be
-ANGLE = 8.0  # degrees between rotations that are looked at, in focus
 
 
 def _total(params: Array, *data: Array) -> Array:
@@ -79,90 +77,27 @@ class AberrationFit:
         errors = {name: error * math.sqrt(repetition) for name, error in self.errors.items()}
         return dataclasses.replace(self, errors=errors, repetition=repetition)
 
+    def turned(self, degrees: float) -> AberrationFit:
+        """The same with another rotation."""
+        return dataclasses.replace(self, params=self.params + np.array([math.radians(degrees), 0, 0, 0]))
+
     def twin(self) -> AberrationFit:
         """The other description that fits as well: turned by 180 degrees, all aberrations and the phase inverted."""
         params = self.params * [1, -1, -1, -1] + [math.pi, 0, 0, 0]
         return dataclasses.replace(self, params=params)
 
 
-def search_aberrations(
-    data: Interference, lens: Lens, largest: float, step: float = 0.75, candidates: int = 3
-) -> list[tuple[bool, np.ndarray]]:
-    """The most likely orientations and defoci of a grid that leaves nothing out.
+def kernel_arguments(data: Interference, lens: Lens, transpose: bool) -> tuple[Array, ...]:
+    """What the kernels take; empty bins make their number round, so that scans of about equal disks share programs.
 
     Args:
         data: the scan.
         lens: its aperture.
-        largest: defocus in Å to look for, of either sign.
-        step: of the defocus in depths of focus λ/α².
-        candidates: how many maxima of each handedness.
+        transpose: whether detector rows run along the fast axis.
 
     Returns:
-        transpose and parameters, of each handedness the best first.
+        frequencies, values, bins, heights and the lens.
     """
-    depth = lens.depth
-    count = max(1, math.ceil(largest / (step * depth)))
-    # The farther out of focus, the farther the images of the disk's border move with the angle.
-    turns = math.ceil(180 / np.clip(4 * ANGLE * depth / largest, 2.0, ANGLE))
-    angles, defoci = np.arange(turns) * math.pi / turns, np.linspace(-largest, largest, 2 * count + 1)
-    points = np.stack(np.meshgrid(angles, defoci, indexing="ij"), axis=-1).reshape(-1, 2)
-    points = np.pad(points, ((0, 0), (0, 2)))
-    out = []
-    for transpose in (False, True):
-        arguments = _arguments(data, lens, transpose)
-        score = _along_defocus(jnp.asarray(angles, jnp.float32), jnp.asarray(defoci, jnp.float32), *arguments)
-        out += [(transpose, points[i]) for i in _maxima(points, np.asarray(score).ravel(), depth, candidates)]
-    return out
-
-
-@jax.jit
-def _along_defocus(
-    angles: Array, defoci: Array, q: Array, values: Array, k: Array, height: Array, lens: Array
-) -> Array:
-    """Evidence at every angle and every one of evenly spaced defoci, without astigmatism.
-
-    With χ = πλ C10 k² both beams' phases are 2πλ C10 k·q ∓ πλ C10 q², so a step of C10 is one multiplication.
-    """
-    whole = jnp.sum(values.real**2 + values.imag**2, axis=1)
-    weighted = values.conj() * to_complex(height)[None]
-    step, bins = defoci[1] - defoci[0], filled_bins(height)
-
-    def one(angle: Array) -> Array:
-        below, above, along = jax.vmap(lambda place: beams(angle, place, k, lens))(q)
-        square = jnp.sum(q**2, axis=1)
-        low, high = (weighted * to_complex(side) for side in (below, above))
-        alone = jnp.sum(height[None] ** 2 * (below**2 + above**2), axis=1)
-        together = 2 * jnp.sum(height[None] ** 2 * below * above, axis=1)
-        rate = 2 * math.pi * lens[0] * along
-
-        def at(carry: Array, C10: Array) -> tuple[Array, Array]:
-            beta = math.pi * lens[0] * C10 * square
-            overlap = jnp.sum(low * carry, axis=1) * cis(-beta) - jnp.sum(high * carry, axis=1) * cis(beta)
-            power = alone - together * jnp.cos(2 * beta) + LEAST
-            share = (overlap.real**2 + overlap.imag**2) / (power * whole + LEAST)
-            return carry * turn, jnp.sum(limited_gain(share, bins))
-
-        turn = cis(rate * step)
-        return jax.lax.scan(at, cis(rate * defoci[0]), defoci)[1]
-
-    return jax.lax.map(one, angles)
-
-
-def _maxima(points: np.ndarray, score: np.ndarray, depth: float, count: int) -> list[int]:
-    """The highest points of a grid that are not beside a higher one."""
-    chosen: list[int] = []
-    for i in np.argsort(-score):
-        turn = np.abs((points[chosen, 0] - points[i, 0] + math.pi / 2) % math.pi - math.pi / 2)
-        move = np.abs(points[chosen, 1] - points[i, 1])
-        if np.all((turn > math.radians(2 * ANGLE)) | (move > 2 * depth)):
-            chosen.append(int(i))
-        if len(chosen) == count:
-            break
-    return chosen
-
-
-def _arguments(data: Interference, lens: Lens, transpose: bool) -> tuple[Array, ...]:
-    """What the kernels take; empty bins make their number round, so that scans of about equal disks share programs."""
     q = data.q[:, ::-1] if transpose else data.q
     spare = -len(data.k) % ROUND
     k, height = np.pad(data.k, ((0, spare), (0, 0))), np.pad(data.height, (0, spare))
@@ -188,7 +123,7 @@ def refine_near(data: Interference, lens: Lens, start: AberrationFit) -> Aberrat
     # Far out of focus the start is certain, and a degree moves the images by more than a bin.
     turns = turns / max(1.0, abs(start.defocus) / lens.depth / 2)
     grid = np.array([start.params * [1, 1, 0, 0] + [turn, move, 0, 0] for turn in turns for move in moves])
-    score = np.asarray(_many(jnp.asarray(grid, jnp.float32), *_arguments(data, lens, start.transpose)))
+    score = np.asarray(_many(jnp.asarray(grid, jnp.float32), *kernel_arguments(data, lens, start.transpose)))
     return refine_aberrations(data, lens, start.transpose, grid[int(np.argmax(score))])
 
 
@@ -215,7 +150,7 @@ def refine_aberrations(
         the maximum; its errors are those of independent spatial frequencies, from their scatter.
     """
     unit = np.array([0.1, *[lens.depth] * 3])
-    arguments = _arguments(data, lens, transpose)
+    arguments = kernel_arguments(data, lens, transpose)
     most = (ASTIGMATIC * abs(start[1]) / lens.depth + ASTIGMATIC) * astigmatic
 
     def negative(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -254,7 +189,7 @@ def phase_spectrum(data: Interference, lens: Lens, fit: AberrationFit) -> Comple
     Returns:
         its Fourier transform at the frequencies of the data, in any unit.
     """
-    return np.asarray(_phases(jnp.asarray(fit.params, jnp.float32), *_arguments(data, lens, fit.transpose)))
+    return np.asarray(_phases(jnp.asarray(fit.params, jnp.float32), *kernel_arguments(data, lens, fit.transpose)))
 
 
 @jax.jit

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from jptycho.data.counts import load_counts, part_of
+from jptycho.data.dataset import Dataset4D
 from jptycho.errors import ConfigError
 from jptycho.optics.frequencies import host_frequencies
-from jptycho.types import Float
+from jptycho.types import Float, Shaped
 
 CERTAIN = 7.0  # of noise, e⁻⁷ of the scans have a peak in the ring that is taken for the lattice's
 SEARCHED = 0.15  # of the nominal frequency, by which the step may be off
+BLOCK = 64  # positions along each side of the part of a scan that is looked at
 FINE = 16  # points a period of the image, between which a peak is looked for
 
 
@@ -67,6 +70,54 @@ def step_scale(
     period = lattice / (min(n * s for n, s in zip(image.shape, step, strict=True)) * FINE)
     scatter = np.average((ratio - factor) ** 2, weights=weight) / max(independent - 1, 1)
     return factor, float(np.sqrt(scatter + period**2 / independent))
+
+
+def scan_step_scale(dataset: Dataset4D, lattice: float) -> tuple[float, float]:
+    """:func:`step_scale` of a raster, from what its middle shows of the lattice.
+
+    Looked at are the electrons in the disk and the centre of mass along either axis of the detector, which is the slope
+    of the phase; those that show the lattice are averaged, each weighted by 1 / error².
+
+    Args:
+        dataset: the scan.
+        lattice: spacing d in Å.
+
+    Returns:
+        factor, so that step · factor is the true step; and its standard error.
+
+    Raises:
+        ConfigError: the scan is no raster of known steps, or shows no such lattice.
+    """
+    step = dataset.calibration.step
+    if step is None or len(dataset.shape) != 4 or dataset.positions is not None:
+        raise ConfigError(
+            "data.lattice: gives the scale of data.step; expected a raster with a step, found positions of its own. "
+            "Leave it out."
+        )
+    shape = tuple(min(n, BLOCK) for n in dataset.shape[:2])
+    slow, fast = (np.arange(n) + (whole - n) // 2 for n, whole in zip(shape, dataset.shape[:2], strict=True))
+    counts = load_counts(part_of(dataset, (slow[:, None] * dataset.shape[1] + fast).ravel()))
+    found, refused = [], None
+    for image in _images(counts, shape):
+        try:
+            found.append(step_scale(image, step, lattice))
+        except ConfigError as error:
+            refused = error
+    if not found:
+        raise refused or ConfigError("data.lattice: the scan shows none. Leave it out.")
+    factors, errors = np.array(found).T
+    weight = errors**-2
+    return float(np.average(factors, weights=weight)), float(errors.min())
+
+
+def _images(counts: Shaped[np.ndarray, "scan ky kx"], shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Electrons in the disk and both centres of mass, as images of the scan."""
+    mean = counts.mean(axis=0, dtype=np.float64)
+    bright = mean > 0.25 * np.quantile(mean, 0.99)
+    total = np.maximum(counts.sum(axis=(1, 2), dtype=np.float64), 1e-12)
+    axes = host_frequencies(mean.shape, (1 / mean.shape[0], 1 / mean.shape[1]))
+    weights = [bright, *np.broadcast_arrays(*axes)]
+    return [(np.tensordot(counts, weight.astype(np.float64), axes=2) / total).reshape(shape) for weight in weights]
 
 
 def _is_peak(power: Float[np.ndarray, "slow fast"]) -> np.ndarray:

@@ -22,6 +22,7 @@ class CentreOrientation:
         transpose: whether detector rows run along the fast axis.
         curl: share of the field's power that is no gradient, at that rotation; a half where there is none to find.
         curl_other: the least share with the axes the other way.
+        swing: for axes as they are and for swapped ones, (c, s) of curl(θ) = 1/2 - (c cos 2θ + s sin 2θ) / 2.
     """
 
     rotation: float
@@ -29,6 +30,13 @@ class CentreOrientation:
     transpose: bool
     curl: float
     curl_other: float
+    swing: tuple[tuple[float, float], tuple[float, float]] = ((0.0, 0.0), (0.0, 0.0))
+
+    def curl_at(self, rotations: Float[np.ndarray, "n"], transpose: bool) -> Float[np.ndarray, "n"]:
+        """Share of the field's power that is no gradient at rotations in degrees; the rest is the divergence."""
+        cos, sin = self.swing[int(transpose)]
+        doubled = np.radians(2 * rotations)
+        return 0.5 - 0.5 * (cos * np.cos(doubled) + sin * np.sin(doubled))
 
 
 def orient_centres(q: Float[np.ndarray, "q 2"], centres: Complex[np.ndarray, "q 2"]) -> CentreOrientation:
@@ -67,7 +75,9 @@ def orient_centres(q: Float[np.ndarray, "q 2"], centres: Complex[np.ndarray, "q 
     best = min(shares, key=shares.__getitem__)
     terms, _ = found[best]
     angle = 0.5 * math.degrees(math.atan2(terms[1].sum(), terms[0].sum()))
-    return CentreOrientation(angle, _spread(terms), best, shares[best], shares[not best])
+    swings = {t: (float(s[0].sum() / p.sum()), float(s[1].sum() / p.sum())) for t, (s, p) in found.items()}
+    both = swings[False], swings[True]
+    return CentreOrientation(angle, _spread(terms), best, shares[best], shares[not best], both)
 
 
 def _spread(terms: np.ndarray) -> float:

@@ -14,8 +14,8 @@ from jptycho.preprocess.aberration_fit import (
     AberrationFit,
     refine_aberrations,
     refine_near,
-    search_aberrations,
 )
+from jptycho.preprocess.aberration_search import EvidenceMap, best_of_map, map_evidence
 from jptycho.preprocess.bad_pixels import find_bad_pixels
 from jptycho.preprocess.calibrate import check_energy
 from jptycho.preprocess.disk import Disk, fit_disk
@@ -25,6 +25,7 @@ from jptycho.preprocess.interference import (
     scan_frequencies,
     spiral_frequencies,
 )
+from jptycho.preprocess.lattice import scan_step_scale
 from jptycho.preprocess.orientation import CentreOrientation, orient_centres
 from jptycho.preprocess.scan_part import Part
 from jptycho.preprocess.twins import choose_twin
@@ -54,6 +55,9 @@ class ScanCalibration:
         positive: standard errors by which the phase is positive; its twin fits the patterns as well.
         centres: what centres of mass say of the orientation; None where there is none.
         undecided: what cannot be told, in words.
+        mean_pattern: (ky, kx) of the patterns that were looked at, zero frequency in the centre; None if not kept.
+        searched: evidence against rotation and defocus; None where nothing was searched.
+        step_scale: factor of the nominal steps by a known lattice, and its error; None where none is given.
     """
 
     disk: Disk
@@ -65,6 +69,9 @@ class ScanCalibration:
     positive: float
     centres: CentreOrientation | None
     undecided: tuple[str, ...]
+    mean_pattern: Float[np.ndarray, "ky kx"] | None = None
+    searched: EvidenceMap | None = None
+    step_scale: tuple[float, float] | None = None
 
     @property
     def twin(self) -> AberrationFit | None:
@@ -72,7 +79,9 @@ class ScanCalibration:
         return None if self.fit is None else self.fit.twin()
 
 
-def calibrate_scan(dataset: Dataset4D, largest_defocus: float | None = None) -> ScanCalibration:
+def calibrate_scan(
+    dataset: Dataset4D, largest_defocus: float | None = None, lattice: float | None = None
+) -> ScanCalibration:
     """Find disk, bad pixels, orientation, defocus and astigmatism of a scan from its patterns alone.
 
     What the calibration says of semiangle, rotation, transpose and defocus is not used. Orientation and aberrations are
@@ -84,6 +93,7 @@ def calibrate_scan(dataset: Dataset4D, largest_defocus: float | None = None) -> 
     Args:
         dataset: energy, step or positions, and reciprocal sampling or semiangle must be known.
         largest_defocus: Å, of either sign; by default where the probe fills its window.
+        lattice: Å, a spacing that is known: the steps are made to show it, and everything else follows from them.
 
     Returns:
         what was found.
@@ -95,7 +105,10 @@ def calibrate_scan(dataset: Dataset4D, largest_defocus: float | None = None) -> 
     calibration = dataset.calibration
     _check_known(dataset)
     check_energy(float(calibration.energy or 0))
+    scale = None if lattice is None else scan_step_scale(dataset, lattice)
     positions, count = nominal_positions(dataset), math.prod(dataset.shape[:-2])
+    if positions is not None and scale is not None:
+        positions = positions * scale[0]
     seen = load_counts(part_of(dataset, np.linspace(0, count - 1, min(PATTERNS, count)).astype(int)))
     mean = seen.mean(axis=0, dtype=np.float64)
     # Neighbours on the detector, so with zero frequency in the centre.
@@ -105,35 +118,36 @@ def calibrate_scan(dataset: Dataset4D, largest_defocus: float | None = None) -> 
     disk = fit_disk(mean, mask)
     sampling, semiangle = _semiangle(calibration, disk)
     common = disk, semiangle, sampling, np.fft.fftshift(mask)
+    picture = np.fft.fftshift(mean)
     if positions is None or min(_rows(positions)) < LEAST_ROWS:
         why = "orientation and defocus: the scan is a single row or nearly so, which shows no rotation"
-        return ScanCalibration(*common, None, 0.0, 0.0, None, (why,))
+        return ScanCalibration(*common, None, 0.0, 0.0, None, (why,), picture, None, scale)
     some = _middle(positions)
     counts = seen if len(seen) == len(positions) else load_counts(part_of(dataset, some))
     part = Part(counts, positions[some], disk, sampling, mask, wavelength_of(calibration))
-    return _oriented(part, common, largest_defocus)
+    return dataclasses.replace(_oriented(part, common, largest_defocus), mean_pattern=picture, step_scale=scale)
 
 
 def _oriented(
     part: Part, common: tuple[Disk, tuple[float, float], tuple[float, float], np.ndarray], largest: float | None
 ) -> ScanCalibration:
-    fit, handed = fit_orientation(part, largest)
+    fit, handed, searched = fit_orientation(part, largest)
     seen = part.measure(COARSE[0], scan_frequencies(part.positions))
     low = np.linalg.norm(seen.q, axis=1) < CENTRES * part.lens(1.0).cutoff
     centres = orient_centres(seen.q[low], seen.centres[low])
     if fit.contrast < CONTRAST or fit.errors["rotation"] > 10:
         why = "orientation and defocus: the patterns show no contrast that follows the scan (flat specimen or low dose)"
-        return ScanCalibration(*common, None, 0.0, 0.0, centres, (why,))
+        return ScanCalibration(*common, None, 0.0, 0.0, centres, (why,), searched=searched)
     fit, positive = choose_twin(part, fit)
     undecided = []
     if handed < SURE:
         undecided.append("transpose: swapped axes fit as well")
     if positive < SURE:
         undecided.append("the twin: neither phase has peaks that stand out, so both descriptions are as likely")
-    return ScanCalibration(*common, fit, handed, positive, centres, tuple(undecided))
+    return ScanCalibration(*common, fit, handed, positive, centres, tuple(undecided), searched=searched)
 
 
-def fit_orientation(part: Part, largest: float | None = None) -> tuple[AberrationFit, float]:
+def fit_orientation(part: Part, largest: float | None = None) -> tuple[AberrationFit, float, EvidenceMap]:
     """The best fit: a search over everything, then at finer bins about its maximum.
 
     Args:
@@ -141,12 +155,13 @@ def fit_orientation(part: Part, largest: float | None = None) -> tuple[Aberratio
         largest: defocus in Å; by default where the probe fills its window.
 
     Returns:
-        the fit, and by how many standard errors it is better than the best with the axes the other way.
+        the fit, by how many standard errors it is better than the best with the axes the other way, and the search.
     """
     lens, lowest = part.lens(COARSE[0]), lowest_frequency(part.positions)
     largest = largest or 0.5 / (min(part.sampling) * lens.cutoff * lens.wavelength)
     data = part.measure(COARSE[0], spiral_frequencies(lowest, COARSE[2] * lens.cutoff, COARSE[1]))
-    found = search_aberrations(data, lens, largest)
+    searched = map_evidence(data, lens, largest)
+    found = best_of_map(searched, lens.depth)
     starts = [refine_aberrations(data, lens, transpose, start, False) for transpose, start in found]
     starts.sort(key=lambda one: -float(one.evidence.sum()))
     best = starts[0]
@@ -158,7 +173,7 @@ def fit_orientation(part: Part, largest: float | None = None) -> tuple[Aberratio
     # Beams interfere with a phase that turns by this much over a bin, which must not average it out.
     reach = 0.8 * bins / max(abs(best.defocus) / lens.depth, 1e-9)
     fine = part.measure(bins, spiral_frequencies(lowest, min(highest, reach) * lens.cutoff, count))
-    return refine_near(fine, part.lens(bins), best).repeating(repetition(fine.q, part.positions)), handed
+    return refine_near(fine, part.lens(bins), best).repeating(repetition(fine.q, part.positions)), handed, searched
 
 
 def _largest_unit(counts: Shaped[np.ndarray, "scan ky kx"], mean: Float[np.ndarray, "ky kx"]) -> float:

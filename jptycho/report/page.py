@@ -132,21 +132,57 @@ def write_report(path: Path, results: dict[str, Result], title: str, tables: lis
         target = folder / f"{name}.png"
         target.write_bytes(buffer.getvalue())
         written.append(target)
-        entries.append({"heading": heading, "caption": caption, "png": base64.b64encode(buffer.getvalue()).decode()})
-    template = Environment(autoescape=True).from_string(
-        resources.files("jptycho.report").joinpath("page.html").read_text(encoding="utf-8")
-    )
+        entries.append(figure_entry(heading, caption, buffer.getvalue()))
     configurations = {name: str(result.attributes["configuration"]) for name, result in results.items()}
     objectives = {
         name: "\n".join(str(result.attributes.get(key, "")) for key in ("objective", "choices")).splitlines()
         for name, result in results.items()
     }
-    page = template.render(
-        title=title,
-        tables=[table for table in (*(tables or []), run_table(results), unknowns_table(results)) if table.rows],
-        objectives=objectives,
-        figures=entries,
-        configurations=configurations,
-    )
-    path.write_text(page, encoding="utf-8")
+    shown = [table for table in (*(tables or []), run_table(results), unknowns_table(results)) if table.rows]
+    path.write_text(render_page(title, entries, shown, objectives, configurations), encoding="utf-8")
     return written
+
+
+def figure_entry(heading: str, caption: str, png: bytes) -> dict[str, str]:
+    """A figure as the page takes it.
+
+    Args:
+        heading: above it.
+        caption: below the heading.
+        png: the file's bytes.
+
+    Returns:
+        the entry.
+
+    Example:
+        >>> figure_entry("Disk", "Mean pattern", b"png")["png"]
+        'cG5n'
+    """
+    return {"heading": heading, "caption": caption, "png": base64.b64encode(png).decode()}
+
+
+def render_page(
+    title: str,
+    figures: list[dict[str, str]],
+    tables: list[Table],
+    objectives: dict[str, list[str]],
+    configurations: dict[str, str],
+) -> str:
+    """One HTML page that needs nothing else.
+
+    Args:
+        title: of the page.
+        figures: of :func:`figure_entry`.
+        tables: above them.
+        objectives: lines of words by name.
+        configurations: texts by name, at the end.
+
+    Returns:
+        HTML.
+    """
+    template = Environment(autoescape=True).from_string(
+        resources.files("jptycho.report").joinpath("page.html").read_text(encoding="utf-8")
+    )
+    return template.render(
+        title=title, tables=tables, objectives=objectives, figures=figures, configurations=configurations
+    )

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import jptycho.preprocess.scan_calibration as calibration
-from jptycho.cli.calibrate import bad_pixels, describe, findings, new_configuration
+from jptycho.cli.calibrate import bad_pixels, describe, findings, new_bad_pixels
+from jptycho.cli.found_file import new_configuration
 from jptycho.cli.main import app
 from jptycho.data.readers.open import open_dataset
 from jptycho.errors import ConfigError, FormatError
@@ -63,7 +64,11 @@ def run(*arguments):
 @pytest.fixture
 def told(monkeypatch):
     """Everything is known without a fit."""
-    monkeypatch.setattr(calibration, "calibrate_scan", lambda dataset: FOUND)
+    monkeypatch.setattr(calibration, "calibrate_scan", lambda dataset, lattice=None: scaled(lattice))
+
+
+def scaled(lattice):
+    return FOUND if lattice is None else dataclasses.replace(FOUND, step_scale=(1.025, 0.002))
 
 
 @pytest.mark.usefixtures("told")
@@ -101,7 +106,15 @@ def test_the_configuration_that_is_written_is_the_given_one_with_what_was_found(
     assert "rotation = 33.04  # degrees, ± 0.12" in text
     assert "twin with the phase inverted: rotation = -146.96, defocus = -212.3" in text
     options = {name: value for name, value in data.items() if name != "file"}
-    assert open_dataset(data["file"], **options).calibration.rotation == 33.04
+    scan = open_dataset(data["file"], **options)
+    assert scan.calibration.rotation == 33.04
+    assert dict(scan.calibration.aberrations) == {"C30": 1e4, "C12": 12.0, "phi12": 0.785}
+    # The bad pixel is one that a run leaves out, and not found again.
+    assert data["bad_pixels"] == [[3, 27]]
+    assert scan.mask is not None
+    assert np.argwhere(scan.mask == 0).tolist() == [[3, 27]]
+    assert new_bad_pixels(FOUND, scan) == []
+    assert "Calibration: scan.toml" in new.with_suffix(".html").read_text()
 
 
 @pytest.mark.usefixtures("told")
@@ -116,6 +129,31 @@ def test_nothing_is_written_over_unless_asked(folder):
     assert "rotation = 33.04" in old.read_text()
     wrong = run(folder / "scan.toml", "--write", folder / "out.h5")
     assert "expected a name that ends in .toml" in str(wrong.exception)
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize("by_option", [True, False])
+def test_a_lattice_scales_the_step(folder, by_option):
+    if not by_option:
+        (folder / "scan.toml").write_text(TOML.replace("step = 0.8", "step = 0.8\nlattice = 2.35"))
+    options = ("--lattice", 2.35) if by_option else ()
+    done = run(folder / "scan.toml", *options, "--write", folder / "new.toml")
+    assert "step              1.0250 ± 0.0020 times the given, by the lattice" in done.stdout
+    text = (folder / "new.toml").read_text()
+    assert "step = 0.82  # Å, 1.0250 ± 0.002 of the given by the lattice" in text
+    assert tomllib.loads(text)["data"]["lattice"] == 2.35
+    refused = run(folder / "scan.toml", "--lattice", -1)
+    assert "data.lattice: expected a spacing in Å above 0, found -1.0" in str(refused.exception)
+
+
+@pytest.mark.usefixtures("told")
+def test_a_page_alone_goes_where_it_is_asked_for(folder):
+    assert run(folder / "scan.toml", "--page", folder / "seen.html").exit_code == 0
+    assert (folder / "seen.html").exists()
+    again = run(folder / "scan.toml", "--page", folder / "seen.html")
+    assert "exists. Choose another name" in str(again.exception)
+    wrong = run(folder / "scan.toml", "--page", folder / "seen.pdf")
+    assert "--page: expected a name that ends in .html" in str(wrong.exception)
 
 
 @pytest.mark.usefixtures("told")

@@ -24,6 +24,7 @@ class Made:
     dose: float = 3e4
     strength: float = 0.3
     seed: int = 0
+    C12: float = 0.0  # Å, at phi12 = 0
 
 
 def turn(points: np.ndarray, rotation: float, transpose: bool) -> np.ndarray:
@@ -33,13 +34,13 @@ def turn(points: np.ndarray, rotation: float, transpose: bool) -> np.ndarray:
     return points @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
-def probe(defocus: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def probe(defocus: float, C12: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Its Fourier transform, sharp at the border, and the frequencies along y and x."""
     k = np.fft.fftfreq(WINDOW, SAMPLING)
     ky, kx = np.meshgrid(k, k, indexing="ij")
     square = ky**2 + kx**2
     inside = np.clip((SEMIANGLE * 1e-3 / WAVELENGTH - np.sqrt(square)) / STEP + 0.5, 0, 1)
-    wave = inside * np.exp(1j * np.pi * WAVELENGTH * defocus * square)
+    wave = inside * np.exp(1j * np.pi * WAVELENGTH * (defocus * square - C12 * (kx**2 - ky**2)))
     return wave / np.linalg.norm(wave), ky, kx
 
 
@@ -55,7 +56,7 @@ def record(made: Made):
     phase = np.zeros(canvas)
     for row, column in atoms:
         phase += made.strength * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 2)
-    wave, ky, kx = probe(made.defocus)
+    wave, ky, kx = probe(made.defocus, made.C12)
     patterns = np.empty((len(pixels), WINDOW, WINDOW))
     for n, pixel in enumerate(pixels):
         corner = np.floor(pixel).astype(int) - WINDOW // 2

@@ -7,7 +7,8 @@ import pytest
 
 from jptycho.data import Calibration, from_arrays
 from jptycho.errors import ConfigError
-from jptycho.preprocess.aberration_fit import AberrationFit, refine_aberrations, search_aberrations
+from jptycho.preprocess.aberration_fit import AberrationFit, refine_aberrations
+from jptycho.preprocess.aberration_search import search_aberrations
 from jptycho.preprocess.interference import lowest_frequency, measure_interference, repetition, spiral_frequencies
 from jptycho.preprocess.scan_calibration import calibrate_scan, fit_orientation, nominal_positions
 from jptycho.preprocess.scan_part import Part
@@ -52,6 +53,17 @@ def test_the_twin_is_the_other_way_about_and_a_negative_phase_chooses_it():
     assert abs((found.fit.rotation - made.rotation) % 360 - 180) < HALF_A_DEGREE
     assert found.fit.defocus == pytest.approx(-made.defocus, rel=OF_DEFOCUS)
     assert found.twin.defocus == pytest.approx(made.defocus, rel=OF_DEFOCUS)
+
+
+@pytest.mark.slow
+def test_two_fold_astigmatism_is_found_in_strength_and_direction():
+    found = calibrate_scan(record(Made(defocus=200.0, C12=15.0, step=1.0, seed=5)))
+    assert found.fit is not None
+    fit = found.fit if found.fit.defocus > 0 else found.fit.twin()
+    assert fit.defocus == pytest.approx(200.0, rel=OF_DEFOCUS)
+    assert fit.astigmatism == pytest.approx(15.0, abs=3 * fit.errors["astigmatism"] + 1.0)
+    assert abs(fit.azimuth) < 0.2
+    assert fit.astigmatism > 3 * fit.errors["astigmatism"]
 
 
 @pytest.mark.slow
@@ -146,7 +158,8 @@ def test_the_parts_of_a_calibration_serve_on_their_own():
     counts = np.fft.ifftshift(scan.read(), axes=(1, 2))
     disk = calibrate_scan(record(Made(shape=(2, 30)))).disk
     part = Part(counts, known_positions(scan), disk, (STEP, STEP), np.ones((WINDOW, WINDOW)), WAVELENGTH)
-    fit, handed = fit_orientation(part, 200.0)
+    fit, handed, searched = fit_orientation(part, 200.0)
+    assert searched.evidence.shape == (2, len(searched.rotations), len(searched.defoci))
     assert handed > 3
     chosen, positive = choose_twin(part, fit.twin())
     assert positive > 0.5

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jptycho.data.dataset import Calibration, Dataset4D, Rows, check_arrays, wavelength_of
+from jptycho.data.detector_window import use_detector_part
 from jptycho.data.readers.base import EVERYTHING, PATTERN_AXES, Contents, StoredArray, read_rows
 from jptycho.data.readers.empad_g2 import WORDS
 from jptycho.data.readers.options import DataSettings
@@ -64,7 +65,7 @@ def open_dataset(path: str | Path, **options: Any) -> Dataset4D:
         _mask(contents, path, options),
     )
     check_arrays(dataset)
-    return dataset
+    return use_detector_part(dataset, options.get("crop"), options.get("bin", 1), options.get("bad_pixels", ()))
 
 
 def _checked(path: str | Path, options: Table) -> Table:

@@ -75,4 +75,12 @@ class DataSettings(Section):
     )
     gain_file: str | None = Field(None, description="HDF5: the sensor's calibration, for words of an EMPAD-G2")
     dark_file: str | None = Field(None, description="its frames without beam")
+    bad_pixels: list[tuple[CountOrNone, CountOrNone]] | None = Field(
+        None, description="[row, column] of hot and dead pixels of the detector as stored, left out beside the mask's"
+    )
+    crop: tuple[Count, Count] | None = Field(None, description="rows and columns about the detector's middle that stay")
+    bin: Count | None = Field(None, description="pixels along the side of squares that are added up, after the crop")
+    lattice: Positive | None = Field(
+        None, description="Å: a spacing of the specimen's lattice, by which calibrate finds the scale of step"
+    )
     probe: str | None = Field(None, description="name of a complex array (y, x) or (modes, y, x) to start from")

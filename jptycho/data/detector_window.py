@@ -1,0 +1,117 @@
+"""A part of the detector, its pixels added up or left out: counts stay whole numbers, nothing is interpolated."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from jptycho.data.dataset import Dataset4D, Rows
+from jptycho.errors import ConfigError
+from jptycho.types import Shaped
+
+
+def use_detector_part(
+    dataset: Dataset4D,
+    crop: tuple[int, int] | None = None,
+    bin_pixels: int = 1,
+    bad_pixels: Sequence[tuple[int, int]] = (),
+) -> Dataset4D:
+    """Leave out bad pixels, keep the middle of the detector, and add up pixels in squares, in this order.
+
+    I'[i, j] = Σ I[b i + m, b j + n] over m, n < b. A square that holds a bad pixel is bad. Where the disk lies is not
+    changed: its centre is a part of the model. Patterns stay unread.
+
+    Args:
+        dataset: the scan.
+        crop: rows and columns about the zero frequency that stay; None for all.
+        bin_pixels: b, pixels along each side of a square.
+        bad_pixels: rows and columns, of the detector as stored.
+
+    Returns:
+        the scan; its reciprocal sampling is that of the squares.
+
+    Raises:
+        ConfigError: more than there is, or a probe that is given on the whole detector.
+
+    Example:
+        >>> from jptycho.data.dataset import Calibration, from_arrays
+        >>> scan = from_arrays(np.ones((1, 2, 8, 8), np.uint8), Calibration(reciprocal_sampling=(0.1, 0.1)))
+        >>> part = use_detector_part(scan, (4, 6), 2)
+        >>> part.shape, part.read()[0].tolist(), part.calibration.reciprocal_sampling
+        ((1, 2, 2, 3), [[4, 4, 4], [4, 4, 4]], (0.2, 0.2))
+    """
+    dataset = _without(dataset, bad_pixels) if len(bad_pixels) else dataset
+    window = (int(dataset.shape[-2]), int(dataset.shape[-1]))
+    kept = window if crop is None else (int(crop[0]), int(crop[1]))
+    if kept == window and bin_pixels == 1:
+        return dataset
+    if dataset.probe is not None:
+        raise ConfigError("data.probe: is given on the whole detector; crop and bin change it. Leave out either.")
+    for name, have, want in zip(("rows", "columns"), window, kept, strict=True):
+        if not bin_pixels <= want <= have:
+            raise ConfigError(
+                f"data.crop: {want} {name}, but the detector has {have} and bin adds {bin_pixels} up. Ask for fewer."
+            )
+    kept = (kept[0] - kept[0] % bin_pixels, kept[1] - kept[1] % bin_pixels)
+    rows, columns = (slice(n // 2 - k // 2, n // 2 - k // 2 + k) for n, k in zip(window, kept, strict=True))
+
+    def read(asked: Rows = slice(None)) -> Shaped[np.ndarray, "n ky kx"]:
+        return add_up(dataset.read(asked)[:, rows, columns], bin_pixels)
+
+    sampling = dataset.calibration.reciprocal_sampling
+    wider = None if sampling is None else (sampling[0] * bin_pixels, sampling[1] * bin_pixels)
+    mask = None if dataset.mask is None else _least(dataset.mask[rows, columns], bin_pixels)
+    return dataclasses.replace(
+        dataset,
+        shape=(*dataset.shape[:-2], kept[0] // bin_pixels, kept[1] // bin_pixels),
+        dtype=_sum_type(np.dtype(dataset.dtype), bin_pixels),
+        read=read,
+        calibration=dataclasses.replace(dataset.calibration, reciprocal_sampling=wider),
+        mask=mask,
+    )
+
+
+def add_up(patterns: Shaped[np.ndarray, "n ky kx"], bin_pixels: int) -> Shaped[np.ndarray, "n y x"]:
+    """Sums over squares of pixels; whole numbers stay whole numbers.
+
+    Args:
+        patterns: whose sides are multiples of a square's.
+        bin_pixels: pixels along its side.
+
+    Returns:
+        the sums.
+
+    Example:
+        >>> add_up(np.array([[[200, 100], [0, 1]]], np.uint8), 2).tolist()
+        [[[301]]]
+    """
+    count, rows, columns = patterns.shape
+    squares = patterns.reshape(count, rows // bin_pixels, bin_pixels, columns // bin_pixels, bin_pixels)
+    return squares.sum(axis=(2, 4), dtype=_sum_type(patterns.dtype, bin_pixels))
+
+
+def _sum_type(stored: np.dtype, bin_pixels: int) -> np.dtype:
+    """A type that holds the sum of a square."""
+    if bin_pixels == 1 or stored.kind == "f":
+        return stored
+    return np.result_type(stored, np.uint32 if stored.kind == "u" else np.int64)
+
+
+def _without(dataset: Dataset4D, bad: Sequence[tuple[int, int]]) -> Dataset4D:
+    """The scan with a mask that is zero for bad pixels too."""
+    mask = np.ones(dataset.shape[-2:]) if dataset.mask is None else np.array(dataset.mask, float)
+    for row, column in bad:
+        if not (0 <= row < mask.shape[0] and 0 <= column < mask.shape[1]):
+            raise ConfigError(
+                f"data.bad_pixels: [{row}, {column}] is no pixel of a detector of {mask.shape[0]} x {mask.shape[1]}. "
+                "Count rows and columns from 0, as the file stores them."
+            )
+        mask[row, column] = 0.0
+    return dataclasses.replace(dataset, mask=mask)
+
+
+def _least(mask: np.ndarray, bin_pixels: int) -> np.ndarray:
+    rows, columns = (n // bin_pixels for n in mask.shape)
+    return mask.reshape(rows, bin_pixels, columns, bin_pixels).min(axis=(1, 3))

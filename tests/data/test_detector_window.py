@@ -1,0 +1,89 @@
+"""A part of the detector against slow sums, and what of it a run sees."""
+
+import numpy as np
+import pytest
+
+from jptycho.data.dataset import Calibration, from_arrays
+from jptycho.data.detector_window import add_up, use_detector_part
+from jptycho.data.readers.open import open_dataset
+from jptycho.errors import ConfigError
+
+COUNTS = np.random.default_rng(0).integers(0, 256, (2, 3, 11, 14)).astype(np.uint8)
+CALIBRATION = Calibration(energy=3e5, step=(1.0, 1.0), reciprocal_sampling=(0.02, 0.03))
+
+
+def slow_part(patterns, crop, size):
+    """One sum at a time."""
+    top, left = (n // 2 - c // 2 for n, c in zip(patterns.shape[1:], crop, strict=True))
+    out = np.zeros((len(patterns), crop[0] // size, crop[1] // size), int)
+    for n, i, j in np.ndindex(out.shape):
+        for m in range(size):
+            for k in range(size):
+                out[n, i, j] += int(patterns[n, top + size * i + m, left + size * j + k])
+    return out
+
+
+@pytest.mark.parametrize(("crop", "size"), [((8, 12), 1), ((8, 12), 2), ((9, 9), 3), ((10, 6), 2)])
+def test_counts_are_added_up_and_stay_whole_numbers(crop, size):
+    part = use_detector_part(from_arrays(COUNTS, CALIBRATION), crop, size)
+    expected = slow_part(COUNTS.reshape(-1, 11, 14), crop, size)
+    assert part.read().dtype == part.dtype
+    assert part.dtype.kind == "u"
+    np.testing.assert_array_equal(part.read(), expected)
+    np.testing.assert_array_equal(part.read([4, 1]), expected[[4, 1]])
+    assert part.shape == (2, 3, *expected.shape[1:])
+    assert part.calibration.reciprocal_sampling == pytest.approx((0.02 * size, 0.03 * size))
+
+
+def test_what_does_not_divide_is_cut_off_about_the_zero_frequency():
+    part = use_detector_part(from_arrays(COUNTS, CALIBRATION), None, 4)
+    np.testing.assert_array_equal(part.read(), slow_part(COUNTS.reshape(-1, 11, 14), (8, 12), 4))
+
+
+def test_fractions_are_added_too():
+    assert add_up(np.full((1, 2, 2), 0.25, np.float32), 2).tolist() == [[[1.0]]]
+
+
+def test_a_square_with_a_bad_pixel_is_bad():
+    mask = np.ones((11, 14))
+    mask[5, 7] = 0
+    part = use_detector_part(from_arrays(COUNTS, CALIBRATION, mask=mask), (4, 4), 2, [(3, 6)])
+    assert part.mask is not None
+    assert part.mask.tolist() == [[0.0, 1.0], [1.0, 0.0]]  # rows 3 to 6, columns 5 to 8
+    assert mask[3, 6] == 1
+
+
+def test_nothing_asked_changes_nothing():
+    scan = from_arrays(COUNTS, CALIBRATION)
+    assert use_detector_part(scan) is scan
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crop": (12, 12)}, r"data\.crop: 12 rows, but the detector has 11"),
+        ({"crop": (4, 4), "bin_pixels": 5}, r"data\.crop: 4 rows, .* bin adds 5 up"),
+        ({"bad_pixels": [(11, 0)]}, r"data\.bad_pixels: \[11, 0\] is no pixel of a detector of 11 x 14"),
+    ],
+)
+def test_more_than_there_is_is_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        use_detector_part(from_arrays(COUNTS, CALIBRATION), **options)
+
+
+def test_a_given_probe_fits_the_whole_detector_only():
+    with pytest.raises(ConfigError, match=r"data\.probe: is given on the whole detector"):
+        use_detector_part(from_arrays(COUNTS, CALIBRATION, probe=np.ones((11, 14), complex)), (8, 8))
+
+
+def test_the_keys_of_the_table_reach_the_scan(tmp_path):
+    np.save(tmp_path / "scan.npy", COUNTS)
+    scan = open_dataset(
+        tmp_path / "scan.npy", energy=3e5, step=1.0, reciprocal_sampling=0.02, crop=[8, 12], bin=2, bad_pixels=[[5, 7]]
+    )
+    assert scan.mask is not None
+    counts = slow_part(COUNTS.reshape(-1, 11, 14), (8, 12), 2)
+    np.testing.assert_array_equal(scan.read(), counts)
+    # Row 5 and column 7 are row 4 and column 6 of the part.
+    assert np.argwhere(scan.mask == 0).tolist() == [[2, 3]]
+    assert scan.calibration.reciprocal_sampling == (0.04, 0.04)
