@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,19 @@ from jptycho.data.readers.base import Contents, Index, StoredArray, guard, namin
 from jptycho.settings import Table
 
 NAME = "NetCDF"
+
+
+class _Bounded(io.BufferedReader):
+    """A file of which no more is asked for than is left of it: a reader sets aside what it asks for."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.size = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file."""
+        left = max(self.size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def open_netcdf(path: Path, options: Table) -> Contents:
@@ -32,7 +46,7 @@ def open_netcdf(path: Path, options: Table) -> Contents:
     del options
     arrays = {}
     with naming_errors(path, NAME), warnings.catch_warnings(action="ignore"):
-        with netcdf_file(str(path), "r", mmap=True) as file:
+        with netcdf_file(_Bounded(path), "r", mmap=True) as file:
             described = {
                 name: (tuple(int(n) for n in found.data.shape), found.data.dtype)
                 for name, found in file.variables.items()
@@ -47,7 +61,7 @@ def _part_of(path: Path, name: str) -> Callable[[Index], np.ndarray]:
     def get(index: Index) -> np.ndarray:
         from scipy.io import netcdf_file  # noqa: PLC0415
 
-        with warnings.catch_warnings(action="ignore"), netcdf_file(str(path), "r", mmap=True) as file:
+        with warnings.catch_warnings(action="ignore"), netcdf_file(_Bounded(path), "r", mmap=True) as file:
             return np.array(file.variables[name].data[index])
 
     return get

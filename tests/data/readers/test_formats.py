@@ -3,10 +3,12 @@
 import os
 import shutil
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 
 import jptycho
 from jptycho.data.counts import chunks, load_counts
@@ -218,3 +220,19 @@ def test_positions_that_a_file_states_are_used(tmp_path: Path):
     scan = jptycho.open_dataset(tmp_path / "a.ptyd")
     np.testing.assert_allclose(scan.positions, np.arange(24.0).reshape(12, 2))
     assert scan.calibration.length_unit == "A"
+
+
+def test_a_netcdf_file_that_claims_more_than_it_has_costs_nothing(tmp_path: Path):
+    """The size of an attribute, of which a reader sets aside as many bytes."""
+    with scipy.io.netcdf_file(tmp_path / "a.nc", "w") as file:
+        file.createDimension("a", 3)
+        file.createVariable("dp", "i2", ("a",))[:] = np.arange(3)
+        file.note = "some words"
+    whole = (tmp_path / "a.nc").read_bytes()
+    place = whole.index(b"some words") - 4
+    (tmp_path / "b.nc").write_bytes(whole[:place] + b"\x3f\xff\xff\xf0" + whole[place + 4 :])
+    tracemalloc.start()
+    with pytest.raises(FormatError):
+        jptycho.open_dataset(tmp_path / "b.nc")
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
