@@ -66,15 +66,17 @@ def thin_rows(
     Returns:
         electrons of the first and of the second part.
     """
-    second = np.zeros_like(electrons)
     if beside:
         both = np.zeros((len(electrons), 2, *electrons.shape[1:]), electrons.dtype)
-        second = both[:, 1]
+        first, second = both[:, 0], both[:, 1]
+    else:
+        first, second = np.empty_like(electrons), np.zeros_like(electrons)
     for number, pattern, taken in zip(rows.tolist(), electrons, second, strict=True):
         where = np.nonzero(pattern)
         draw = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
         taken[where] = _taken(draw, pattern[where].astype(np.int64), share)
-    return np.subtract(electrons, second, out=both[:, 0] if beside else None), second
+    np.subtract(electrons, second, out=first)
+    return first, second
 
 
 def thinned(electrons: Counts, share: float, seed: int | list[int], both: bool = False) -> tuple[Counts, Counts]:
