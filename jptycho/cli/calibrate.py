@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jptycho.cli.found_file import new_configuration
+from jptycho.cli.toml_text import with_values
 from jptycho.errors import ConfigError, FormatError
 from jptycho.settings import Table, load_toml
+
+FILES = ("file", "mask_file", "gain_file", "dark_file")
+"""Keys of ``[data]`` that are paths."""
 
 if TYPE_CHECKING:
     from jptycho.data.dataset import Dataset4D
@@ -47,8 +51,9 @@ def calibrate(
         typer.echo("\n".join(describe(found, dataset)))
     if write is not None:
         write.parent.mkdir(parents=True, exist_ok=True)
-        values = values if lattice is None else {**values, "data": {**table, "lattice": lattice}}
-        text = new_configuration(values, found, config, write, new_bad_pixels(found, dataset))
+        text = config.read_text(encoding="utf-8")
+        text = text if lattice is None else with_values(text, "data", {"lattice": lattice})
+        text = new_configuration(text, found, config, write, new_bad_pixels(found, dataset))
         write.write_text(text, encoding="utf-8")
     if page is not None:
         from jptycho.report.calibration import write_calibration_page  # noqa: PLC0415
@@ -196,8 +201,9 @@ def _data_of(values: Table, config: Path) -> Table:
 def _open(table: Table, config: Path) -> Dataset4D:
     from jptycho.data.readers.open import open_dataset  # noqa: PLC0415
 
-    file = config.resolve().parent / str(table["file"])
-    return open_dataset(file, **{name: value for name, value in table.items() if name != "file"})
+    folder = config.resolve().parent
+    placed = table | {key: str(folder / table[key]) for key in FILES if isinstance(table.get(key), str)}
+    return open_dataset(placed.pop("file"), **placed)
 
 
 def _spacing(option: float | None, table: Table) -> float | None:
@@ -211,7 +217,7 @@ def _spacing(option: float | None, table: Table) -> float | None:
 def _refuse(path: Path, source: Path, ending: str, overwrite: bool) -> None:
     name = "--write" if ending == ".toml" else "--page"
     if path.resolve() == source.resolve():
-        raise FormatError(f"{name}: {str(path)!r} is what is read, and its comments would be lost. Use another name.")
+        raise FormatError(f"{name}: {str(path)!r} is what is read. Use another name.")
     if path.suffix != ending:
         raise FormatError(f"{name}: expected a name that ends in {ending}, found {str(path)!r}. Rename it.")
     from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tomli_w
 
-from jptycho.cli.toml_text import with_values
+from jptycho.cli.toml_text import with_paths, with_values
 from jptycho.data.readers.options import DataSettings
 from jptycho.diagnostics.contents import Offer
 from jptycho.diagnostics.inspection import Inspection
@@ -79,11 +79,7 @@ def continued_toml(found: Inspection, source: Path, given: Table, target: Path, 
     """
     text = source.read_text(encoding="utf-8")
     values = tomllib.loads(text)
-    for table, keys in (("data", ("file", *FILES)), ("dgp", ("start_file",))):
-        moved = {key: values[table][key] for key in keys if isinstance(values.get(table, {}).get(key), str)}
-        changed = {key: _relative(str(source.resolve().parent / name), target) for key, name in moved.items()}
-        if source.resolve().parent != target.resolve().parent and changed:
-            text = with_values(text, table, changed)
+    text = with_paths(text, source, target)
     plain = {key: _relative(str(value), target) if key in FILES else value for key, value in given.items()}
     text = with_values(text, "data", plain) if plain else text
     options = values.get("data", {}) | given

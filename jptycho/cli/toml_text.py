@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
+from collections.abc import Mapping
+from pathlib import Path
 
 import tomli_w
 
@@ -14,13 +17,14 @@ HEADER = re.compile(r"^\s*\[([^\[\]]+)\]\s*(#.*)?$")
 ANY_HEADER = re.compile(r"^\s*\[")
 
 
-def with_values(text: str, table: str, values: Table) -> str:
+def with_values(text: str, table: str, values: Table, comments: Mapping[str, str] | None = None) -> str:
     """The text of a TOML file with some values of a table replaced or added.
 
     Args:
         text: of the file.
         table: whose values change; added at the end where there is none.
         values: by their keys.
+        comments: behind them, in place of those that are there.
 
     Returns:
         the new text; every line that holds none of these keys is as it was.
@@ -43,18 +47,53 @@ def with_values(text: str, table: str, values: Table) -> str:
     end = next((n for n in range(start + 1, len(lines)) if ANY_HEADER.match(lines[n])), len(lines))
     body = lines[start + 1 : end]
     for name, value in values.items():
-        body = _with_value(body, name, tomli_w.dumps({name: value}).strip())
+        body = _with_value(body, name, f"{name} = {_literal(value)}", (comments or {}).get(name))
     found = "\n".join([*lines[: start + 1], *body, *lines[end:], ""])
     _check(text, found, table, values)
     return found
 
 
-def _with_value(body: list[str], name: str, assigned: str) -> list[str]:
+def with_paths(text: str, source: Path, target: Path) -> str:
+    """The text of a configuration whose paths begin at another folder, and lead where they led.
+
+    Args:
+        text: of the configuration.
+        source: where it is read from.
+        target: where it will be written.
+
+    Returns:
+        the new text; that of the output stays as it is, beside the configuration.
+    """
+    from jptycho.config.run import PATHS  # noqa: PLC0415
+
+    before, after = source.resolve().parent, target.resolve().parent
+    if before == after:
+        return text
+    values = tomllib.loads(text)
+    for table, key, _ in PATHS:
+        said = values.get(table, {}).get(key)
+        if isinstance(said, str) and table != "output":
+            text = with_values(text, table, {key: os.path.relpath(before / said, after)})
+    return text
+
+
+def _literal(value: object) -> str:
+    """A value in one line."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_literal(inner)}" for name, inner in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    return tomli_w.dumps({"x": value}).strip().split(" = ", 1)[1]
+
+
+def _with_value(body: list[str], name: str, assigned: str, comment: str | None) -> list[str]:
     """The lines of a table with one value replaced, or added behind the last."""
+    assigned += f"  # {comment}" if comment else ""
     for first, line in enumerate(body):
         if re.match(rf"^\s*{re.escape(name)}\s*=", line):
             last = _last_line(body, first)
-            return [*body[:first], assigned + _comment(body[first : last + 1]), *body[last + 1 :]]
+            kept = "" if comment else _comment(body[first : last + 1])
+            return [*body[:first], assigned + kept, *body[last + 1 :]]
     # Comments at the end belong to the table that follows.
     last = max((n for n, line in enumerate(body) if line.strip() and not line.lstrip().startswith("#")), default=-1)
     return [*body[: last + 1], assigned, *body[last + 1 :]]

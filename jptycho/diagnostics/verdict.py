@@ -104,7 +104,7 @@ def _on_counts(found: Inspection) -> Iterator[Finding]:
         yield Finding("doubt", f"{dark:.1%} of the patterns hold no count at all.")
     for places, what in ((found.dead, "dead"), (found.hot, "hot")):
         if len(places):
-            yield Finding("doubt", f"{_some(places)} {what}: give a mask that is zero there (data.mask).")
+            yield Finding("doubt", f"{_some(places)} {what}: name them in data.bad_pixels, or give a mask (data.mask).")
     yield from _on_electrons(electrons)
 
 

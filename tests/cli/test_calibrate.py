@@ -99,14 +99,14 @@ def test_the_configuration_that_is_written_is_the_given_one_with_what_was_found(
     assert values["method"] == "pixels"
     assert values["pixels"] == {"epochs": 3}
     data = values["data"]
-    assert data["file"] == str((folder / "scan.npy").resolve())
+    assert (new.parent / data["file"]).resolve() == (folder / "scan.npy").resolve()
     assert (data["rotation"], data["transpose"], data["defocus"]) == (33.04, True, 212.3)
     assert data["semiangle_cutoff"] == 19.02
     assert data["aberrations"] == {"C30": 1e4, "C12": 12.0, "phi12": 0.785}
     assert "rotation = 33.04  # degrees, ± 0.12" in text
     assert "twin with the phase inverted: rotation = -146.96, defocus = -212.3" in text
     options = {name: value for name, value in data.items() if name != "file"}
-    scan = open_dataset(data["file"], **options)
+    scan = open_dataset(new.parent / data["file"], **options)
     assert scan.calibration.rotation == 33.04
     assert dict(scan.calibration.aberrations) == {"C30": 1e4, "C12": 12.0, "phi12": 0.785}
     # The bad pixel is one that a run leaves out, and not found again.
@@ -115,6 +115,28 @@ def test_the_configuration_that_is_written_is_the_given_one_with_what_was_found(
     assert np.argwhere(scan.mask == 0).tolist() == [[3, 27]]
     assert new_bad_pixels(FOUND, scan) == []
     assert "Calibration: scan.toml" in new.with_suffix(".html").read_text()
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize("apart", [True, False])
+def test_comments_stay_and_paths_lead_where_they_led(folder, apart):
+    np.save(folder / "mask.npy", np.ones((32, 32)))
+    given = TOML.replace('file = "scan.npy"', 'file = "scan.npy"  # of Monday\nmask_file = "mask.npy"')
+    given = given.replace("[pixels]", "# quick\n[pixels]").replace("step = 0.8", "step = 0.8  # as the software says")
+    if apart:
+        given = given.replace(
+            "aberrations = { C30 = 1e4, C12 = 3.0 }", "[data.aberrations]\nC30 = 1e4\nC12 = 3.0  # old"
+        )
+    (folder / "scan.toml").write_text(given)
+    new = folder / "deeper" / "found.toml"
+    assert run(folder / "scan.toml", "--write", new).exit_code == 0
+    text = new.read_text()
+    for kept in ('file = "../scan.npy"  # of Monday', "step = 0.8  # as the software says", "# quick\n[pixels]"):
+        assert kept in text
+    data = tomllib.loads(text)["data"]
+    assert (new.parent / data["mask_file"]).resolve() == (folder / "mask.npy").resolve()
+    assert data["aberrations"] == {"C30": 1e4, "C12": 12.0, "phi12": 0.785}
+    assert run(new).exit_code == 0
 
 
 @pytest.mark.usefixtures("told")
@@ -192,7 +214,9 @@ def test_lines_and_numbers_agree(folder):
     assert "reciprocal_sampling  0.078" in "\n".join(describe(unknown, scan))
     assert "found" not in findings(unknown, scan)
     assert bad_pixels(FOUND) == [(3, 27)]
-    values = {"data": {"file": "scan.npy", "energy": 3e5, "step": 0.8}}
-    text = new_configuration(values, unknown, folder / "a.toml", folder / "b.toml")
+    text = '[data]\nfile = "scan.npy"\nenergy = 3e5\nstep = 0.8\n'
+    text = new_configuration(text, unknown, folder / "a.toml", folder / "b.toml")
+    assert "# cannot be told: x: y" in text
+    assert new_configuration(text, unknown, folder / "a.toml", folder / "b.toml").count("cannot be told") == 1
     assert tomllib.loads(text)["data"]["reciprocal_sampling"] == [0.078, 0.078]
     assert tomllib.loads(text)["data"]["file"] == "scan.npy"
