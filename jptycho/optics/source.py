@@ -61,7 +61,7 @@ def _factors(
 ) -> Float[Array, "terms y x"]:
     """f_ab for a + b up to ``ORDER``, about the spectrum's centre, which no mode depends on."""
     axes = spatial_frequencies(Grid((weight.shape[0], weight.shape[1]), sampling))
-    share = jax.lax.stop_gradient(weight / jnp.sum(weight))
+    share = weight / jnp.sum(weight)
     ky, kx = (2 * math.pi * size * (axis - jnp.sum(axis * share)) for axis in axes)
     ky, kx = ky.astype(weight.dtype), kx.astype(weight.dtype)
     along_y, along_x = (
