@@ -70,8 +70,8 @@ def make_other(
         ValueError: an array that is not what it should be; named by whoever opened the file.
 
     Example:
-        >>> one = make_other("x", np.full((1, 2, 2), 0.5j), np.ones((2, 4, 4)), None, None)
-        >>> one.phase.ravel()[0].item(), round(one.absorption.ravel()[0].item(), 3)
+        >>> one = make_other("x", np.full((1, 2, 2), 0.5j), np.ones((2, 4, 4), complex), None, None)
+        >>> round(one.phase.ravel()[0].item(), 3), round(one.absorption.ravel()[0].item(), 3)
         (0.0, 0.693)
     """
     if transmission.dtype.kind == "c":
