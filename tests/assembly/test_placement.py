@@ -132,7 +132,8 @@ def test_what_was_found_is_kept_in_units_of_length_and_comes_back():
     rng = np.random.default_rng(0)
     part = lambda: Shared(*(jnp.asarray(rng.normal(size=n), jnp.float32) for n in ((3, 2), (2, 2))))  # noqa: E731
     shared, step, error = part(), part(), jnp.asarray(rng.uniform(0.1, 1, (3, 2)), jnp.float32)
-    memory = Spread(jnp.ones(()), error, jnp.full((2, 2), 0.01), shared, step)
+    stretch = jnp.asarray(rng.normal(size=(2, 2)), jnp.float32)
+    memory = Spread(jnp.ones(()), error, jnp.full((2, 2), 0.01), shared, step, stretch)
     kept = dataclasses.replace(
         estimate, placement=placement_of(memory, estimate, config(position_affine=0.02).refine, SAMPLING)
     )
@@ -150,6 +151,8 @@ def test_what_was_found_is_kept_in_units_of_length_and_comes_back():
     assert set(affine_of(kept)) == {"scan_affine", "scan_affine_error"}
     free = placement_of(memory, kept, config(position_error=0.3).refine, SAMPLING)
     np.testing.assert_array_equal(free["shared"], kept.placement["shared"])  # a later search of free ones keeps it
+    turned = np.asarray(free["stretch"]) @ (place * SAMPLING)
+    np.testing.assert_allclose(turned, (np.asarray(stretch) @ place) * SAMPLING, rtol=1e-4)
     assert rows_of(estimate) == affine_of(estimate) == {}
 
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 
 def lens(defocus):
-    return form_probe(GRID, WAVELENGTH, 22.0, {"C10": -defocus})
+    return form_probe(GRID, WAVELENGTH, 16.0, {"C10": -defocus})
 
 
 def estimate(**further):
