@@ -19,7 +19,7 @@ demo: $(VENV)/.core  ## simulate a scan and reconstruct it twice; files go to de
 	$(BIN)/jptycho demo --output demo
 
 test: $(VENV)/.dev  ## the tests, without the slow ones
-	$(BIN)/python -m pytest -q -n 2 --durations=20 -m 'not slow' tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=20 -m 'not slow' tests
 
 test-slow: $(VENV)/.dev  ## the slow tests
 	$(BIN)/python -m pytest -q -m slow tests
