@@ -15,7 +15,7 @@ from jptycho.types import Bool, Float, Int, Shaped
 FIRST_SIDE, MOST_SIDE = 8, 32  # patterns along a side of the first pass and of the coarse raster
 MOST_BYTES = 2**28  # that are read for the coarse raster
 CHUNK_BYTES = 2**23  # that are looked at at once
-SECONDS = 3.0  # that the coarse raster may take, and half of it the first pass
+SECONDS = 2.0  # that the coarse raster may take, and half of it the first pass
 PATCH_BYTES = 2**25  # of neighbouring patterns
 PATCH_SIDE = 24  # patterns along a side of them
 PATCH_WINDOW = 512  # detector pixels along an axis that are looked at for noise
