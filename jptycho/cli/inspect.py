@@ -41,8 +41,6 @@ def inspect(
     picture: Annotated[Path | None, typer.Option(help="PNG to write: mean pattern, bright field, counts")] = None,
 ) -> None:
     """Look at a scan before a run: what is in it, its counts and dose, what a run takes, and a verdict in words."""
-    from jptycho.cli.start_file import continued_toml, starting_toml  # noqa: PLC0415
-    from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
     from jptycho.diagnostics.contents import arrays_of, offers_of  # noqa: PLC0415
     from jptycho.diagnostics.inspection import inspect_dataset  # noqa: PLC0415
 
@@ -65,14 +63,9 @@ def inspect(
     if found.refusal:
         raise ConfigError(found.refusal)
     if write is not None:
-        refuse_existing(write, overwrite=None)
         source = config or (Path(str(file)) if settings is not None else None)
-        text = (
-            starting_toml(found, path, options, write, offers)
-            if source is None
-            else continued_toml(found, source, given if config is None else {"file": str(path), **given}, write, offers)
-        )
-        write.write_text(text, encoding="utf-8")
+        changed = given if config is None else {"file": str(path), **given}
+        _write_start(write, source, changed if source else options, path, found, offers)
     if picture is not None:
         from jptycho.report.inspection import inspection_figure  # noqa: PLC0415
 
@@ -80,6 +73,21 @@ def inspect(
     if not json_:
         for target in (write, picture):
             _print_written(target)
+
+
+def _write_start(
+    write: Path, source: Path | None, options: Table, path: Path, found: Inspection, offers: tuple[Offer, ...]
+) -> None:
+    """A configuration to start from: a new one, or the one that was given with what was found on top of it."""
+    from jptycho.cli.start_file import continued_toml, starting_toml  # noqa: PLC0415
+    from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
+
+    if source is None:
+        text = starting_toml(found, path, options, write, offers)
+    else:
+        text = continued_toml(found, source, options, write, offers)
+    refuse_existing(write, overwrite=None)
+    write.write_text(text, encoding="utf-8")
 
 
 def _print_offers(offers: tuple[Offer, ...], options: Table) -> None:

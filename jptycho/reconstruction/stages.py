@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
@@ -122,11 +123,22 @@ def _optimise(
             keep(state)
         return progress, None
     rendered = partial(estimate_of, progress.estimate, solver, constants=constants)
-    last, ended = rendered(state), (status, tuple(history))
+    return progress, _reached(solver, rendered, state, best, (status, tuple(history)))
+
+
+def _reached(
+    solver: Solver,
+    rendered: Callable[[State], Estimate],
+    state: State,
+    best: BestEpoch | None,
+    ended: tuple[str, tuple[Record, ...]],
+) -> Reached:
+    """How a stage ended: with its last epoch, or where that was validated with its best."""
+    last = rendered(state)
     if best is None:
-        return progress, Reached(last, last, solver, int(state.epoch), math.inf, *ended, state.optimiser)
+        return Reached(last, last, solver, int(state.epoch), math.inf, *ended, state.optimiser)
     found = last if best.epoch == int(state.epoch) else rendered(best.state)
-    return progress, Reached(found, last, solver, best.epoch, best.value, *ended)
+    return Reached(found, last, solver, best.epoch, best.value, *ended)
 
 
 def _loop(context: Context, stage: Stage, fit: Fit, held: Problem | None, constants: Constants) -> EpochLoop:
