@@ -18,6 +18,7 @@ from jptycho.config.run import Config
 from jptycho.config.stages import HALF_SETS, NETWORKS, POSITIONS
 from jptycho.errors import ConfigError
 from jptycho.preprocess.memory import PROGRAM, in_bytes
+from jptycho.preprocess.network_memory import weight_bytes
 from jptycho.preprocess.prepare import Problem
 
 COMPILING = 0.2e9  # bytes of the machine that compilation takes at its peak, and compiled programs keep
@@ -264,8 +265,7 @@ def _state(shape: StageShape, problem: Problem, members: int, validated: bool) -
     config = shape.config
     copies = MOMENTS + (3 if validated else 0)
     if shape.name.startswith(NETWORKS):
-        levels, base, size = config.dgp.levels, config.dgp.base_channels, int(config.dgp.ensemble_size)
-        weights = 4 * 2 * 9 * sum(3 * (base * 2**level) ** 2 for level in range(levels + 1))
+        weights, size = weight_bytes(config.dgp.base_channels, config.dgp.levels), int(config.dgp.ensemble_size)
         return int(size * (copies * (weights + further) + 6 * image) + 4 * image)
     if config.pixels.solver in WHOLE_SCAN and not shape.name.startswith(POSITIONS):
         window = math.prod(problem.setup.grid.shape)

@@ -6,15 +6,14 @@ import math
 
 from jptycho.assembly.refinable import wave_copies
 from jptycho.config.run import Config
-from jptycho.preprocess.network_memory import FEATURES
+from jptycho.preprocess.network_memory import FEATURES, wave_bytes
 from jptycho.preprocess.prepare import Problem
 
 
 def working_bytes(config: Config, problem: Problem, patterns: int, networks: bool) -> int:
     """What a step of one member of an ensemble computes and forgets.
 
-    Complex waves of every pattern that is worked on at once: measured by XLA's own analysis of one to eight slices and
-    one to four modes as 1.1 + 3.1 S + 1.25 M + 1.75 S M; and images of the canvas.
+    Waves of every pattern that is worked on at once, and images of the canvas.
 
     Args:
         config: of the stage, without ``auto``.
@@ -27,10 +26,9 @@ def working_bytes(config: Config, problem: Problem, patterns: int, networks: boo
     """
     slices, channels, rows, columns = problem.estimate.object.shape
     modes, window = problem.estimate.probe.shape[0] * wave_copies(config), math.prod(problem.setup.grid.shape)
-    waves = 1.1 + 3.1 * slices + 1.25 * modes + 1.75 * slices * modes
     canvas = 4 * rows * columns
     images = channels * (6 * slices + 5) * canvas
     if networks:
         stacks = slices if config.dgp.architecture == "depth" else 1
         images += int(FEATURES * config.dgp.base_channels * stacks * canvas)
-    return int(8 * window * waves * patterns + images)
+    return int(patterns * wave_bytes(window, slices, modes) + images)
