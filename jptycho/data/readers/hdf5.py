@@ -62,8 +62,10 @@ def refuse_existing(path: Path, overwrite: bool | None) -> None:
         allowed = "" if overwrite is None else ", or allow it with --overwrite"
         raise FormatError(f"output: {str(path)!r} exists. Choose another name{allowed}.")
     parent = next(p for p in path.resolve().parents if p.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise FormatError(f"output: {str(parent)!r} is no folder that can be written to. Choose another.")
+    try:
+        tempfile.TemporaryFile(dir=parent).close()  # permissions alone do not say it
+    except OSError:
+        raise FormatError(f"output: {str(parent)!r} is no folder that can be written to. Choose another.") from None
 
 
 def atomic_write(path: Path, write: Callable[[h5py.File], None], overwrite: bool) -> None:

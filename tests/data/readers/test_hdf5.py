@@ -164,3 +164,9 @@ def test_a_folder_that_is_closed_is_refused(tmp_path: Path):
             refuse_existing(tmp_path / "out.h5", overwrite=False)
     finally:
         tmp_path.chmod(0o700)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder that allows what it cannot do")
+def test_a_folder_that_permissions_allow_and_that_takes_nothing_is_refused():
+    with pytest.raises(FormatError, match=r"output: '/proc' is no folder that can be written to"):
+        refuse_existing(Path("/proc/out.h5"), overwrite=False)
