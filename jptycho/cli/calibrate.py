@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jptycho.cli.found_file import new_configuration
+from jptycho.cli.found_file import check_changeable, new_configuration
 from jptycho.cli.toml_text import with_values
 from jptycho.errors import ConfigError, FormatError
 from jptycho.settings import Table, load_toml
-
-FILES = ("file", "mask_file", "gain_file", "dark_file")
-"""Keys of ``[data]`` that are paths."""
 
 if TYPE_CHECKING:
     from jptycho.data.dataset import Dataset4D
@@ -38,6 +35,10 @@ def calibrate(
     for target, ending in ((write, ".toml"), (page, ".html")):
         if target is not None:
             _refuse(target, config, ending, overwrite)
+    text = config.read_text(encoding="utf-8")
+    if write is not None:
+        text = text if lattice is None else with_values(text, "data", {"lattice": lattice})
+        check_changeable(text)
     spacing = _spacing(lattice, table)
     from jptycho.preprocess.scan_calibration import calibrate_scan  # noqa: PLC0415
 
@@ -51,9 +52,7 @@ def calibrate(
         typer.echo("\n".join(describe(found, dataset)))
     if write is not None:
         write.parent.mkdir(parents=True, exist_ok=True)
-        text = config.read_text(encoding="utf-8")
-        text = text if lattice is None else with_values(text, "data", {"lattice": lattice})
-        text = new_configuration(text, found, config, write, new_bad_pixels(found, dataset))
+        text = new_configuration(text, found, dataset, config, write, new_bad_pixels(found, dataset))
         write.write_text(text, encoding="utf-8")
     if page is not None:
         from jptycho.report.calibration import write_calibration_page  # noqa: PLC0415
@@ -199,10 +198,11 @@ def _data_of(values: Table, config: Path) -> Table:
 
 
 def _open(table: Table, config: Path) -> Dataset4D:
+    from jptycho.config.run import DATA_PATHS  # noqa: PLC0415
     from jptycho.data.readers.open import open_dataset  # noqa: PLC0415
 
     folder = config.resolve().parent
-    placed = table | {key: str(folder / table[key]) for key in FILES if isinstance(table.get(key), str)}
+    placed = table | {key: str(folder / table[key]) for key in DATA_PATHS if isinstance(table.get(key), str)}
     return open_dataset(placed.pop("file"), **placed)
 
 

@@ -7,23 +7,30 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jptycho.cli.toml_text import with_paths, with_values
+from jptycho.cli.toml_text import with_paths, with_remarks, with_values
 from jptycho.settings import Table
 
 if TYPE_CHECKING:
+    from jptycho.data.dataset import Dataset4D
     from jptycho.preprocess.scan_calibration import ScanCalibration
 
 LEAST_ASTIGMATISM = 3.0  # standard errors, below which C12 is not written
 
 
 def new_configuration(
-    text: str, found: ScanCalibration, source: Path, target: Path, bad: list[tuple[int, int]] | None = None
+    text: str,
+    found: ScanCalibration,
+    dataset: Dataset4D,
+    source: Path,
+    target: Path,
+    bad: list[tuple[int, int]] | None = None,
 ) -> str:
     """The configuration as it was, with what was found in ``[data]``, each value's error as a comment behind it.
 
     Args:
         text: of the given configuration.
         found: of :func:`jptycho.preprocess.scan_calibration.calibrate_scan`.
+        dataset: the scan as it was given.
         source: where the configuration was read from.
         target: where it is to be written; relative paths are made to start there.
         bad: rows and columns of bad pixels that nothing leaves out so far.
@@ -34,15 +41,30 @@ def new_configuration(
     text = with_paths(text, source, target)
     given = tomllib.loads(text)["data"]
     data, comments = _found_table(given, found)
+    if found.step_scale is not None and dataset.calibration.step is not None:
+        factor, error = found.step_scale
+        first, second = (float(f"{step * factor:.6g}") for step in dataset.calibration.step)
+        data["step"] = first if first == second else [first, second]
+        comments["step"] = f"Å, {factor:.4f} ± {error:.2g} of the given by the lattice"
     if bad and not {"crop", "bin"} & set(given):
         data["bad_pixels"] = [list(place) for place in [*given.get("bad_pixels", []), *bad]]
         comments["bad_pixels"] = "[row, column], left out"
     if re.search(r"^\s*\[data\.aberrations\]", text, re.MULTILINE):
         text = with_values(text, "data.aberrations", data.pop("aberrations", {}))
     text = with_values(text, "data", data, comments)
-    doubts = [f"# cannot be told: {why}" for why in found.undecided]
-    said = "".join(line + "\n" for line in doubts if line not in text)
-    return re.sub(r"^(\s*\[data\].*\n)", lambda header: header[1] + said, text, count=1, flags=re.MULTILINE)
+    return with_remarks(text, "data", "cannot be told", found.undecided)
+
+
+def check_changeable(text: str) -> None:
+    """Refuse a configuration that could not be written with what will be found in it.
+
+    Args:
+        text: of the configuration.
+
+    Raises:
+        ConfigError: its ``[data]`` cannot be changed line by line.
+    """
+    with_values(text, "data", {"semiangle_cutoff": 1.0, "rotation": 0.0, "transpose": False, "defocus": 0.0})
 
 
 def _found_table(data: Table, found: ScanCalibration) -> tuple[Table, dict[str, str]]:
@@ -53,12 +75,6 @@ def _found_table(data: Table, found: ScanCalibration) -> tuple[Table, dict[str, 
     if "reciprocal_sampling" not in given and "angular_sampling" not in given:
         data["reciprocal_sampling"] = [float(f"{step:.6g}") for step in found.reciprocal_sampling]
         comments["reciprocal_sampling"] = "Å⁻¹ a pixel along (y, x)"
-    if found.step_scale is not None:
-        factor, error = found.step_scale
-        steps = given["step"] if isinstance(given["step"], list) else [given["step"]]
-        scaled = [float(f"{step * factor:.6g}") for step in steps]
-        data["step"] = scaled if len(scaled) > 1 else scaled[0]
-        comments["step"] = f"Å, {factor:.4f} ± {error:.2g} of the given by the lattice"
     fit, twin = found.fit, found.twin
     if fit is None or twin is None:
         return data, comments

@@ -9,6 +9,7 @@ from pathlib import Path
 import tomli_w
 
 from jptycho.cli.toml_text import with_paths, with_values
+from jptycho.config.run import DATA_PATHS
 from jptycho.data.readers.options import DataSettings
 from jptycho.diagnostics.contents import Offer
 from jptycho.diagnostics.inspection import Inspection
@@ -16,8 +17,6 @@ from jptycho.diagnostics.verdict import verdict
 from jptycho.preprocess.detector_gain import UNCERTAIN
 from jptycho.settings import Table, parse, to_toml
 
-FILES = ("mask_file", "gain_file", "dark_file")
-"""Keys of ``[data]`` that are paths, besides the scan's own."""
 CALIBRATED = ("energy", "semiangle_cutoff", "defocus", "step", "reciprocal_sampling", "rotation", "counts_per_electron")
 
 
@@ -34,8 +33,7 @@ def starting_toml(found: Inspection, file: Path, options: Table, target: Path, o
     Returns:
         TOML with comments.
     """
-    paths = {key: _relative(str(options[key]), target) for key in FILES if options.get(key)}
-    data = parse(DataSettings, {**options, **paths, "file": _relative(str(file), target)})
+    data = parse(DataSettings, _placed({**options, "file": str(file)}, target))
     lines = [
         "# A start: change what is not so, and run `jptycho reconstruct` with this file.",
         *_findings(found),
@@ -80,8 +78,7 @@ def continued_toml(found: Inspection, source: Path, given: Table, target: Path, 
     text = source.read_text(encoding="utf-8")
     values = tomllib.loads(text)
     text = with_paths(text, source, target)
-    plain = {key: _relative(str(value), target) if key in FILES else value for key, value in given.items()}
-    text = with_values(text, "data", plain) if plain else text
+    text = with_values(text, "data", _placed(given, target)) if given else text
     options = values.get("data", {}) | given
     head = [
         f"# What was found on {source.name}:",
@@ -96,8 +93,11 @@ def _findings(found: Inspection) -> list[str]:
     return [f"# {finding.kind}: {finding.text}" for finding in verdict(found)]
 
 
-def _relative(path: str, target: Path) -> str:
-    return os.path.relpath(Path(path).resolve(), target.resolve().parent)
+def _placed(options: Table, target: Path) -> Table:
+    """Keys of ``[data]``, their paths from where the configuration will be."""
+    folder = target.resolve().parent
+    paths = {key: os.path.relpath(Path(options[key]).resolve(), folder) for key in DATA_PATHS if options.get(key)}
+    return {**options, **paths}
 
 
 def _offered(offers: tuple[Offer, ...], options: Table) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tomli_w
@@ -13,8 +13,7 @@ import tomli_w
 from jptycho.errors import ConfigError
 from jptycho.settings import Table
 
-HEADER = re.compile(r"^\s*\[([^\[\]]+)\]\s*(#.*)?$")
-ANY_HEADER = re.compile(r"^\s*\[")
+HEADER = re.compile(r"^\s*\[{1,2}\s*([^\[\]]+?)\s*\]{1,2}\s*(#.*)?$")
 
 
 def with_values(text: str, table: str, values: Table, comments: Mapping[str, str] | None = None) -> str:
@@ -39,18 +38,68 @@ def with_values(text: str, table: str, values: Table, comments: Mapping[str, str
         energy = 300000.0
         <BLANKLINE>
     """
-    lines = text.splitlines()
-    start = next((n for n, line in enumerate(lines) if (m := HEADER.match(line)) and m[1].strip() == table), None)
-    if start is None:
-        lines += ["", f"[{table}]"]
-        start = len(lines) - 1
-    end = next((n for n in range(start + 1, len(lines)) if ANY_HEADER.match(lines[n])), len(lines))
-    body = lines[start + 1 : end]
+    before, body, after = _split(text, table)
     for name, value in values.items():
         body = _with_value(body, name, f"{name} = {_literal(value)}", (comments or {}).get(name))
-    found = "\n".join([*lines[: start + 1], *body, *lines[end:], ""])
+    found = "\n".join([*before, *body, *after])
     _check(text, found, table, values)
     return found
+
+
+def with_remarks(text: str, table: str, start: str, remarks: Sequence[str]) -> str:
+    """The text of a TOML file with comments right below the header of a table, in place of those that begin alike.
+
+    Args:
+        text: of the file.
+        table: below whose header they stand.
+        start: of each of them, behind the sign.
+        remarks: what follows.
+
+    Returns:
+        the new text.
+
+    Example:
+        >>> print(with_remarks("[data]\\n# unsure: a\\nstep = 1", "data", "unsure", ["b"]))
+        [data]
+        # unsure: b
+        step = 1
+    """
+    before, body, after = _split(text, table)
+    gone = {number for number in _starts(body) if body[number].startswith(f"# {start}: ")}
+    kept = [line for number, line in enumerate(body) if number not in gone]
+    found = "\n".join([*before, *(f"# {start}: {remark}" for remark in remarks), *kept, *after])
+    _check(text, found, table, {})
+    return found
+
+
+def _split(text: str, table: str) -> tuple[list[str], list[str], list[str]]:
+    """The lines up to the header of a table, which is added at the end where there is none; of the table; and below."""
+    lines = text.split("\n")
+    headers = list(_headers(lines))
+    start = next((n for n, name in headers if name == table and not lines[n].lstrip().startswith("[[")), None)
+    if start is None:
+        while lines and not lines[-1].strip():
+            lines.pop()
+        return [*lines, "", f"[{table}]"], [], [""]
+    end = next((n for n, _ in headers if n > start), len(lines))
+    return lines[: start + 1], lines[start + 1 : end], lines[end:]
+
+
+def _headers(lines: list[str]) -> Iterator[tuple[int, str]]:
+    """Numbers of the lines that begin a table, and its name."""
+    for number in _starts(lines):
+        if found := HEADER.match(lines[number]):
+            yield number, found[1]
+
+
+def _starts(lines: list[str]) -> Iterator[int]:
+    """Numbers of the lines that do not go on with a value."""
+    number = 0
+    while number < len(lines):
+        yield number
+        if "=" in lines[number] and not lines[number].lstrip().startswith(("#", "[")):
+            number = _last_line(lines, number)
+        number += 1
 
 
 def with_paths(text: str, source: Path, target: Path) -> str:
@@ -89,8 +138,9 @@ def _literal(value: object) -> str:
 def _with_value(body: list[str], name: str, assigned: str, comment: str | None) -> list[str]:
     """The lines of a table with one value replaced, or added behind the last."""
     assigned += f"  # {comment}" if comment else ""
-    for first, line in enumerate(body):
-        if re.match(rf"^\s*{re.escape(name)}\s*=", line):
+    for first in _starts(body):
+        line = body[first]
+        if re.match(rf"""^\s*(["']?){re.escape(name)}\1\s*=""", line):
             last = _last_line(body, first)
             kept = "" if comment else _comment(body[first : last + 1])
             return [*body[:first], assigned + kept, *body[last + 1 :]]
@@ -136,7 +186,7 @@ def _check(before: str, after: str, table: str, values: Table) -> None:
     except (tomllib.TOMLDecodeError, AttributeError):
         right = False
     if not right:
-        lines = "; ".join(tomli_w.dumps(values).strip().splitlines())
+        lines = "; ".join(f"{name} = {_literal(value)}" for name, value in values.items())
         raise ConfigError(
             f"[{table}]: cannot be changed line by line. Write it as a table of its own, and add: {lines}"
         )

@@ -151,8 +151,10 @@ def merged(before: Any, change: Any) -> Any:
     return before | {name: merged(before.get(name), value) for name, value in change.items()}
 
 
+DATA_PATHS = ("file", "mask_file", "gain_file", "dark_file")
+"""Keys of ``[data]`` that are paths."""
 PATHS = (
-    *(("data", key, None) for key in ("file", "mask_file", "gain_file", "dark_file")),
+    *(("data", key, None) for key in DATA_PATHS),
     ("output", "file", "result.h5"),
     ("dgp", "start_file", None),
     ("pixels", "start_file", None),

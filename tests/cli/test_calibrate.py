@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import jptycho
 import jptycho.preprocess.scan_calibration as calibration
 from jptycho.cli.calibrate import bad_pixels, describe, findings, new_bad_pixels
 from jptycho.cli.found_file import new_configuration
@@ -169,6 +170,22 @@ def test_a_lattice_scales_the_step(folder, by_option):
 
 
 @pytest.mark.usefixtures("told")
+def test_a_step_that_the_scan_states_is_scaled_too(folder):
+    scan = record(Made(shape=(3, 20)))
+    jptycho.write_scan(folder / "own.h5", scan)
+    (folder / "own.toml").write_text('[data]\nfile = "own.h5"\n')
+    assert run(folder / "own.toml", "--lattice", 2.35, "--write", folder / "new.toml").exit_code == 0
+    step = tomllib.loads((folder / "new.toml").read_text())["data"]["step"]
+    assert step == pytest.approx(1.025 * scan.calibration.step[0])
+
+
+def test_a_configuration_that_cannot_be_changed_is_refused_before_anything_is_fitted(folder):
+    (folder / "inline.toml").write_text('data = { file = "scan.npy", energy = 300e3, step = 0.8 }\n')
+    refused = run(folder / "inline.toml", "--write", folder / "new.toml")
+    assert "cannot be changed line by line" in str(refused.exception)
+
+
+@pytest.mark.usefixtures("told")
 def test_a_page_alone_goes_where_it_is_asked_for(folder):
     assert run(folder / "scan.toml", "--page", folder / "seen.html").exit_code == 0
     assert (folder / "seen.html").exists()
@@ -215,8 +232,8 @@ def test_lines_and_numbers_agree(folder):
     assert "found" not in findings(unknown, scan)
     assert bad_pixels(FOUND) == [(3, 27)]
     text = '[data]\nfile = "scan.npy"\nenergy = 3e5\nstep = 0.8\n'
-    text = new_configuration(text, unknown, folder / "a.toml", folder / "b.toml")
+    text = new_configuration(text, unknown, scan, folder / "a.toml", folder / "b.toml")
     assert "# cannot be told: x: y" in text
-    assert new_configuration(text, unknown, folder / "a.toml", folder / "b.toml").count("cannot be told") == 1
+    assert new_configuration(text, unknown, scan, folder / "a.toml", folder / "b.toml").count("cannot be told") == 1
     assert tomllib.loads(text)["data"]["reciprocal_sampling"] == [0.078, 0.078]
     assert tomllib.loads(text)["data"]["file"] == "scan.npy"

@@ -117,6 +117,17 @@ def test_settings_of_a_run_decide_what_it_takes(folder: Path):
     (folder / "rich.toml").unlink()
 
 
+def test_a_scan_is_named_from_where_the_new_configuration_lies(folder: Path):
+    lines = "\n".join(f"{name.replace('-', '_')} = {value}" for name, value in OPTIONS.items())
+    for name in ("before", "after"):
+        (folder / name).mkdir(exist_ok=True)
+    (folder / "before" / "run.toml").write_text(f'# mine\n[data]\nfile = "gone.npy"\n{lines}\n')
+    call(folder, "inspect", "good.npy", "--config", "before/run.toml", "--write", "after/run.toml")
+    assert "# mine" in (folder / "after" / "run.toml").read_text()
+    assert call(folder, "inspect", "after/run.toml", "--json").returncode == 0
+    (folder / "after" / "run.toml").unlink()
+
+
 CASES = {
     "energy in keV": (["good.npy", *GIVEN, "--energy", "300"], ["data.energy", "Did you mean 300000?"]),
     "angle in rad": (["good.npy", *GIVEN, "--semiangle-cutoff", "0.02"], ["data.semiangle_cutoff", "Did you mean 20?"]),

@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from jptycho.cli.toml_text import with_values
+from jptycho.cli.toml_text import with_paths, with_remarks, with_values
 from jptycho.errors import ConfigError
 
 TEXT = """# by me, in March
@@ -49,3 +49,54 @@ def test_a_table_that_is_missing_comes_last():
 def test_what_cannot_be_changed_line_by_line_is_refused(text):
     with pytest.raises(ConfigError, match=r"\[data\]: cannot be changed line by line\. .* and add: step = 2"):
         with_values(text, "data", {"step": 2})
+
+
+NESTED = """[data]
+bad_pixels = [
+  [3, 27],
+  [4, 1],  # and its neighbour
+]
+"step" = 1.0
+note = '''
+[data]
+# unsure: of old
+'''
+
+[ object ]
+slices = 2
+"""
+
+
+def test_lines_within_a_value_are_no_tables():
+    found = with_values(NESTED, "data", {"bad_pixels": [[3, 27], [5, 5]], "step": 2.0, "energy": 3e5})
+    data = tomllib.loads(found)["data"]
+    assert (data["bad_pixels"], data["step"], data["energy"]) == ([[3, 27], [5, 5]], 2.0, 3e5)
+    assert data["note"] == "[data]\n# unsure: of old\n"
+    assert tomllib.loads(with_values(found, "object", {"slices": 3}))["object"] == {"slices": 3}
+
+
+def test_remarks_replace_those_before_and_stand_in_no_value():
+    once = with_remarks(NESTED, "data", "unsure", ["this", "that"])
+    assert once.startswith("[data]\n# unsure: this\n# unsure: that\nbad_pixels")
+    assert tomllib.loads(once) == tomllib.loads(NESTED)
+    assert with_remarks(once, "data", "unsure", []) == NESTED
+    assert with_remarks("[ data ]\nstep = 1\n", "data", "unsure", ["x"]) == "[ data ]\n# unsure: x\nstep = 1\n"
+
+
+def test_advice_can_be_copied():
+    with pytest.raises(ConfigError, match=r"and add: bad_pixels = \[\[3, 27\]\]; step = 2"):
+        with_values("data.file = 'a'\n", "data", {"bad_pixels": [[3, 27]], "step": 2})
+
+
+def test_paths_lead_where_they_led(tmp_path):
+    text = '[data]\nfile = "a.npy"\nmask_file = "deep/m.npy"\n[dgp]\nstart_file = "../s.h5"\n[output]\nfile = "r.h5"\n'
+    source, target = tmp_path / "one" / "a.toml", tmp_path / "two" / "three" / "b.toml"
+    found = tomllib.loads(with_paths(text, source, target))
+    for given, table, key in (
+        ("a.npy", "data", "file"),
+        ("deep/m.npy", "data", "mask_file"),
+        ("../s.h5", "dgp", "start_file"),
+    ):
+        assert (target.parent / found[table][key]).resolve() == (source.parent / given).resolve()
+    assert found["output"] == {"file": "r.h5"}
+    assert with_paths(text, source, source.with_name("c.toml")) == text
