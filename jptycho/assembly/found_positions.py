@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 
 from jptycho.data.dataset import Dataset4D
@@ -18,6 +19,8 @@ Placement = dict[str, Array]
 
 MOST_HELD = 0.01
 """Of a stretch that nothing is said about: half of that is found where scale and rotation are right."""
+CHANCE = 4.0
+"""Times the stretch that independent displacements make by chance, likewise."""
 
 
 def summarise_search(refine: RefineSettings) -> str:
@@ -157,24 +160,35 @@ def summarise_found(estimate: Estimate, before: Estimate, problem: Problem, refi
     first += ", root mean square along an axis"
     if refine.position_affine:
         return [first, *summarise_affine(estimate.placement, problem.dataset)]
-    return [first, *summarise_held(estimate.placement)]
+    return [first, *summarise_held(estimate.placement, np.asarray(estimate.positions) * pixel, away[0])]
 
 
-def summarise_held(placement: Placement) -> list[str]:
+def summarise_held(
+    placement: Placement, places: Float[np.ndarray, "scan 2"], moved: Float[np.ndarray, "scan 2"]
+) -> list[str]:
     """What to do where displacements of single patterns would also stretch or turn the scan.
+
+    Independent ones do, by their spread over the extent of the scan and the root of their number.
 
     Args:
         placement: of an estimate.
+        places: positions.
+        moved: their displacements, in the same unit.
 
     Returns:
         a line, or none.
 
     Example:
-        >>> summarise_held({"stretch": np.diag([0.02, 0.0])})[0][:41]
+        >>> places = np.stack(np.meshgrid(np.arange(9.0), np.arange(9.0)), axis=-1).reshape(-1, 2)
+        >>> summarise_held({"stretch": jnp.diag(jnp.array([0.02, 0.0]))}, places, 0.01 * np.ones((81, 2)))[0][:41]
         'scale, shear and rotation were held, by 2'
+        >>> summarise_held({"stretch": jnp.diag(jnp.array([0.02, 0.0]))}, places, 0.2 * np.ones((81, 2)))
+        []
     """
-    held = np.linalg.norm(np.asarray(placement.get("stretch", np.zeros((2, 2))), float), 2)
-    if held < MOST_HELD:
+    held = np.linalg.norm(np.asarray(placement.get("stretch", jnp.zeros((2, 2))), float), 2)
+    extent = np.sqrt(len(places)) * np.std(places, axis=0).min()
+    by_chance = np.sqrt(np.mean(moved**2)) / extent if extent else np.inf
+    if held < MOST_HELD + CHANCE * by_chance:
         return []
     return [
         f"scale, shear and rotation were held, by {100 * held:.2g} % of which the patterns would change the scan: "

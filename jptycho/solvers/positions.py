@@ -27,6 +27,9 @@ from jptycho.types import Array, Constants, Float, Number, Params, PyTree, pytre
 
 SPREADS = tuple(10 ** (n / 20) for n in range(-40, 21))
 """Of the displacements that are compared, in the one that was expected; the least stands for none."""
+BIAS = 5e-3
+"""Of each number of a scan's stretch as patterns tell it while the object follows them, root mean square."""
+LEAST_EXTENT = 1e-3  # of a scan across, in that along: below it is a line
 AT_ONCE = 8  # patterns that are mapped together
 
 
@@ -65,8 +68,8 @@ class PositionSolver:
     An object has moved along with the patterns that formed it, so that d alone hardly tells of displacements that are
     slower than the probe is wide: of a wrong scale nothing but at the rim. How far it was stretched meanwhile each
     pattern tells, whose own scale is the detector's: :func:`jptycho.solvers.displacements.solve` knows of both.
-    That is known to some tenths of a per cent, and far less of it is in displacements that are independent: where those
-    alone are searched for, scale, shear and rotation are what the scan says.
+    That is known to some tenths of a per cent, and of large scans less of it is in displacements that are independent:
+    where those alone are searched for, scale, shear and rotation of such scans are what the file says.
     The constants are those of the model, ``neighbours``, ``structure``, ``shared``: what was found of it so far,
     ``last``: in the round before, and the ``step`` from there.
 
@@ -80,7 +83,7 @@ class PositionSolver:
         spacing: of the trial positions, pixels.
         reach: trial positions on each side of the nominal one; 0 for patterns that are not moved by themselves at all
             (static).
-        held: whether scale, shear and rotation of the free displacements are taken from them (static).
+        held: whether the free displacements are those of :func:`without_affine` (static).
         projections: none.
         denoisers: none.
 
@@ -163,31 +166,39 @@ def _settle(
     shared = extrapolate(memory.shared, step, constants["last"], memory.step)
     own, stretch = solution.total - solution.shared, jnp.zeros_like(shared.affine)
     if solver.held:
-        own, stretch = without_affine(own, constants["structure"].place)
+        own, stretch = without_affine(own, constants["structure"].place, spread.rms)
     error = affine_error(solution.affine[1], shared.affine - memory.shared.affine)
     return shared.moved + own, Spread(spread.rms, spread.error, error, shared, step, stretch)
 
 
 def without_affine(
-    moved: Float[Array, "scan 2"], place: Float[Array, "scan 2"]
+    moved: Float[Array, "scan 2"], place: Float[Array, "scan 2"], spread: Float[Array, ""]
 ) -> tuple[Float[Array, "scan 2"], Float[Array, "2 2"]]:
-    """Displacements without the affine part A p that fits them best.
+    """Displacements without as much of their affine part A p as is not likely to be theirs.
+
+    Independent displacements of a spread s have s² / Σ p² of it by chance; what patterns tell of it has the variance
+    ``BIAS``²: of every column the share that the second has of both is taken.
 
     Args:
         moved: displacements u, pixels.
         place: p, from the centre of the scan, pixels.
+        spread: s, pixels.
 
     Returns:
-        what is left; and A, zero along an axis that the scan does not extend along.
+        what is left; and what was taken of A, zero along an axis that the scan does not extend along.
 
     Example:
         >>> place = jnp.array([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
-        >>> left, affine = without_affine(0.5 * place, place)
-        >>> bool(abs(left).max() < 1e-6), jnp.round(affine, 3).tolist()
+        >>> left, taken = without_affine(0.5 * place, place, jnp.zeros(()))
+        >>> bool(abs(left).max() < 1e-6), jnp.round(taken, 3).tolist()
         (True, [[0.5, 0.0], [0.0, 0.5]])
     """
-    affine = (jnp.linalg.pinv(place) @ moved).T
-    return moved - place @ affine.T, affine
+    # Of a matrix as long as a scan the tolerance of a pseudo-inverse would be all there is.
+    square = place.T @ place
+    inverse = jnp.linalg.pinv(square, rtol=LEAST_EXTENT**2, hermitian=True)
+    by_chance = spread**2 / jnp.maximum(jnp.diag(square), 1.0)
+    taken = (inverse @ (place.T @ moved)).T * (BIAS**2 / (BIAS**2 + by_chance))[None]
+    return moved - place @ taken.T, taken
 
 
 def affine_error(noise: Float[Array, "2 2"], moved: Float[Array, "2 2"]) -> Float[Array, "2 2"]:

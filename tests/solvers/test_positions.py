@@ -18,7 +18,7 @@ from jptycho.representations.pixels import ChannelObject, PixelProbe
 from jptycho.solvers.base import distribute, epoch, init_state
 from jptycho.solvers.displacements import Neighbours, Shared, extrapolate, structure_of
 from jptycho.solvers.locate import Located, Prior, locate
-from jptycho.solvers.positions import PositionSolver, affine_error, shrink, trial_offsets, without_affine
+from jptycho.solvers.positions import BIAS, PositionSolver, affine_error, shrink, trial_offsets, without_affine
 from jptycho.types import Grid
 
 from ..problems import setup_for
@@ -207,11 +207,43 @@ def test_displacements_of_single_patterns_neither_stretch_nor_turn_the_scan():
     place = rng.normal(size=(50, 2))
     place -= place.mean(axis=0)
     moved, affine = rng.normal(size=(50, 2)), np.array([[0.02, -0.01], [0.03, 0.05]])
-    left, found = without_affine(jnp.asarray(moved + place @ affine.T), jnp.asarray(place))
+    left, found = without_affine(jnp.asarray(moved + place @ affine.T), jnp.asarray(place), jnp.zeros(()))
     np.testing.assert_allclose(left.T @ place, 0, atol=1e-10)
     np.testing.assert_allclose(found, affine + np.linalg.lstsq(place, moved, rcond=None)[0].T, atol=1e-12)
     line = jnp.asarray(place * [1.0, 0.0])  # a single line of the scan has no other direction
-    assert np.isfinite(without_affine(jnp.asarray(moved), line)[0]).all()
+    assert np.isfinite(without_affine(jnp.asarray(moved), line, jnp.zeros(()))[0]).all()
+
+
+@pytest.mark.parametrize("side", [8, 40])
+def test_of_a_small_scan_the_stretch_that_is_its_own_stays(side):
+    """The least error is that of the share which is taken, over many draws: nearly none of few patterns."""
+    rng, step, spread = np.random.default_rng(0), 3.75, 1.0
+    place = np.stack(np.meshgrid(*(np.arange(side) * step,) * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    place -= place.mean(axis=0)
+    errors = {"taken": [], "all": [], "none": []}
+    for _ in range(200):
+        true = spread * rng.normal(size=place.shape)
+        told = true + place @ (BIAS * rng.normal(size=(2, 2))).T
+        arrays = [jnp.asarray(array, jnp.float32) for array in (told, place)]
+        errors["taken"].append(np.mean((without_affine(*arrays, jnp.asarray(spread))[0] - true) ** 2))
+        errors["all"].append(np.mean((without_affine(*arrays, jnp.zeros(()))[0] - true) ** 2))
+        errors["none"].append(np.mean((told - true) ** 2))
+    mean = {name: np.mean(each) for name, each in errors.items()}
+    assert mean["taken"] < min(mean["all"], mean["none"])
+    assert mean["taken"] < 0.5 * mean["none" if side == 40 else "all"]
+
+
+@pytest.mark.parametrize("shape", [(128, 1024), (512, 2)])
+def test_a_long_scan_is_held_as_a_short_one(shape):
+    """In single precision, with many more patterns than numbers."""
+    place = np.stack(np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in shape), indexing="ij"), axis=-1).reshape(-1, 2)
+    affine = np.array([[0.02, -0.01], [0.03, 0.05]])
+    place = place.astype(np.float32)
+    left, found = without_affine(
+        jnp.asarray(place @ affine.T.astype(np.float32)), jnp.asarray(place), jnp.zeros((), jnp.float32)
+    )
+    np.testing.assert_allclose(found, affine, rtol=1e-3)
+    assert np.abs(np.asarray(left)).max() < 1e-2
 
 
 def test_the_error_of_a_scale_is_what_rounds_leave_of_it():
