@@ -237,3 +237,13 @@ def test_lines_and_numbers_agree(folder):
     assert new_configuration(text, unknown, scan, folder / "a.toml", folder / "b.toml").count("cannot be told") == 1
     assert tomllib.loads(text)["data"]["reciprocal_sampling"] == [0.078, 0.078]
     assert tomllib.loads(text)["data"]["file"] == "scan.npy"
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_sampling_is_written_of_the_pixels_that_the_file_stores(folder, size):
+    """The scan, opened by what is written, has the sampling that was found."""
+    scan = open_dataset(folder / "scan.npy", energy=3e5, step=0.8, bin=size)
+    text = f'[data]\nfile = "scan.npy"\nenergy = 3e5\nstep = 0.8\nbin = {size}\n'
+    written = tomllib.loads(new_configuration(text, FOUND, scan, folder / "a.toml", folder / "b.toml"))["data"]
+    again = open_dataset(folder / written.pop("file"), **written)
+    assert again.calibration.reciprocal_sampling == pytest.approx(FOUND.reciprocal_sampling)
