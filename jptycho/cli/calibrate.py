@@ -109,7 +109,7 @@ def findings(found: ScanCalibration, dataset: Dataset4D) -> dict[str, object]:
 
 
 def bad_pixels(found: ScanCalibration) -> list[tuple[int, int]]:
-    """Rows and columns of hot and dead pixels on the stored detector.
+    """Rows and columns of hot and dead pixels of the patterns, as ``bad_pixels`` of ``[data]`` counts them.
 
     Args:
         found: of :func:`jptycho.preprocess.scan_calibration.calibrate_scan`.
