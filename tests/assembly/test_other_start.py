@@ -134,6 +134,23 @@ def test_pixels_go_on_from_it_without_half_sets(tmp_path):
     assert resolve_auto(config, problem_of()).pixels.half_sets is False
 
 
+def test_a_run_says_that_a_result_has_no_positions(tmp_path, monkeypatch):
+    PACKAGES["PtyRAD"][1](tmp_path / "a.hdf5", made())
+    config = with_changes(None, {"pixels": {"start_file": str(tmp_path / "a.hdf5")}, "object": {"kind": "complex"}})
+    said: dict[bool, str] = {}
+    for without in (False, True):
+        one = read_start(tmp_path / "a.hdf5")
+        monkeypatch.setattr(
+            "jptycho.assembly.start.read_start",
+            lambda *_, one=one, without=without, **__: dataclasses.replace(one, centres=None) if without else one,
+        )
+        lines: list[str] = []
+        start_estimate(config, problem_of(), False, lines.append)
+        said[without] = "\n".join(lines)
+    assert "pixels.start_file: this result has no positions" in said[True]
+    assert "no positions" not in said[False]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
