@@ -49,7 +49,7 @@ def calibrate(
 
         typer.echo(json.dumps(findings(found, dataset), indent=1, allow_nan=False))
     else:
-        typer.echo("\n".join(describe(found, dataset)))
+        typer.echo("\n".join(f"{name:16}  {text}" for name, text in describe(found, dataset)))
     if write is not None:
         write.parent.mkdir(parents=True, exist_ok=True)
         text = new_configuration(text, found, dataset, config, write, new_bad_pixels(found, dataset))
@@ -134,7 +134,7 @@ def new_bad_pixels(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[int
     return [place for place in bad_pixels(found) if dataset.mask is None or dataset.mask[place] > 0]
 
 
-def describe(found: ScanCalibration, dataset: Dataset4D) -> list[str]:
+def describe(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[str, str]]:
     """What was found, in words, with errors.
 
     Args:
@@ -142,50 +142,66 @@ def describe(found: ScanCalibration, dataset: Dataset4D) -> list[str]:
         dataset: the scan.
 
     Returns:
-        lines.
+        names and what is to be said of each.
     """
     disk, window = found.disk, dataset.shape[-2:]
     centre = [c + n // 2 for c, n in zip(disk.centre, window, strict=True)]
-    lines = [
-        f"semiangle_cutoff  {_with_error(*found.semiangle_cutoff)} mrad"
-        + _against(dataset.calibration.semiangle_cutoff, found.semiangle_cutoff[0], "mrad"),
-        f"bright disk       centre at pixel ({_with_error(centre[0], disk.centre_error[0])}, "
-        f"{_with_error(centre[1], disk.centre_error[1])}), radius {_with_error(disk.radius, disk.radius_error)} "
-        f"pixels, axes 1 : {disk.axes_ratio:.3f}",
+    said = [
+        (
+            "semiangle_cutoff",
+            f"{_with_error(*found.semiangle_cutoff)} mrad"
+            + _against(dataset.calibration.semiangle_cutoff, found.semiangle_cutoff[0], "mrad"),
+        ),
+        (
+            "bright disk",
+            f"centre at pixel ({_with_error(centre[0], disk.centre_error[0])}, "
+            f"{_with_error(centre[1], disk.centre_error[1])}), radius {_with_error(disk.radius, disk.radius_error)} "
+            f"pixels, axes 1 : {disk.axes_ratio:.3f}",
+        ),
     ]
     if dataset.calibration.reciprocal_sampling is None:
-        lines.append(f"reciprocal_sampling  {found.reciprocal_sampling[0]:.5g} Å⁻¹ a pixel, from the semiangle given")
+        step = f"{found.reciprocal_sampling[0]:.5g} Å⁻¹ a pixel, from the semiangle given"
+        said.append(("reciprocal_sampling", step))
     if found.step_scale is not None:
-        lines.append(f"step              {_with_error(*found.step_scale)} times the given, by the lattice")
+        said.append(("step", f"{_with_error(*found.step_scale)} times the given, by the lattice"))
     bad = new_bad_pixels(found, dataset)
     shown = ", ".join(map(str, bad[:8])) + (" ..." if len(bad) > 8 else "")
-    lines.append(f"bad pixels        {len(bad)}{': ' + shown + '; data.bad_pixels leaves them out' if bad else ''}")
-    lines += _orientation_lines(found, dataset)
-    return lines + [f"cannot be told    {why}" for why in found.undecided]
+    said.append(("bad pixels", f"{len(bad)}{': ' + shown + '; data.bad_pixels leaves them out' if bad else ''}"))
+    said += _orientation(found, dataset)
+    return said + [("cannot be told", why) for why in found.undecided]
 
 
-def _orientation_lines(found: ScanCalibration, dataset: Dataset4D) -> list[str]:
+def _orientation(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[str, str]]:
     fit, twin = found.fit, found.twin
     if fit is None or twin is None:
         return []
-    lines = [
-        f"rotation          {_with_error(fit.rotation, fit.errors['rotation'])} degrees",
-        f"transpose         {str(fit.transpose).lower()} (by {found.handed:.1f} standard errors)",
-        f"defocus           {_with_error(fit.defocus, fit.errors['defocus'])} Å"
-        + _against(dataset.calibration.defocus or None, fit.defocus, "Å"),
-        f"astigmatism       C12 {_with_error(fit.astigmatism, fit.errors['astigmatism'])} Å at "
-        f"phi12 {fit.azimuth:.2f} rad",
-        f"twin              rotation {twin.rotation:.2f} degrees with defocus {twin.defocus:.4g} Å fits as well, its "
-        f"phase inverted; taken is the one whose phase is positive at atoms (by {found.positive:.1f} standard errors)",
+    said = [
+        ("rotation", f"{_with_error(fit.rotation, fit.errors['rotation'])} degrees"),
+        ("transpose", f"{str(fit.transpose).lower()} (by {found.handed:.1f} standard errors)"),
+        (
+            "defocus",
+            f"{_with_error(fit.defocus, fit.errors['defocus'])} Å"
+            + _against(dataset.calibration.defocus or None, fit.defocus, "Å"),
+        ),
+        (
+            "astigmatism",
+            f"C12 {_with_error(fit.astigmatism, fit.errors['astigmatism'])} Å at phi12 {fit.azimuth:.2f} rad",
+        ),
+        (
+            "twin",
+            f"rotation {twin.rotation:.2f} degrees with defocus {twin.defocus:.4g} Å fits as well, its phase inverted; "
+            f"taken is the one whose phase is positive at atoms (by {found.positive:.1f} standard errors)",
+        ),
     ]
     centres = found.centres
     if centres is not None:
-        lines.append(
-            f"centre of mass    rotation {_with_error(centres.rotation, centres.rotation_error)} degrees or 180 more, "
+        words = (
+            f"rotation {_with_error(centres.rotation, centres.rotation_error)} degrees or 180 more, "
             f"transpose {str(centres.transpose).lower()}; curl {centres.curl:.0%} of the field "
             f"({centres.curl_other:.0%} the other way, 50% is no gradient)"
         )
-    return lines
+        said.append(("centre of mass", words))
+    return said
 
 
 def _data_of(values: Table, config: Path) -> Table:

@@ -196,6 +196,19 @@ def test_a_page_alone_goes_where_it_is_asked_for(folder):
 
 
 @pytest.mark.usefixtures("told")
+def test_names_stand_whole_on_the_page_and_before_the_printed_lines(folder):
+    text = TOML.replace("reciprocal_sampling = 0.078125\n", "")
+    (folder / "scan.toml").write_text(text)
+    done = run(folder / "scan.toml", "--page", folder / "seen.html")
+    assert "\nreciprocal_sampling  0.078 Å⁻¹ a pixel" in done.stdout
+    page = (folder / "seen.html").read_text()
+    assert "<td>reciprocal_sampling</td><td>0.078 Å⁻¹ a pixel, from the semiangle given</td>" in page
+    for line, name in zip(done.stdout.splitlines(), ("semiangle_cutoff", "bright disk"), strict=False):
+        assert line.startswith(f"{name:18}")
+        assert f"<td>{name}</td><td>{line[18:]}</td>" in page
+
+
+@pytest.mark.usefixtures("told")
 def test_json_holds_numbers_with_errors(folder):
     values = json.loads(run(folder / "scan.toml", "--json").stdout)
     assert values["found"]["rotation"] == pytest.approx([33.04, 0.12])
@@ -227,8 +240,8 @@ def test_a_configuration_without_a_scan_is_refused(folder):
 def test_lines_and_numbers_agree(folder):
     scan = open_dataset(folder / "scan.npy", energy=3e5, step=0.8)
     unknown = dataclasses.replace(FOUND, fit=None, centres=None, undecided=("x: y",))
-    assert describe(unknown, scan)[-1] == "cannot be told    x: y"
-    assert "reciprocal_sampling  0.078" in "\n".join(describe(unknown, scan))
+    assert describe(unknown, scan)[-1] == ("cannot be told", "x: y")
+    assert dict(describe(unknown, scan))["reciprocal_sampling"].startswith("0.078 Å⁻¹ a pixel")
     assert "found" not in findings(unknown, scan)
     assert bad_pixels(FOUND) == [(3, 27)]
     text = '[data]\nfile = "scan.npy"\nenergy = 3e5\nstep = 0.8\n'
