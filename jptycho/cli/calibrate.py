@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jptycho.cli.found_file import check_changeable, new_configuration
-from jptycho.cli.toml_text import with_values
+from jptycho.cli.toml_text import read_text, with_values, write_text
 from jptycho.errors import ConfigError, FormatError
 from jptycho.settings import Table, load_toml
 
@@ -35,7 +35,7 @@ def calibrate(
     for target, ending in ((write, ".toml"), (page, ".html")):
         if target is not None:
             _refuse(target, config, ending, overwrite)
-    text = config.read_text(encoding="utf-8")
+    text = read_text(config)
     if write is not None:
         text = text if lattice is None else with_values(text, "data", {"lattice": lattice})
         check_changeable(text)
@@ -53,7 +53,7 @@ def calibrate(
     if write is not None:
         write.parent.mkdir(parents=True, exist_ok=True)
         text = new_configuration(text, found, dataset, config, write, new_bad_pixels(found, dataset))
-        write.write_text(text, encoding="utf-8")
+        write_text(write, text)
     if page is not None:
         from jptycho.report.calibration import write_calibration_page  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tomli_w
 
-from jptycho.cli.toml_text import with_paths, with_values
+from jptycho.cli.toml_text import line_end, read_text, with_paths, with_values
 from jptycho.config.run import DATA_PATHS
 from jptycho.data.readers.options import DataSettings
 from jptycho.diagnostics.contents import Offer
@@ -75,7 +75,7 @@ def continued_toml(found: Inspection, source: Path, given: Table, target: Path, 
     Raises:
         ConfigError: its ``[data]`` cannot be changed line by line.
     """
-    text = source.read_text(encoding="utf-8")
+    text = read_text(source)
     values = tomllib.loads(text)
     text = with_paths(text, source, target)
     text = with_values(text, "data", _placed(given, target)) if given else text
@@ -86,7 +86,7 @@ def continued_toml(found: Inspection, source: Path, given: Table, target: Path, 
         *_known(found, options),
         *_offered(offers, options),
     ]
-    return "\n".join([*head, "", text])
+    return line_end(text).join([*head, "", text])
 
 
 def _findings(found: Inspection) -> list[str]:

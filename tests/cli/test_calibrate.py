@@ -260,3 +260,12 @@ def test_a_sampling_is_written_of_the_pixels_that_the_file_stores(folder, size):
     written = tomllib.loads(new_configuration(text, FOUND, scan, folder / "a.toml", folder / "b.toml"))["data"]
     again = open_dataset(folder / written.pop("file"), **written)
     assert again.calibration.reciprocal_sampling == pytest.approx(FOUND.reciprocal_sampling)
+
+
+@pytest.mark.usefixtures("told")
+def test_lines_of_a_configuration_of_windows_stay_so(folder):
+    (folder / "scan.toml").write_bytes(TOML.replace("\n", "\r\n").encode())
+    assert run(folder / "scan.toml", "--write", folder / "new.toml").exit_code == 0
+    found = (folder / "new.toml").read_bytes()
+    assert b"rotation = 33.04" in found
+    assert found.count(b"\n") == found.count(b"\r\n") == found.count(b"\r") > TOML.count("\n")

@@ -121,9 +121,12 @@ def test_a_scan_is_named_from_where_the_new_configuration_lies(folder: Path):
     lines = "\n".join(f"{name.replace('-', '_')} = {value}" for name, value in OPTIONS.items())
     for name in ("before", "after"):
         (folder / name).mkdir(exist_ok=True)
-    (folder / "before" / "run.toml").write_text(f'# mine\n[data]\nfile = "gone.npy"\n{lines}\n')
+    text = f'# mine\n[data]\nfile = "gone.npy"\n{lines}\n'.replace("\n", "\r\n")
+    (folder / "before" / "run.toml").write_bytes(text.encode())
     call(folder, "inspect", "good.npy", "--config", "before/run.toml", "--write", "after/run.toml")
-    assert "# mine" in (folder / "after" / "run.toml").read_text()
+    written = (folder / "after" / "run.toml").read_bytes()
+    assert b"# mine\r\n" in written
+    assert written.count(b"\n") == written.count(b"\r\n")  # every line ends as those of the given one
     assert call(folder, "inspect", "after/run.toml", "--json").returncode == 0
     (folder / "after" / "run.toml").unlink()
 
