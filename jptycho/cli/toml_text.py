@@ -127,8 +127,8 @@ def _split(text: str, table: str, end: str) -> tuple[list[str], list[str], list[
         while lines and not lines[-1].strip():
             lines.pop()
         return [*lines, end, f"[{table}]{end}"], [], [""]
-    end = next((n for n, _ in headers if n > start), len(lines))
-    return lines[: start + 1], lines[start + 1 : end], lines[end:]
+    stop = next((n for n, _ in headers if n > start), len(lines))
+    return lines[: start + 1], lines[start + 1 : stop], lines[stop:]
 
 
 def _headers(lines: list[str]) -> Iterator[tuple[int, str]]:
