@@ -67,7 +67,7 @@ def start_estimate(
         if other and earlier.centres is None:
             log(f"{name}: {UNPLACED}")
         if other:
-            return estimate_from_other(problem, earlier, config.object.kind == POTENTIAL, name)
+            return estimate_from_other(problem, earlier, config.object.kind == POTENTIAL, name, log)
         return estimate_from_result(problem, earlier, electrons, name)
     if config.method == NETWORKS and dgp.start in DIRECT:
         phase = DIRECT[dgp.start](problem, config.object.kind == POTENTIAL)

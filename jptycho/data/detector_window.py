@@ -93,8 +93,11 @@ def _with_positions(dataset: Dataset4D, kept: tuple[int, int]) -> Dataset4D:
     points = dataset.positions
     if points is None:
         points = raster_positions((dataset.shape[0], dataset.shape[1]), calibration.step or (1.0, 1.0))
-    # Pixels may change by another factor along rows than along columns, so positions are turned to those first.
-    points = orient(points, calibration.rotation, calibration.transpose) * np.divide(kept, dataset.shape[-2:])
+    finer = np.divide(kept, dataset.shape[-2:])
+    if finer[0] == finer[1]:
+        return dataclasses.replace(dataset, positions=points * finer)
+    # Pixels change by another factor along rows than along columns, so positions are turned to those first.
+    points = orient(points, calibration.rotation, calibration.transpose) * finer
     turned = dataclasses.replace(calibration, rotation=0.0, transpose=False)
     return dataclasses.replace(dataset, positions=points, calibration=turned)
 

@@ -60,7 +60,8 @@ def found_in(tmp_path, **changes) -> OtherResult:
 def test_what_does_not_fit_says_what_to_set(tmp_path):
     one = found_in(tmp_path)
     problem, centres = problem_of(), np.asarray(one.centres)
-    turned = (centres - centres.mean(0)) @ np.array([[0.0, 1.0], [-1.0, 0.0]]) + centres.mean(0)
+    lengths = (centres - centres.mean(0)) * SAMPLING  # it is Å that turn, and pixels are no squares
+    turned = lengths @ np.array([[0.0, 1.0], [-1.0, 0.0]]) / SAMPLING + centres.mean(0)
     cases = {
         r"has 1 slices, found object\.slices = 2\. Set it": {"phase": one.phase[:1], "absorption": one.absorption[:1]},
         r"has 1 modes, found probe\.modes = 2\. Set it": {"probe": one.probe[:1]},
