@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from jptycho.cli.found_file import check_changeable, new_configuration
@@ -82,7 +84,7 @@ def findings(found: ScanCalibration, dataset: Dataset4D) -> dict[str, object]:
         "disk_centre_error": list(disk.centre_error),
         "disk_radius_pixels": [disk.radius, disk.radius_error],
         "disk_axes_ratio": disk.axes_ratio,
-        "bad_pixels": bad_pixels(found),
+        "bad_pixels": bad_pixels(found, dataset),
         "step_scale": None if found.step_scale is None else _pair(found.step_scale),
         "undecided": list(found.undecided),
     }
@@ -108,17 +110,19 @@ def findings(found: ScanCalibration, dataset: Dataset4D) -> dict[str, object]:
     return out
 
 
-def bad_pixels(found: ScanCalibration) -> list[tuple[int, int]]:
-    """Rows and columns of hot and dead pixels of the patterns, as ``bad_pixels`` of ``[data]`` counts them.
+def bad_pixels(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[int, int]]:
+    """Rows and columns of hot and dead pixels, as ``bad_pixels`` of ``[data]`` counts them.
 
     Args:
         found: of :func:`jptycho.preprocess.scan_calibration.calibrate_scan`.
+        dataset: the scan.
 
     Returns:
         the places.
     """
-    rows, columns = (found.mask == 0).nonzero()
-    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
+    from jptycho.data.detector_window import stored_pixels  # noqa: PLC0415
+
+    return stored_pixels(dataset.part, np.argwhere(found.mask == 0))
 
 
 def new_bad_pixels(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[int, int]]:
@@ -131,7 +135,8 @@ def new_bad_pixels(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[int
     Returns:
         the places.
     """
-    return [place for place in bad_pixels(found) if dataset.mask is None or dataset.mask[place] > 0]
+    mask = found.mask if dataset.mask is None else np.where(dataset.mask > 0, found.mask, 1.0)
+    return bad_pixels(dataclasses.replace(found, mask=mask), dataset)
 
 
 def describe(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[str, str]]:

@@ -46,7 +46,7 @@ def new_configuration(
         first, second = (float(f"{step * factor:.6g}") for step in dataset.calibration.step)
         data["step"] = first if first == second else [first, second]
         comments["step"] = f"Å, {factor:.4f} ± {error:.2g} of the given by the lattice"
-    if bad and not {"crop", "bin"} & set(given):
+    if bad:
         data["bad_pixels"] = [list(place) for place in [*given.get("bad_pixels", []), *bad]]
         comments["bad_pixels"] = "[row, column], left out"
     if re.search(r"^\s*\[data\.aberrations\]", text, re.MULTILINE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tomllib
 from pathlib import Path
@@ -114,7 +115,11 @@ def _offered(offers: tuple[Offer, ...], options: Table) -> list[str]:
 
 def _known(found: Inspection, options: Table) -> list[str]:
     """What the file itself says, and what the counts show, as comments."""
-    said = [(name, getattr(found.calibration, name)) for name in CALIBRATED if name not in options]
+    calibration = found.calibration
+    if calibration.reciprocal_sampling is not None:  # of the stored pixels, of which bin adds some up
+        rows, columns = (step / options.get("bin", 1) for step in calibration.reciprocal_sampling)
+        calibration = dataclasses.replace(calibration, reciprocal_sampling=(rows, columns))
+    said = [(name, getattr(calibration, name)) for name in CALIBRATED if name not in options]
     lines = [f"# the file says {name} = {value}" for name, value in said if value not in (None, 0.0)]
     electrons = found.electrons
     if electrons is not None and electrons.source in UNCERTAIN and "counts_per_electron" not in options:

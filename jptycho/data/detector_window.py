@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from jptycho.data.dataset import Dataset4D, Rows
 from jptycho.data.probe_window import probe_on_part
 from jptycho.errors import ConfigError
 from jptycho.scan import orient, raster_positions
-from jptycho.types import Shaped
+from jptycho.types import Int, Shaped
 
 
 def use_detector_part(
@@ -70,7 +71,27 @@ def use_detector_part(
         read=read,
         probe=None if dataset.probe is None else probe_on_part(dataset.probe, kept, bin_pixels),
         mask=mask,
+        part=(*stored_pixels(dataset.part, np.array([[rows.start, columns.start]]))[0], dataset.part[2] * bin_pixels),
     )
+
+
+def stored_pixels(part: tuple[int, int, int], places: Int[np.ndarray, "n 2"]) -> list[tuple[int, int]]:
+    """Pixels of the whole detector, as ``bad_pixels`` counts them, that lie in pixels of a part of it.
+
+    Args:
+        part: of :class:`~jptycho.data.dataset.Dataset4D`.
+        places: row and column of each pixel of the part.
+
+    Returns:
+        row and column of each stored pixel.
+
+    Example:
+        >>> stored_pixels((3, 5, 2), np.array([[0, 1]]))
+        [(3, 7), (3, 8), (4, 7), (4, 8)]
+    """
+    top, left, side = part
+    inside = list(itertools.product(range(side), repeat=2))
+    return [(top + side * int(row) + i, left + side * int(column) + j) for row, column in places for i, j in inside]
 
 
 def _of_larger_pixels(dataset: Dataset4D, bin_pixels: int) -> Dataset4D:

@@ -243,7 +243,7 @@ def test_lines_and_numbers_agree(folder):
     assert describe(unknown, scan)[-1] == ("cannot be told", "x: y")
     assert dict(describe(unknown, scan))["reciprocal_sampling"].startswith("0.078 Å⁻¹ a pixel")
     assert "found" not in findings(unknown, scan)
-    assert bad_pixels(FOUND) == [(3, 27)]
+    assert bad_pixels(FOUND, scan) == [(3, 27)]
     text = '[data]\nfile = "scan.npy"\nenergy = 3e5\nstep = 0.8\n'
     text = new_configuration(text, unknown, scan, folder / "a.toml", folder / "b.toml")
     assert "# cannot be told: x: y" in text
@@ -269,3 +269,18 @@ def test_lines_of_a_configuration_of_windows_stay_so(folder):
     found = (folder / "new.toml").read_bytes()
     assert b"rotation = 33.04" in found
     assert found.count(b"\n") == found.count(b"\r\n") == found.count(b"\r") > TOML.count("\n")
+
+
+@pytest.mark.parametrize("part", [{"crop": [28, 30]}, {"bin": 2}])
+def test_bad_pixels_of_a_part_are_written_as_those_of_the_whole(folder, part):
+    """A run by what is written leaves out the pixel that was found."""
+    scan = open_dataset(folder / "scan.npy", energy=3e5, step=0.8, **part)
+    mask = np.ones(scan.shape[-2:])
+    mask[3, 7] = 0
+    found = dataclasses.replace(FOUND, mask=mask)
+    text = f'[data]\nfile = "scan.npy"\nenergy = 3e5\nstep = 0.8\n{"".join(f"{k} = {v}" for k, v in part.items())}\n'
+    places = folder / "a.toml", folder / "b.toml"
+    written = tomllib.loads(new_configuration(text, found, scan, *places, new_bad_pixels(found, scan)))["data"]
+    again = open_dataset(folder / written.pop("file"), **written)
+    np.testing.assert_array_equal(again.mask, mask)
+    assert new_bad_pixels(found, again) == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jptycho.data.dataset import Calibration, from_arrays, sampling_of
-from jptycho.data.detector_window import add_up, use_detector_part
+from jptycho.data.detector_window import add_up, stored_pixels, use_detector_part
 from jptycho.data.readers.open import open_dataset
 from jptycho.errors import ConfigError
 from jptycho.preprocess.prepare import scan_positions
@@ -53,6 +53,23 @@ def test_a_square_with_a_bad_pixel_is_bad():
     assert part.mask is not None
     assert part.mask.tolist() == [[0.0, 1.0], [1.0, 0.0]]  # rows 3 to 6, columns 5 to 8
     assert mask[3, 6] == 1
+
+
+@pytest.mark.parametrize(("crop", "size"), [((8, 12), 1), ((9, 12), 3), (None, 2)])
+def test_pixels_of_a_part_are_found_again_on_the_whole(crop, size):
+    """A stored pixel that is left out makes a square bad, and that square is made of pixels about it."""
+    for place in ((4, 6), (7, 9)):
+        part = use_detector_part(from_arrays(COUNTS, CALIBRATION), crop, size, [place])
+        assert part.mask is not None
+        found = stored_pixels(part.part, np.argwhere(part.mask == 0))
+        assert place in found
+        assert len(found) == size**2
+        again = use_detector_part(from_arrays(COUNTS, CALIBRATION), crop, size, found)
+        np.testing.assert_array_equal(again.mask, part.mask)
+    within = use_detector_part(use_detector_part(from_arrays(COUNTS, CALIBRATION), (10, 12), 2), (3, 4))
+    row, column = stored_pixels(within.part, np.array([[1, 2]]))[0]
+    square = COUNTS[0, 0, row : row + 2, column : column + 2].sum(dtype=int)
+    assert within.read([0])[0, 1, 2] == square
 
 
 def test_nothing_asked_changes_nothing():

@@ -86,4 +86,6 @@ class DataSettings(Section):
     lattice: Positive | None = Field(
         None, description="Å: a spacing of the specimen's lattice, by which calibrate finds the scale of step"
     )
-    probe: str | None = Field(None, description="name of a complex array (y, x) or (modes, y, x) to start from")
+    probe: str | None = Field(
+        None, description="name of a complex array (y, x) or (modes, y, x), on the whole detector, to start from"
+    )
