@@ -2,7 +2,8 @@
 
 Its object, probe and positions are then mirrored or turned as well. Positions alone do not tell that from a scan that
 was laid otherwise against the same patterns, which is another reconstruction; the patterns do: those that its result
-predicts vary over the scan as the measured ones do only where both lie alike.
+predicts vary over the scan as the measured ones do only where both lie alike. Some packages also move the patterns'
+centre of mass to the zero frequency, where the beam need not lie on the detector.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import numpy as np
 from jptycho.data.other_results import OtherResult
 from jptycho.forward.fields import Fields, ScanFields, Setup
 from jptycho.forward.model import predict_batch
+from jptycho.preprocess.calibrate import beam_centre
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.estimate import transmission
 from jptycho.types import Float, Grid, Shaped
 
 SAMPLE = 64  # patterns that are compared
 LEAST = 4  # of them
+LARGEST_SHIFT = 0.5  # detector pixels, by which the beam may lie elsewhere
 CERTAIN = 3.0  # standard errors, by which one orientation must fit better than every other
 
 
@@ -85,19 +88,68 @@ def find_orientation(problem: Problem, found: OtherResult) -> Orientation | None
     window = problem.estimate.probe.shape[-2:]
     fitting = [one for one in ORIENTATIONS if one.apply(np.empty(window)).shape == found.probe.shape[-2:]]
     count = len(problem.counts)
-    rows = np.linspace(0, count - 1, min(SAMPLE, count)).astype(int)
     if found.centres is None or len(found.centres) != count or count < LEAST or not fitting:
         return None
+    rows = _sample(count)
     expected = _variation(_predicted(problem, found, found.centres[rows]))
     mask = np.asarray(problem.setup.mask) > 0
     measured = _variation(np.fft.fftshift(np.asarray(problem.counts[rows], np.float64) * mask, axes=(-2, -1)))
-    scores = np.array([(one.apply(measured) * expected).sum(axis=(1, 2)) for one in fitting])
+    centred = np.roll(measured, tuple(-np.round(_beam(problem)).astype(int)), axis=(-2, -1))
+    views = [(one, measured) for one in fitting] + [(one, centred) for one in fitting if not one.about_array]
+    scores = np.array([(one.apply(patterns) * expected).sum(axis=(1, 2)) for one, patterns in views])
     best = int(np.argmax(scores.mean(axis=1)))
-    lying = fitting[best]
-    others = [n for n, one in enumerate(fitting) if dataclasses.replace(one, about_array=lying.about_array) != lying]
+    lying = views[best][0]
+    others = [n for n, (one, _) in enumerate(views) if one.words() != lying.words()]
     lead = scores[best] - scores[others]
     error = lead.std(axis=1, ddof=1) / math.sqrt(len(rows))
     return lying if bool((lead.mean(axis=1) > CERTAIN * error).all()) and scores[best].mean() > 0 else None
+
+
+def _sample(count: int) -> np.ndarray:
+    """Numbers of the patterns that are compared."""
+    return np.linspace(0, count - 1, min(SAMPLE, count)).astype(int)
+
+
+def _beam(problem: Problem) -> Float[np.ndarray, "2"]:
+    """The beam's centre in detector pixels from the zero frequency."""
+    grid, centre = problem.setup.grid, problem.setup.centre
+    return np.zeros(2) if centre is None else np.asarray(centre) * np.multiply(grid.shape, grid.sampling)
+
+
+def beam_offset(problem: Problem, found: OtherResult) -> Float[np.ndarray, "2"]:
+    """How far the beam of a scan lies from where a result has it, whose patterns were moved to another centre.
+
+    Args:
+        problem: the scan.
+        found: a result with positions, as many pixels and patterns.
+
+    Returns:
+        detector pixels along (y, x); zero where they agree to half a pixel.
+    """
+    power = (np.abs(np.fft.fft2(np.fft.ifftshift(found.probe, axes=(-2, -1)))) ** 2).sum(axis=0)
+    if found.centres is None or np.abs(_beam(problem) - beam_centre(power)).max() <= LARGEST_SHIFT:
+        return np.zeros(2)
+    # Where the specimen scatters strongly, the patterns' disk is not the probe's, so patterns are compared with such.
+    rows, mask = _sample(len(problem.counts)), np.asarray(problem.setup.mask)
+    expected = np.fft.ifftshift(_predicted(problem, found, found.centres[rows]).mean(axis=0))
+    measured = np.asarray(problem.counts[rows], np.float64).mean(axis=0)
+    here, there = (np.array(beam_centre(one * (mask > 0), mask)) for one in (measured, expected))
+    return here - there if np.abs(here - there).max() > LARGEST_SHIFT else np.zeros(2)
+
+
+def with_beam_moved(found: OtherResult, offset: Float[np.ndarray, "2"]) -> OtherResult:
+    """A result whose beam lies elsewhere on the detector: its probe has another phase ramp.
+
+    Args:
+        found: the result.
+        offset: detector pixels along (y, x).
+
+    Returns:
+        the result.
+    """
+    y, x = (np.arange(n) - n // 2 for n in found.probe.shape[-2:])
+    ramp = np.exp(2j * math.pi * (y[:, None] * offset[0] / len(y) + x * offset[1] / len(x)))
+    return dataclasses.replace(found, probe=(found.probe * ramp).astype(found.probe.dtype))
 
 
 def _variation(patterns: Float[np.ndarray, "n ky kx"]) -> Float[np.ndarray, "n ky kx"]:
@@ -146,18 +198,14 @@ def turned_back(found: OtherResult, lying: Orientation) -> OtherResult:
         centres = np.where(lying.mirrored, last - centres, centres)
         centres = centres[:, ::-1] if lying.transpose else centres
     sampling = found.sampling if found.sampling is None or not lying.transpose else found.sampling[::-1]
-    ramp = np.ones(())
     if lying.about_array:
-        for axis, mirrored in enumerate(lying.mirrored):
-            n = found.probe.shape[-2 + axis]
-            if mirrored and n % 2 == 0:
-                places = np.exp(2j * math.pi * (np.arange(n) - n // 2) / n)
-                ramp = ramp * (places[:, None] if axis == 0 else places)
+        even = [n % 2 == 0 for n in found.probe.shape[-2:]]
+        found = with_beam_moved(found, np.logical_and(lying.mirrored, even).astype(float))
     return dataclasses.replace(
         found,
         phase=np.ascontiguousarray(whole.undo(found.phase)),
         absorption=np.ascontiguousarray(whole.undo(found.absorption)),
-        probe=np.ascontiguousarray(exactly.undo(found.probe * ramp)).astype(found.probe.dtype),
+        probe=np.ascontiguousarray(exactly.undo(found.probe)),
         centres=centres,
         sampling=None if sampling is None else (sampling[0], sampling[1]),
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from jptycho.assembly.other_orientation import SAME, find_orientation, turned_back
+from jptycho.assembly.other_orientation import SAME, beam_offset, find_orientation, turned_back, with_beam_moved
 from jptycho.data.other_results import OtherResult
 from jptycho.errors import ConfigError
 from jptycho.preprocess.prepare import Problem
@@ -42,7 +42,7 @@ def estimate_from_other(
         found: the reconstruction.
         potential: whether the object may not be negative.
         name: of the argument that gave it, for messages.
-        log: told where it was made of patterns that lay otherwise.
+        log: told where it was made of patterns that lay otherwise, or of another centre.
 
     Returns:
         the estimate.
@@ -58,6 +58,11 @@ def estimate_from_other(
     _check_arrays(problem, found, start)
     _check_lengths(problem, found, start)
     _check_positions(problem, found, start, lying is not None)
+    offset = beam_offset(problem, found)
+    if offset.any():
+        where = f"({offset[0]:.1f}, {offset[1]:.1f})"
+        log(f"{name}: the beam of this result is moved by {where} detector pixels to where the scan has it")
+        found = with_beam_moved(found, offset)
     estimate = problem.estimate
     centres = np.asarray(estimate.positions, float) if found.centres is None else found.centres
     ahead = _ahead(problem, found)

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 import jptycho
-from jptycho.assembly.other_orientation import ORIENTATIONS, SAME, find_orientation, turned_back
+from jptycho.assembly.other_orientation import (
+    ORIENTATIONS,
+    SAME,
+    beam_offset,
+    find_orientation,
+    turned_back,
+    with_beam_moved,
+)
 from jptycho.assembly.other_start import estimate_from_other
 from jptycho.data.dataset import Calibration, from_arrays
 from jptycho.data.other_results import OtherResult
@@ -150,6 +157,35 @@ def _at_these_places(theirs: OtherResult, made_with: tuple[float, bool]) -> tupl
     assert theirs.centres is not None
     one = Made(transmission, ONE.probe, theirs.centres)
     return as_result(one), problem_of(slow_patterns(one), rotation=made_with[0], transpose=made_with[1])
+
+
+def far_from_centre(shift: tuple[int, int]) -> np.ndarray:
+    """Patterns of which the beam lies some pixels off."""
+    return np.roll(PATTERNS, shift, axis=(1, 2))
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+def test_a_result_of_centred_patterns_gets_the_beam_of_the_scan(transpose):
+    """A package that moves the patterns to their centre of mass has a probe without the ramp that the scan's needs."""
+    theirs, _, sampling = turned(transpose, [transpose, False], False)
+    patterns, said = far_from_centre((2, -3)), []
+    problem = problem_of(patterns)
+    estimate = estimate_from_other(problem, as_result(theirs, sampling), log=said.append)
+    assert ("turned back" in said[0]) == transpose
+    assert re.search(r"moved by \([12]\.\d, -[23]\.\d\) detector pixels", said[-1])
+    setup = dataclasses.replace(problem.setup, centre=jnp.zeros(2))
+    fields = fields_of(estimate)
+    found = jax.jit(jax.vmap(lambda row, f: predict(f, setup, row), (0, None)))(fields.scan, fields)
+    found = np.fft.fftshift(np.asarray(found), axes=(1, 2))
+    likeness = [np.corrcoef(np.sqrt(found).ravel(), np.sqrt(one).ravel())[0, 1] for one in (patterns, PATTERNS)]
+    assert likeness[0] > 0.97 > likeness[1] + 0.1
+
+
+def test_a_beam_that_lies_where_it_does_is_left_there():
+    """Also where the specimen scatters so strongly that the disk of the patterns is not that of the probe."""
+    assert not beam_offset(problem_of(), as_result(ONE)).any()
+    moved = with_beam_moved(as_result(ONE), np.array([2.0, -3.0]))
+    assert not beam_offset(problem_of(far_from_centre((2, -3))), moved).any()
 
 
 def test_patterns_that_say_nothing_decide_nothing():
