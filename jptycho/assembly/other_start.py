@@ -2,16 +2,19 @@
 
 The object goes over pixel by pixel and is not interpolated: where its pixels lie on the canvas is decided by the
 positions of both, whose means agree to a pixel; the remaining fraction is that of its positions, which are taken over.
+Where positions say that it lies otherwise than this scan, the patterns are asked whether it was made of mirrored ones.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
 
+from jptycho.assembly.other_orientation import SAME, beam_offset, find_orientation, turned_back, with_beam_moved
 from jptycho.data.other_results import OtherResult
 from jptycho.errors import ConfigError
 from jptycho.preprocess.prepare import Problem
@@ -25,7 +28,13 @@ LARGEST_THICKNESS = 0.05  # relative difference of the distance between slices
 LARGEST_MISFIT = 0.15  # rms difference of positions, of their rms distance from their mean
 
 
-def estimate_from_other(problem: Problem, found: OtherResult, potential: bool = False, name: str = NAME) -> Estimate:
+def estimate_from_other(
+    problem: Problem,
+    found: OtherResult,
+    potential: bool = False,
+    name: str = NAME,
+    log: Callable[[str], None] = lambda _: None,
+) -> Estimate:
     """Start from a reconstruction of the same scan by another package.
 
     Args:
@@ -33,6 +42,7 @@ def estimate_from_other(problem: Problem, found: OtherResult, potential: bool = 
         found: the reconstruction.
         potential: whether the object may not be negative.
         name: of the argument that gave it, for messages.
+        log: told where it was made of patterns that lay otherwise, or of another centre.
 
     Returns:
         the estimate.
@@ -41,9 +51,18 @@ def estimate_from_other(problem: Problem, found: OtherResult, potential: bool = 
         ConfigError: another scan, another orientation, other pixels, slices, or modes; and what to set.
     """
     start = f"{name}: the {found.package} result"
+    lying = None if _lie_alike(problem, found) else find_orientation(problem, found)
+    if lying is not None and lying != SAME:
+        log(f"{name}: this result was made of patterns {lying.words()}, and is turned back")
+        found = turned_back(found, lying)
     _check_arrays(problem, found, start)
     _check_lengths(problem, found, start)
-    _check_positions(problem, found, start)
+    _check_positions(problem, found, start, lying is not None)
+    offset = beam_offset(problem, found)
+    if offset.any():
+        where = f"({offset[0]:.1f}, {offset[1]:.1f})"
+        log(f"{name}: the beam of this result is moved by {where} detector pixels to where the scan has it")
+        found = with_beam_moved(found, offset)
     estimate = problem.estimate
     centres = np.asarray(estimate.positions, float) if found.centres is None else found.centres
     ahead = _ahead(problem, found)
@@ -119,23 +138,61 @@ def _scaled(thickness: float | None, problem: Problem, found: OtherResult) -> fl
     return thickness * 10.0 ** round(math.log10(float(problem.setup.wavelength) / found.wavelength))
 
 
-def _check_positions(problem: Problem, found: OtherResult, start: str) -> None:
-    """Refuse another scan, or one that is turned or mirrored against this one."""
+def _lie_alike(problem: Problem, found: OtherResult) -> bool:
+    """Whether windows and positions are those of this scan; where there are no positions nothing says that not."""
     if found.centres is None:
+        return True
+    if found.probe.shape[-2:] != problem.estimate.probe.shape[-2:] or len(found.centres) != len(problem.counts):
+        return False
+    theirs, ours = _about_mean(problem, found.centres)
+    return not ours.any() or _misfit(theirs, ours) <= LARGEST_MISFIT * float(np.linalg.norm(ours))
+
+
+def _about_mean(
+    problem: Problem, centres: Float[np.ndarray, "scan 2"]
+) -> tuple[Float[np.ndarray, "scan 2"], Float[np.ndarray, "scan 2"]]:
+    """Positions of a result and of the scan about their mean, in the unit of the scan's lengths."""
+    pixel = np.asarray(problem.setup.grid.sampling, float)
+    theirs, ours = ((p - p.mean(axis=0)) * pixel for p in (centres, np.asarray(problem.estimate.positions, float)))
+    return theirs, ours
+
+
+def _check_positions(problem: Problem, found: OtherResult, start: str, compared: bool) -> None:
+    """Refuse another scan, or one that is turned or mirrored against this one."""
+    if found.centres is None or _lie_alike(problem, found):
         return
-    theirs, ours = (p - p.mean(axis=0) for p in (found.centres, np.asarray(problem.estimate.positions, float)))
-    size = math.sqrt(float((ours**2).sum()))
-    if not size or _misfit(theirs, ours) <= LARGEST_MISFIT * size:
-        return
+    theirs, ours = _about_mean(problem, found.centres)
     left, _, right = np.linalg.svd(theirs.T @ ours)
     turn = left @ right
-    mirrored = bool(np.linalg.det(turn) < 0)
-    if _misfit(theirs @ turn, ours) > LARGEST_MISFIT * size:
+    if _misfit(theirs @ turn, ours) > LARGEST_MISFIT * float(np.linalg.norm(ours)):
         raise ConfigError(f"{start} has positions that are not those of this scan. Name a result of the same scan.")
+    mirrored = bool(np.linalg.det(turn) < 0)
     angle = math.degrees(math.atan2(turn[0, 1], turn[0, 0]))
     how = f"mirrored and turned by {angle:.1f} degrees" if mirrored else f"turned by {angle:.1f} degrees"
-    advice = "data.transpose, data.rotation or data.axes" if mirrored else "data.rotation"
-    raise ConfigError(f"{start} has the positions of this scan {how}. Set {advice} as they were for it.")
+    keys = _as_it_was(problem, turn)
+    alike, advice = (
+        ", and patterns that lie as these do",
+        f"Set {keys}, with which it was made, or name another result.",
+    )
+    if not compared:
+        alike, advice = (
+            "",
+            f"Set {keys} if its patterns lay as these do, which does not show; else name another result.",
+        )
+    raise ConfigError(f"{start} has the positions of this scan {how}{alike}. {advice}")
+
+
+def _as_it_was(problem: Problem, turn: Float[np.ndarray, "2 2"]) -> str:
+    """Keys of ``[data]`` by which positions of this scan p become p R with the R of a result."""
+    calibration = problem.dataset.calibration
+    angle = math.radians(calibration.rotation)
+    there = turn @ np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    # A mirrored scan is one with its axes swapped, turned.
+    mirrored = bool(np.linalg.det(turn) < 0)
+    there = there[:, ::-1] if mirrored else there
+    rotation = math.degrees(math.atan2(there[1, 0], there[0, 0]))
+    swapped = f"data.transpose = {str(not calibration.transpose).lower()} and " if mirrored else ""
+    return f"{swapped}data.rotation = {rotation:.1f}"
 
 
 def _misfit(theirs: Float[np.ndarray, "scan 2"], ours: Float[np.ndarray, "scan 2"]) -> float:

@@ -33,6 +33,10 @@ SEEN_BEFORE = (
     "this result has seen electrons that are held out now, and the networks see it: what is held out "
     "predicts too well and stops too late. Use dgp.half_sets = true, or the seed and share of the run that made it"
 )
+UNPLACED = (
+    "this result has no positions: its object is put amid this scan's, which may be some pixels off, and whether both "
+    "lie alike is not checked"
+)
 
 
 def start_estimate(
@@ -60,8 +64,10 @@ def start_estimate(
         if validated and not halves and (other or not held_out_alike(earlier, config)):
             log(f"{name}: {SEEN_BEFORE if networks else SEEN_BY_PIXELS}")
         log(f"starts from {file}" + (f", by {earlier.package}" if other else ""))
+        if other and earlier.centres is None:
+            log(f"{name}: {UNPLACED}")
         if other:
-            return estimate_from_other(problem, earlier, config.object.kind == POTENTIAL, name)
+            return estimate_from_other(problem, earlier, config.object.kind == POTENTIAL, name, log)
         return estimate_from_result(problem, earlier, electrons, name)
     if config.method == NETWORKS and dgp.start in DIRECT:
         phase = DIRECT[dgp.start](problem, config.object.kind == POTENTIAL)

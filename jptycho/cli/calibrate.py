@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from jptycho.cli.found_file import check_changeable, new_configuration
-from jptycho.cli.toml_text import with_values
+from jptycho.cli.toml_text import read_text, with_values, write_text
 from jptycho.errors import ConfigError, FormatError
 from jptycho.settings import Table, load_toml
 
@@ -35,7 +37,7 @@ def calibrate(
     for target, ending in ((write, ".toml"), (page, ".html")):
         if target is not None:
             _refuse(target, config, ending, overwrite)
-    text = config.read_text(encoding="utf-8")
+    text = read_text(config)
     if write is not None:
         text = text if lattice is None else with_values(text, "data", {"lattice": lattice})
         check_changeable(text)
@@ -49,11 +51,11 @@ def calibrate(
 
         typer.echo(json.dumps(findings(found, dataset), indent=1, allow_nan=False))
     else:
-        typer.echo("\n".join(describe(found, dataset)))
+        typer.echo("\n".join(f"{name:16}  {text}" for name, text in describe(found, dataset)))
     if write is not None:
         write.parent.mkdir(parents=True, exist_ok=True)
         text = new_configuration(text, found, dataset, config, write, new_bad_pixels(found, dataset))
-        write.write_text(text, encoding="utf-8")
+        write_text(write, text)
     if page is not None:
         from jptycho.report.calibration import write_calibration_page  # noqa: PLC0415
 
@@ -82,7 +84,7 @@ def findings(found: ScanCalibration, dataset: Dataset4D) -> dict[str, object]:
         "disk_centre_error": list(disk.centre_error),
         "disk_radius_pixels": [disk.radius, disk.radius_error],
         "disk_axes_ratio": disk.axes_ratio,
-        "bad_pixels": bad_pixels(found),
+        "bad_pixels": bad_pixels(found, dataset),
         "step_scale": None if found.step_scale is None else _pair(found.step_scale),
         "undecided": list(found.undecided),
     }
@@ -108,17 +110,19 @@ def findings(found: ScanCalibration, dataset: Dataset4D) -> dict[str, object]:
     return out
 
 
-def bad_pixels(found: ScanCalibration) -> list[tuple[int, int]]:
-    """Rows and columns of hot and dead pixels on the stored detector.
+def bad_pixels(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[int, int]]:
+    """Rows and columns of hot and dead pixels, as ``bad_pixels`` of ``[data]`` counts them.
 
     Args:
         found: of :func:`jptycho.preprocess.scan_calibration.calibrate_scan`.
+        dataset: the scan.
 
     Returns:
         the places.
     """
-    rows, columns = (found.mask == 0).nonzero()
-    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
+    from jptycho.data.detector_window import stored_pixels  # noqa: PLC0415
+
+    return stored_pixels(dataset.part, np.argwhere(found.mask == 0))
 
 
 def new_bad_pixels(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[int, int]]:
@@ -131,10 +135,11 @@ def new_bad_pixels(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[int
     Returns:
         the places.
     """
-    return [place for place in bad_pixels(found) if dataset.mask is None or dataset.mask[place] > 0]
+    mask = found.mask if dataset.mask is None else np.where(dataset.mask > 0, found.mask, 1.0)
+    return bad_pixels(dataclasses.replace(found, mask=mask), dataset)
 
 
-def describe(found: ScanCalibration, dataset: Dataset4D) -> list[str]:
+def describe(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[str, str]]:
     """What was found, in words, with errors.
 
     Args:
@@ -142,50 +147,66 @@ def describe(found: ScanCalibration, dataset: Dataset4D) -> list[str]:
         dataset: the scan.
 
     Returns:
-        lines.
+        names and what is to be said of each.
     """
     disk, window = found.disk, dataset.shape[-2:]
     centre = [c + n // 2 for c, n in zip(disk.centre, window, strict=True)]
-    lines = [
-        f"semiangle_cutoff  {_with_error(*found.semiangle_cutoff)} mrad"
-        + _against(dataset.calibration.semiangle_cutoff, found.semiangle_cutoff[0], "mrad"),
-        f"bright disk       centre at pixel ({_with_error(centre[0], disk.centre_error[0])}, "
-        f"{_with_error(centre[1], disk.centre_error[1])}), radius {_with_error(disk.radius, disk.radius_error)} "
-        f"pixels, axes 1 : {disk.axes_ratio:.3f}",
+    said = [
+        (
+            "semiangle_cutoff",
+            f"{_with_error(*found.semiangle_cutoff)} mrad"
+            + _against(dataset.calibration.semiangle_cutoff, found.semiangle_cutoff[0], "mrad"),
+        ),
+        (
+            "bright disk",
+            f"centre at pixel ({_with_error(centre[0], disk.centre_error[0])}, "
+            f"{_with_error(centre[1], disk.centre_error[1])}), radius {_with_error(disk.radius, disk.radius_error)} "
+            f"pixels, axes 1 : {disk.axes_ratio:.3f}",
+        ),
     ]
     if dataset.calibration.reciprocal_sampling is None:
-        lines.append(f"reciprocal_sampling  {found.reciprocal_sampling[0]:.5g} Å⁻¹ a pixel, from the semiangle given")
+        step = f"{found.reciprocal_sampling[0]:.5g} Å⁻¹ a pixel, from the semiangle given"
+        said.append(("reciprocal_sampling", step))
     if found.step_scale is not None:
-        lines.append(f"step              {_with_error(*found.step_scale)} times the given, by the lattice")
+        said.append(("step", f"{_with_error(*found.step_scale)} times the given, by the lattice"))
     bad = new_bad_pixels(found, dataset)
     shown = ", ".join(map(str, bad[:8])) + (" ..." if len(bad) > 8 else "")
-    lines.append(f"bad pixels        {len(bad)}{': ' + shown + '; data.bad_pixels leaves them out' if bad else ''}")
-    lines += _orientation_lines(found, dataset)
-    return lines + [f"cannot be told    {why}" for why in found.undecided]
+    said.append(("bad pixels", f"{len(bad)}{': ' + shown + '; data.bad_pixels leaves them out' if bad else ''}"))
+    said += _orientation(found, dataset)
+    return said + [("cannot be told", why) for why in found.undecided]
 
 
-def _orientation_lines(found: ScanCalibration, dataset: Dataset4D) -> list[str]:
+def _orientation(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[str, str]]:
     fit, twin = found.fit, found.twin
     if fit is None or twin is None:
         return []
-    lines = [
-        f"rotation          {_with_error(fit.rotation, fit.errors['rotation'])} degrees",
-        f"transpose         {str(fit.transpose).lower()} (by {found.handed:.1f} standard errors)",
-        f"defocus           {_with_error(fit.defocus, fit.errors['defocus'])} Å"
-        + _against(dataset.calibration.defocus or None, fit.defocus, "Å"),
-        f"astigmatism       C12 {_with_error(fit.astigmatism, fit.errors['astigmatism'])} Å at "
-        f"phi12 {fit.azimuth:.2f} rad",
-        f"twin              rotation {twin.rotation:.2f} degrees with defocus {twin.defocus:.4g} Å fits as well, its "
-        f"phase inverted; taken is the one whose phase is positive at atoms (by {found.positive:.1f} standard errors)",
+    said = [
+        ("rotation", f"{_with_error(fit.rotation, fit.errors['rotation'])} degrees"),
+        ("transpose", f"{str(fit.transpose).lower()} (by {found.handed:.1f} standard errors)"),
+        (
+            "defocus",
+            f"{_with_error(fit.defocus, fit.errors['defocus'])} Å"
+            + _against(dataset.calibration.defocus or None, fit.defocus, "Å"),
+        ),
+        (
+            "astigmatism",
+            f"C12 {_with_error(fit.astigmatism, fit.errors['astigmatism'])} Å at phi12 {fit.azimuth:.2f} rad",
+        ),
+        (
+            "twin",
+            f"rotation {twin.rotation:.2f} degrees with defocus {twin.defocus:.4g} Å fits as well, its phase inverted; "
+            f"taken is the one whose phase is positive at atoms (by {found.positive:.1f} standard errors)",
+        ),
     ]
     centres = found.centres
     if centres is not None:
-        lines.append(
-            f"centre of mass    rotation {_with_error(centres.rotation, centres.rotation_error)} degrees or 180 more, "
+        words = (
+            f"rotation {_with_error(centres.rotation, centres.rotation_error)} degrees or 180 more, "
             f"transpose {str(centres.transpose).lower()}; curl {centres.curl:.0%} of the field "
             f"({centres.curl_other:.0%} the other way, 50% is no gradient)"
         )
-    return lines
+        said.append(("centre of mass", words))
+    return said
 
 
 def _data_of(values: Table, config: Path) -> Table:

@@ -46,7 +46,7 @@ def new_configuration(
         first, second = (float(f"{step * factor:.6g}") for step in dataset.calibration.step)
         data["step"] = first if first == second else [first, second]
         comments["step"] = f"Å, {factor:.4f} ± {error:.2g} of the given by the lattice"
-    if bad and not {"crop", "bin"} & set(given):
+    if bad:
         data["bad_pixels"] = [list(place) for place in [*given.get("bad_pixels", []), *bad]]
         comments["bad_pixels"] = "[row, column], left out"
     if re.search(r"^\s*\[data\.aberrations\]", text, re.MULTILINE):
@@ -73,8 +73,10 @@ def _found_table(data: Table, found: ScanCalibration) -> tuple[Table, dict[str, 
     comments = {"semiangle_cutoff": f"mrad, ± {found.semiangle_cutoff[1]:.2g} from the bright disk"}
     data["semiangle_cutoff"] = float(f"{found.semiangle_cutoff[0]:.6g}")
     if "reciprocal_sampling" not in given and "angular_sampling" not in given:
-        data["reciprocal_sampling"] = [float(f"{step:.6g}") for step in found.reciprocal_sampling]
-        comments["reciprocal_sampling"] = "Å⁻¹ a pixel along (y, x)"
+        # [data] states that of the stored pixels, of which bin adds some up.
+        size = given.get("bin", 1)
+        data["reciprocal_sampling"] = [float(f"{step / size:.6g}") for step in found.reciprocal_sampling]
+        comments["reciprocal_sampling"] = "Å⁻¹ a stored pixel along (y, x)"
     fit, twin = found.fit, found.twin
     if fit is None or twin is None:
         return data, comments

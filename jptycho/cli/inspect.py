@@ -80,6 +80,7 @@ def _write_start(
 ) -> None:
     """A configuration to start from: a new one, or the one that was given with what was found on top of it."""
     from jptycho.cli.start_file import continued_toml, starting_toml  # noqa: PLC0415
+    from jptycho.cli.toml_text import write_text  # noqa: PLC0415
     from jptycho.data.readers.hdf5 import refuse_existing  # noqa: PLC0415
 
     if source is None:
@@ -87,7 +88,7 @@ def _write_start(
     else:
         text = continued_toml(found, source, options, write, offers)
     refuse_existing(write, overwrite=None)
-    write.write_text(text, encoding="utf-8")
+    write_text(write, text)
 
 
 def _print_offers(offers: tuple[Offer, ...], options: Table) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tomllib
 from pathlib import Path
 
 import tomli_w
 
-from jptycho.cli.toml_text import with_paths, with_values
+from jptycho.cli.toml_text import line_end, read_text, with_paths, with_values
 from jptycho.config.run import DATA_PATHS
 from jptycho.data.readers.options import DataSettings
 from jptycho.diagnostics.contents import Offer
@@ -75,7 +76,7 @@ def continued_toml(found: Inspection, source: Path, given: Table, target: Path, 
     Raises:
         ConfigError: its ``[data]`` cannot be changed line by line.
     """
-    text = source.read_text(encoding="utf-8")
+    text = read_text(source)
     values = tomllib.loads(text)
     text = with_paths(text, source, target)
     text = with_values(text, "data", _placed(given, target)) if given else text
@@ -86,7 +87,7 @@ def continued_toml(found: Inspection, source: Path, given: Table, target: Path, 
         *_known(found, options),
         *_offered(offers, options),
     ]
-    return "\n".join([*head, "", text])
+    return line_end(text).join([*head, "", text])
 
 
 def _findings(found: Inspection) -> list[str]:
@@ -114,7 +115,11 @@ def _offered(offers: tuple[Offer, ...], options: Table) -> list[str]:
 
 def _known(found: Inspection, options: Table) -> list[str]:
     """What the file itself says, and what the counts show, as comments."""
-    said = [(name, getattr(found.calibration, name)) for name in CALIBRATED if name not in options]
+    calibration = found.calibration
+    if calibration.reciprocal_sampling is not None:  # of the stored pixels, of which bin adds some up
+        rows, columns = (step / options.get("bin", 1) for step in calibration.reciprocal_sampling)
+        calibration = dataclasses.replace(calibration, reciprocal_sampling=(rows, columns))
+    said = [(name, getattr(calibration, name)) for name in CALIBRATED if name not in options]
     lines = [f"# the file says {name} = {value}" for name, value in said if value not in (None, 0.0)]
     electrons = found.electrons
     if electrons is not None and electrons.source in UNCERTAIN and "counts_per_electron" not in options:

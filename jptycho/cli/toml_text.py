@@ -16,6 +16,44 @@ from jptycho.settings import Table
 HEADER = re.compile(r"^\s*\[{1,2}\s*([^\[\]]+?)\s*\]{1,2}\s*(#.*)?$")
 
 
+def read_text(path: Path) -> str:
+    """The text of a file, its line ends as they are.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        the text.
+    """
+    return path.read_bytes().decode("utf-8")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, its line ends as they are.
+
+    Args:
+        path: of the file.
+        text: of it.
+    """
+    path.write_bytes(text.encode("utf-8"))
+
+
+def line_end(text: str) -> str:
+    r"""How most lines of a text end.
+
+    Args:
+        text: of a file.
+
+    Returns:
+        ``"\n"`` or ``"\r\n"``.
+
+    Example:
+        >>> line_end("a\r\nb\r\nc\n") == "\r\n", line_end("") == "\n"
+        (True, True)
+    """
+    return "\r\n" if 2 * text.count("\r\n") > text.count("\n") else "\n"
+
+
 def with_values(text: str, table: str, values: Table, comments: Mapping[str, str] | None = None) -> str:
     """The text of a TOML file with some values of a table replaced or added.
 
@@ -38,10 +76,11 @@ def with_values(text: str, table: str, values: Table, comments: Mapping[str, str
         energy = 300000.0
         <BLANKLINE>
     """
-    before, body, after = _split(text, table)
+    end = _before_break(text)
+    before, body, after = _split(text + end, table, end)
     for name, value in values.items():
-        body = _with_value(body, name, f"{name} = {_literal(value)}", (comments or {}).get(name))
-    found = "\n".join([*before, *body, *after])
+        body = _with_value(body, name, f"{name} = {_literal(value)}", (comments or {}).get(name), end)
+    found = "\n".join([*before, *body, *after]).removesuffix("\r")
     _check(text, found, table, values)
     return found
 
@@ -64,15 +103,22 @@ def with_remarks(text: str, table: str, start: str, remarks: Sequence[str]) -> s
         # unsure: b
         step = 1
     """
-    before, body, after = _split(text, table)
+    end = _before_break(text)
+    before, body, after = _split(text + end, table, end)
     gone = {number for number in _starts(body) if body[number].startswith(f"# {start}: ")}
     kept = [line for number, line in enumerate(body) if number not in gone]
-    found = "\n".join([*before, *(f"# {start}: {remark}" for remark in remarks), *kept, *after])
+    added = (f"# {start}: {remark}{end}" for remark in remarks)
+    found = "\n".join([*before, *added, *kept, *after]).removesuffix("\r")
     _check(text, found, table, {})
     return found
 
 
-def _split(text: str, table: str) -> tuple[list[str], list[str], list[str]]:
+def _before_break(text: str) -> str:
+    """What stands before a line's break in a text, and so at the end of a line that is added."""
+    return line_end(text)[:-1]
+
+
+def _split(text: str, table: str, end: str) -> tuple[list[str], list[str], list[str]]:
     """The lines up to the header of a table, which is added at the end where there is none; of the table; and below."""
     lines = text.split("\n")
     headers = list(_headers(lines))
@@ -80,9 +126,9 @@ def _split(text: str, table: str) -> tuple[list[str], list[str], list[str]]:
     if start is None:
         while lines and not lines[-1].strip():
             lines.pop()
-        return [*lines, "", f"[{table}]"], [], [""]
-    end = next((n for n, _ in headers if n > start), len(lines))
-    return lines[: start + 1], lines[start + 1 : end], lines[end:]
+        return [*lines, end, f"[{table}]{end}"], [], [""]
+    stop = next((n for n, _ in headers if n > start), len(lines))
+    return lines[: start + 1], lines[start + 1 : stop], lines[stop:]
 
 
 def _headers(lines: list[str]) -> Iterator[tuple[int, str]]:
@@ -135,7 +181,7 @@ def _literal(value: object) -> str:
     return tomli_w.dumps({"x": value}).strip().split(" = ", 1)[1]
 
 
-def _with_value(body: list[str], name: str, assigned: str, comment: str | None) -> list[str]:
+def _with_value(body: list[str], name: str, assigned: str, comment: str | None, end: str) -> list[str]:
     """The lines of a table with one value replaced, or added behind the last."""
     assigned += f"  # {comment}" if comment else ""
     for first in _starts(body):
@@ -143,10 +189,10 @@ def _with_value(body: list[str], name: str, assigned: str, comment: str | None) 
         if re.match(rf"""^\s*(["']?){re.escape(name)}\1\s*=""", line):
             last = _last_line(body, first)
             kept = "" if comment else _comment(body[first : last + 1])
-            return [*body[:first], assigned + kept, *body[last + 1 :]]
+            return [*body[:first], assigned + kept + end, *body[last + 1 :]]
     # Comments at the end belong to the table that follows.
     last = max((n for n, line in enumerate(body) if line.strip() and not line.lstrip().startswith("#")), default=-1)
-    return [*body[: last + 1], assigned, *body[last + 1 :]]
+    return [*body[: last + 1], assigned + end, *body[last + 1 :]]
 
 
 def _last_line(body: list[str], first: int) -> int:
@@ -159,7 +205,7 @@ def _last_line(body: list[str], first: int) -> int:
 
 def _comment(lines: list[str]) -> str:
     """What follows a value on its last line."""
-    whole = "\n".join(lines)
+    whole = "\n".join(lines).removesuffix("\r")
     for place, letter in enumerate(whole):
         if letter == "#" and _parses(whole[:place]):
             return "  " + whole[place:]
@@ -168,7 +214,7 @@ def _comment(lines: list[str]) -> str:
 
 def _parses(text: str) -> bool:
     try:
-        tomllib.loads(text)
+        tomllib.loads(text.removesuffix("\r"))
     except tomllib.TOMLDecodeError:
         return False
     return True

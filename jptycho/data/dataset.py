@@ -77,6 +77,7 @@ class Dataset4D:
         truth: of a simulated scan, or None.
         source: words that say where it came from.
         mask: weight of each detector pixel (ky, kx), zero frequency in the centre, zero for a dead one; None for all 1.
+        part: of the stored detector: its first row and column, and the side of the squares that are added up.
     """
 
     shape: tuple[int, ...]
@@ -88,6 +89,7 @@ class Dataset4D:
     truth: Truth | None = None
     source: str = "memory"
     mask: np.ndarray | None = None
+    part: tuple[int, int, int] = (0, 0, 1)
 
 
 def from_arrays(

@@ -73,6 +73,7 @@ class Inspection:
         cost: memory and time; None where the object's size is not known.
         refusal: why a run would refuse the scan; empty where it would not.
         improbable: what can be, but rarely is.
+        part: of the stored detector, as :class:`~jptycho.data.dataset.Dataset4D` states it.
     """
 
     source: str
@@ -90,6 +91,7 @@ class Inspection:
     cost: Cost | None
     refusal: str
     improbable: tuple[str, ...]
+    part: tuple[int, int, int]
 
 
 def inspect_dataset(
@@ -141,6 +143,7 @@ def inspect_dataset(
         else estimate_cost(_as_kept(dataset, counts, unit), geometry.canvas, run, networks),
         refusal=refusal,
         improbable=() if refusal or missing else improbable(dataset),
+        part=dataset.part,
     )
 
 

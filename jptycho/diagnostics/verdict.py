@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from jptycho.data.detector_window import stored_pixels
 from jptycho.diagnostics.cost import Cost
 from jptycho.diagnostics.inspection import Electrons, Inspection
 from jptycho.preprocess.memory import MemoryNeed, in_bytes
@@ -104,11 +105,12 @@ def _on_counts(found: Inspection) -> Iterator[Finding]:
         yield Finding("doubt", f"{dark:.1%} of the patterns hold no count at all.")
     for places, what in ((found.dead, "dead"), (found.hot, "hot")):
         if len(places):
-            yield Finding("doubt", f"{_some(places)} {what}: name them in data.bad_pixels, or give a mask (data.mask).")
+            stored = stored_pixels(found.part, places)
+            yield Finding("doubt", f"{_some(stored)} {what}: name them in data.bad_pixels, or give a mask (data.mask).")
     yield from _on_electrons(electrons)
 
 
-def _some(places: np.ndarray) -> str:
+def _some(places: list[tuple[int, int]]) -> str:
     shown = ", ".join(f"({y}, {x})" for y, x in places[:4])
     more = ", ..." if len(places) > 4 else ""
     return f"{len(places)} detector pixel{'s' if len(places) > 1 else ''} (row, column) {shown}{more} " + (

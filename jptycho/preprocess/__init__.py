@@ -1,7 +1,6 @@
 """From a scan as recorded to the constants and the start of a run."""
 
 from jptycho.preprocess.aberration_fit import AberrationFit, refine_aberrations
-from jptycho.preprocess.aberration_search import search_aberrations
 from jptycho.preprocess.automatic import choose_loss, choose_object_rate, choose_preconditioner, choose_probe_rate
 from jptycho.preprocess.bad_pixels import find_bad_pixels
 from jptycho.preprocess.cpu_devices import choose_cpu_devices
@@ -53,7 +52,6 @@ __all__ = [
     "parallax_phase",
     "refine_aberrations",
     "scan_step_scale",
-    "search_aberrations",
     "single_side_band",
     "single_side_band_phase",
     "step_scale",

@@ -57,24 +57,6 @@ def map_evidence(data: Interference, lens: Lens, largest: float, step: float = S
     return EvidenceMap(np.degrees(angles), defoci, np.asarray(scores))
 
 
-def search_aberrations(
-    data: Interference, lens: Lens, largest: float, step: float = STEP, candidates: int = CANDIDATES
-) -> list[tuple[bool, np.ndarray]]:
-    """The most likely orientations and defoci of a grid that leaves nothing out.
-
-    Args:
-        data: the scan.
-        lens: its aperture.
-        largest: defocus in Å to look for, of either sign.
-        step: of the defocus in depths of focus λ/α².
-        candidates: how many maxima of each handedness.
-
-    Returns:
-        transpose and parameters, of each handedness the best first.
-    """
-    return best_of_map(map_evidence(data, lens, largest, step), lens.depth, candidates)
-
-
 def best_of_map(found: EvidenceMap, depth: float, candidates: int = CANDIDATES) -> list[tuple[bool, np.ndarray]]:
     """The highest points of a map, none beside a higher one.
 

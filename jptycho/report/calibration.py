@@ -23,13 +23,13 @@ LEAST = 1e-4  # of the brightest pixel, below which a mean pattern is black
 AXES = ("axes as they are", "axes swapped")
 
 
-def write_calibration_page(path: Path, found: ScanCalibration, words: list[str], name: str) -> None:
+def write_calibration_page(path: Path, found: ScanCalibration, words: list[tuple[str, str]], name: str) -> None:
     """Write one HTML page that needs nothing else.
 
     Args:
         path: of the page.
         found: of :func:`jptycho.preprocess.scan_calibration.calibrate_scan`.
-        words: lines of what was found, a name of up to 18 characters before each.
+        words: names and values of what was found.
         name: of the scan's configuration, for the title.
     """
     entries = []
@@ -37,7 +37,7 @@ def write_calibration_page(path: Path, found: ScanCalibration, words: list[str],
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         entries.append(figure_entry(heading, caption, buffer.getvalue()))
-    table = Table("What was found", ["quantity", "value"], [[line[:18].strip(), line[18:].strip()] for line in words])
+    table = Table("What was found", ["quantity", "value"], [list(pair) for pair in words])
     path.write_text(render_page(f"Calibration: {name}", entries, [table], {}, {}), encoding="utf-8")
 
 
@@ -160,7 +160,7 @@ def search_figure(searched: EvidenceMap, fit: AberrationFit | None) -> Figure:
         _map(ax, searched, transpose, (low, high))
         if fit is not None and fit.transpose == bool(transpose):
             # By 180 degrees more the other defocus shows the same.
-            turns = int(np.floor(fit.rotation / 180))
+            turns = int(np.floor((fit.rotation - _edges(searched.rotations)[0]) / 180))
             ax.plot(
                 fit.rotation - 180 * turns, fit.defocus * (-1) ** turns, "+", color="cyan", ms=16, mew=2, clip_on=False
             )
@@ -177,7 +177,13 @@ def search_figure(searched: EvidenceMap, fit: AberrationFit | None) -> Figure:
 
 def _map(ax: Axes, searched: EvidenceMap, transpose: int, limits: tuple[float, float]) -> None:
     image: Float[np.ndarray, "defoci rotations"] = searched.evidence[transpose].T
-    extent = (0.0, 180.0, float(searched.defoci[0]), float(searched.defoci[-1]))
+    extent = (*_edges(searched.rotations), *_edges(searched.defoci))
     ax.imshow(image, origin="lower", aspect="auto", extent=extent, vmin=limits[0], vmax=limits[1], cmap="magma")
     ax.set(xlabel="rotation (degrees)", ylabel="defocus (Å)")
     ax.set_title(AXES[transpose], fontsize=10)
+
+
+def _edges(values: Float[np.ndarray, "n"]) -> tuple[float, float]:
+    """Where the cells begin and end whose middles are evenly spaced values."""
+    half = 0.5 * float(values[1] - values[0]) if len(values) > 1 else 0.5
+    return float(values[0]) - half, float(values[-1]) + half

@@ -60,7 +60,8 @@ def found_in(tmp_path, **changes) -> OtherResult:
 def test_what_does_not_fit_says_what_to_set(tmp_path):
     one = found_in(tmp_path)
     problem, centres = problem_of(), np.asarray(one.centres)
-    turned = (centres - centres.mean(0)) @ np.array([[0.0, 1.0], [-1.0, 0.0]]) + centres.mean(0)
+    lengths = (centres - centres.mean(0)) * SAMPLING  # it is Å that turn, and pixels are no squares
+    turned = lengths @ np.array([[0.0, 1.0], [-1.0, 0.0]]) / SAMPLING + centres.mean(0)
     cases = {
         r"has 1 slices, found object\.slices = 2\. Set it": {"phase": one.phase[:1], "absorption": one.absorption[:1]},
         r"has 1 modes, found probe\.modes = 2\. Set it": {"probe": one.probe[:1]},
@@ -132,6 +133,23 @@ def test_pixels_go_on_from_it_without_half_sets(tmp_path):
     assert any("pixels.start_file: this result has seen" in line for line in said)
     assert any(line.endswith("a.hdf5, by PtyRAD") for line in said)
     assert resolve_auto(config, problem_of()).pixels.half_sets is False
+
+
+def test_a_run_says_that_a_result_has_no_positions(tmp_path, monkeypatch):
+    PACKAGES["PtyRAD"][1](tmp_path / "a.hdf5", made())
+    config = with_changes(None, {"pixels": {"start_file": str(tmp_path / "a.hdf5")}, "object": {"kind": "complex"}})
+    said: dict[bool, str] = {}
+    for without in (False, True):
+        one = read_start(tmp_path / "a.hdf5")
+        monkeypatch.setattr(
+            "jptycho.assembly.start.read_start",
+            lambda *_, one=one, without=without, **__: dataclasses.replace(one, centres=None) if without else one,
+        )
+        lines: list[str] = []
+        start_estimate(config, problem_of(), False, lines.append)
+        said[without] = "\n".join(lines)
+    assert "pixels.start_file: this result has no positions" in said[True]
+    assert "no positions" not in said[False]
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,19 @@ def test_a_page_alone_goes_where_it_is_asked_for(folder):
 
 
 @pytest.mark.usefixtures("told")
+def test_names_stand_whole_on_the_page_and_before_the_printed_lines(folder):
+    text = TOML.replace("reciprocal_sampling = 0.078125\n", "")
+    (folder / "scan.toml").write_text(text)
+    done = run(folder / "scan.toml", "--page", folder / "seen.html")
+    assert "\nreciprocal_sampling  0.078 Å⁻¹ a pixel" in done.stdout
+    page = (folder / "seen.html").read_text()
+    assert "<td>reciprocal_sampling</td><td>0.078 Å⁻¹ a pixel, from the semiangle given</td>" in page
+    for line, name in zip(done.stdout.splitlines(), ("semiangle_cutoff", "bright disk"), strict=False):
+        assert line.startswith(f"{name:18}")
+        assert f"<td>{name}</td><td>{line[18:]}</td>" in page
+
+
+@pytest.mark.usefixtures("told")
 def test_json_holds_numbers_with_errors(folder):
     values = json.loads(run(folder / "scan.toml", "--json").stdout)
     assert values["found"]["rotation"] == pytest.approx([33.04, 0.12])
@@ -227,13 +240,47 @@ def test_a_configuration_without_a_scan_is_refused(folder):
 def test_lines_and_numbers_agree(folder):
     scan = open_dataset(folder / "scan.npy", energy=3e5, step=0.8)
     unknown = dataclasses.replace(FOUND, fit=None, centres=None, undecided=("x: y",))
-    assert describe(unknown, scan)[-1] == "cannot be told    x: y"
-    assert "reciprocal_sampling  0.078" in "\n".join(describe(unknown, scan))
+    assert describe(unknown, scan)[-1] == ("cannot be told", "x: y")
+    assert dict(describe(unknown, scan))["reciprocal_sampling"].startswith("0.078 Å⁻¹ a pixel")
     assert "found" not in findings(unknown, scan)
-    assert bad_pixels(FOUND) == [(3, 27)]
+    assert bad_pixels(FOUND, scan) == [(3, 27)]
     text = '[data]\nfile = "scan.npy"\nenergy = 3e5\nstep = 0.8\n'
     text = new_configuration(text, unknown, scan, folder / "a.toml", folder / "b.toml")
     assert "# cannot be told: x: y" in text
     assert new_configuration(text, unknown, scan, folder / "a.toml", folder / "b.toml").count("cannot be told") == 1
     assert tomllib.loads(text)["data"]["reciprocal_sampling"] == [0.078, 0.078]
     assert tomllib.loads(text)["data"]["file"] == "scan.npy"
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_sampling_is_written_of_the_pixels_that_the_file_stores(folder, size):
+    """The scan, opened by what is written, has the sampling that was found."""
+    scan = open_dataset(folder / "scan.npy", energy=3e5, step=0.8, bin=size)
+    text = f'[data]\nfile = "scan.npy"\nenergy = 3e5\nstep = 0.8\nbin = {size}\n'
+    written = tomllib.loads(new_configuration(text, FOUND, scan, folder / "a.toml", folder / "b.toml"))["data"]
+    again = open_dataset(folder / written.pop("file"), **written)
+    assert again.calibration.reciprocal_sampling == pytest.approx(FOUND.reciprocal_sampling)
+
+
+@pytest.mark.usefixtures("told")
+def test_lines_of_a_configuration_of_windows_stay_so(folder):
+    (folder / "scan.toml").write_bytes(TOML.replace("\n", "\r\n").encode())
+    assert run(folder / "scan.toml", "--write", folder / "new.toml").exit_code == 0
+    found = (folder / "new.toml").read_bytes()
+    assert b"rotation = 33.04" in found
+    assert found.count(b"\n") == found.count(b"\r\n") == found.count(b"\r") > TOML.count("\n")
+
+
+@pytest.mark.parametrize("part", [{"crop": [28, 30]}, {"bin": 2}])
+def test_bad_pixels_of_a_part_are_written_as_those_of_the_whole(folder, part):
+    """A run by what is written leaves out the pixel that was found."""
+    scan = open_dataset(folder / "scan.npy", energy=3e5, step=0.8, **part)
+    mask = np.ones(scan.shape[-2:])
+    mask[3, 7] = 0
+    found = dataclasses.replace(FOUND, mask=mask)
+    text = f'[data]\nfile = "scan.npy"\nenergy = 3e5\nstep = 0.8\n{"".join(f"{k} = {v}" for k, v in part.items())}\n'
+    places = folder / "a.toml", folder / "b.toml"
+    written = tomllib.loads(new_configuration(text, found, scan, *places, new_bad_pixels(found, scan)))["data"]
+    again = open_dataset(folder / written.pop("file"), **written)
+    np.testing.assert_array_equal(again.mask, mask)
+    assert new_bad_pixels(found, again) == []

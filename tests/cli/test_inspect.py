@@ -9,6 +9,8 @@ from PIL import Image
 
 import jptycho
 from jptycho.cli.data_options import data_options
+from jptycho.data.dataset import Calibration, from_arrays
+from jptycho.data.readers.jptycho_scan import write_scan
 from jptycho.data.readers.options import DataSettings
 from jptycho.errors import ConfigError
 from tests.cli.calling import call
@@ -121,11 +123,26 @@ def test_a_scan_is_named_from_where_the_new_configuration_lies(folder: Path):
     lines = "\n".join(f"{name.replace('-', '_')} = {value}" for name, value in OPTIONS.items())
     for name in ("before", "after"):
         (folder / name).mkdir(exist_ok=True)
-    (folder / "before" / "run.toml").write_text(f'# mine\n[data]\nfile = "gone.npy"\n{lines}\n')
+    text = f'# mine\n[data]\nfile = "gone.npy"\n{lines}\n'.replace("\n", "\r\n")
+    (folder / "before" / "run.toml").write_bytes(text.encode())
     call(folder, "inspect", "good.npy", "--config", "before/run.toml", "--write", "after/run.toml")
-    assert "# mine" in (folder / "after" / "run.toml").read_text()
+    written = (folder / "after" / "run.toml").read_bytes()
+    assert b"# mine\r\n" in written
+    assert written.count(b"\n") == written.count(b"\r\n")  # every line ends as those of the given one
     assert call(folder, "inspect", "after/run.toml", "--json").returncode == 0
     (folder / "after" / "run.toml").unlink()
+
+
+def test_what_a_file_says_of_its_pixels_is_said_of_the_stored_ones(folder: Path):
+    """A comment that is taken for a key leads to the sampling that the file has."""
+    write_scan(
+        folder / "own.h5", from_arrays(np.load(folder / "good.npy"), Calibration(reciprocal_sampling=(0.078125, 0.08)))
+    )
+    call(folder, "inspect", "own.h5", *GIVEN[:-2], "--bin", "2", "--write", "own.toml")
+    said = [line for line in (folder / "own.toml").read_text().splitlines() if "says reciprocal_sampling" in line]
+    assert said == ["# the file says reciprocal_sampling = (0.078125, 0.08)"]
+    for name in ("own.h5", "own.toml"):
+        (folder / name).unlink()
 
 
 CASES = {

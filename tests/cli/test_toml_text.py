@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from jptycho.cli.toml_text import with_paths, with_remarks, with_values
+from jptycho.cli.toml_text import read_text, with_paths, with_remarks, with_values, write_text
 from jptycho.errors import ConfigError
 
 TEXT = """# by me, in March
@@ -100,3 +100,31 @@ def test_paths_lead_where_they_led(tmp_path):
         assert (target.parent / found[table][key]).resolve() == (source.parent / given).resolve()
     assert found["output"] == {"file": "r.h5"}
     assert with_paths(text, source, source.with_name("c.toml")) == text
+
+
+def as_windows(text: str) -> str:
+    return text.replace("\n", "\r\n")
+
+
+CHANGES = {"file": "c.h5", "step": 1.5, "energy": 200e3, "counts": "dp"}
+
+
+@pytest.mark.parametrize("text", [TEXT, NESTED, TEXT.rstrip("\n"), 'a = 1\n[data]\nfile = "x"'])
+def test_lines_end_as_they_did(text):
+    for table in ("data", "probe"):
+        for comments in ({}, {"file": "new"}):
+            found = with_values(as_windows(text), table, CHANGES, comments)
+            assert found == as_windows(with_values(text, table, CHANGES, comments))
+        assert with_remarks(as_windows(text), table, "no", ["a"]) == as_windows(with_remarks(text, table, "no", ["a"]))
+
+
+def test_lines_that_do_not_change_end_as_they_did_one_by_one():
+    mixed = "[data]\r\nstep = 1.0\r\n# mine\nenergy = 3e5  # eV\r\nfast = 2\r\n"
+    found = with_values(mixed, "data", {"step": 2.0, "energy": 1e5})
+    assert found == "[data]\r\nstep = 2.0\r\n# mine\nenergy = 100000.0  # eV\r\nfast = 2\r\n"
+
+
+def test_a_file_is_read_and_written_to_the_byte(tmp_path):
+    write_text(tmp_path / "a.toml", as_windows(TEXT))
+    assert (tmp_path / "a.toml").read_bytes() == as_windows(TEXT).encode()
+    assert read_text(tmp_path / "a.toml") == as_windows(TEXT)

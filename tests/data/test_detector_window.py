@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from jptycho.data.dataset import Calibration, from_arrays
-from jptycho.data.detector_window import add_up, use_detector_part
+from jptycho.data.dataset import Calibration, from_arrays, sampling_of
+from jptycho.data.detector_window import add_up, stored_pixels, use_detector_part
 from jptycho.data.readers.open import open_dataset
 from jptycho.errors import ConfigError
+from jptycho.preprocess.prepare import scan_positions
+from jptycho.scan import orient
 
 COUNTS = np.random.default_rng(0).integers(0, 256, (2, 3, 11, 14)).astype(np.uint8)
 CALIBRATION = Calibration(energy=3e5, step=(1.0, 1.0), reciprocal_sampling=(0.02, 0.03))
@@ -53,6 +55,23 @@ def test_a_square_with_a_bad_pixel_is_bad():
     assert mask[3, 6] == 1
 
 
+@pytest.mark.parametrize(("crop", "size"), [((8, 12), 1), ((9, 12), 3), (None, 2)])
+def test_pixels_of_a_part_are_found_again_on_the_whole(crop, size):
+    """A stored pixel that is left out makes a square bad, and that square is made of pixels about it."""
+    for place in ((4, 6), (7, 9)):
+        part = use_detector_part(from_arrays(COUNTS, CALIBRATION), crop, size, [place])
+        assert part.mask is not None
+        found = stored_pixels(part.part, np.argwhere(part.mask == 0))
+        assert place in found
+        assert len(found) == size**2
+        again = use_detector_part(from_arrays(COUNTS, CALIBRATION), crop, size, found)
+        np.testing.assert_array_equal(again.mask, part.mask)
+    within = use_detector_part(use_detector_part(from_arrays(COUNTS, CALIBRATION), (10, 12), 2), (3, 4))
+    row, column = stored_pixels(within.part, np.array([[1, 2]]))[0]
+    square = COUNTS[0, 0, row : row + 2, column : column + 2].sum(dtype=int)
+    assert within.read([0])[0, 1, 2] == square
+
+
 def test_nothing_asked_changes_nothing():
     scan = from_arrays(COUNTS, CALIBRATION)
     assert use_detector_part(scan) is scan
@@ -71,11 +90,6 @@ def test_more_than_there_is_is_refused(options, message):
         use_detector_part(from_arrays(COUNTS, CALIBRATION), **options)
 
 
-def test_a_given_probe_fits_the_whole_detector_only():
-    with pytest.raises(ConfigError, match=r"data\.probe: is given on the whole detector"):
-        use_detector_part(from_arrays(COUNTS, CALIBRATION, probe=np.ones((11, 14), complex)), (8, 8))
-
-
 def test_the_keys_of_the_table_reach_the_scan(tmp_path):
     np.save(tmp_path / "scan.npy", COUNTS)
     scan = open_dataset(
@@ -87,3 +101,46 @@ def test_the_keys_of_the_table_reach_the_scan(tmp_path):
     # Row 5 and column 7 are row 4 and column 6 of the part.
     assert np.argwhere(scan.mask == 0).tolist() == [[2, 3]]
     assert scan.calibration.reciprocal_sampling == (0.04, 0.04)
+
+
+def test_the_read_out_of_a_square_varies_as_that_of_its_pixels_together():
+    rng = np.random.default_rng(3)
+    stored = rng.normal(0.0, 0.4, (1, 500, 12, 12))
+    scan = from_arrays(stored, Calibration(read_noise=0.4, counts_per_electron=1.0))
+    part = use_detector_part(scan, (9, 9), 3)
+    assert np.std(part.read()) == pytest.approx(part.calibration.read_noise, rel=0.03)
+    assert part.calibration.counts_per_electron == 1.0
+    assert use_detector_part(scan, (9, 9)).calibration.read_noise == 0.4
+
+
+def test_bad_pixels_are_those_of_the_detector_as_the_axes_order_it(tmp_path):
+    np.save(tmp_path / "scan.npy", COUNTS.transpose(0, 1, 3, 2))
+    scan = open_dataset(
+        tmp_path / "scan.npy", axes="sfxy", energy=3e5, step=1.0, reciprocal_sampling=0.02, bad_pixels=[[4, 12]]
+    )
+    assert scan.mask is not None
+    # Column 12 is none of the 11 rows, so a pixel as it lies in the file would be another or none.
+    assert np.argwhere(scan.mask == 0).tolist() == [[4, 12]]
+    np.testing.assert_array_equal(scan.read()[:, 4, 12], COUNTS.reshape(-1, 11, 14)[:, 4, 12])
+
+
+def test_positions_in_pixels_are_those_of_the_object_as_the_part_samples_it():
+    stored = np.ones((6, 12, 16), np.uint8)
+    places = np.random.default_rng(1).uniform(0, 20, (6, 2))
+    pixels = Calibration(rotation=30.0, transpose=True, length_unit="px")
+    part = use_detector_part(from_arrays(stored, pixels, places), (6, 12), 2)
+    # The same scan in Å, whose whole detector samples the object by 0.5 x 0.25 Å: half as finely, and 4 / 3.
+    scaled = orient(places, 30.0, True) * [0.5, 0.25]
+    lengths = Calibration(reciprocal_sampling=(1 / (12 * 0.5), 1 / (16 * 0.25)))
+    known = use_detector_part(from_arrays(stored, lengths, scaled), (6, 12), 2)
+    assert sampling_of(known) == pytest.approx((1.0, 1 / 3))
+    assert sampling_of(part) == (1.0, 1.0)
+    np.testing.assert_allclose(scan_positions(part), scan_positions(known) / sampling_of(known), rtol=1e-12)
+    whole = use_detector_part(from_arrays(stored, pixels, places), None, 2)
+    np.testing.assert_allclose(scan_positions(whole), orient(places, 30.0, True), rtol=1e-12)
+
+
+def test_rasters_in_pixels_are_too():
+    scan = from_arrays(np.ones((2, 3, 12, 16)), Calibration(step=(4.0, 2.0), length_unit="px"))
+    expected = np.stack(np.mgrid[0:2, 0:3].reshape(2, -1), axis=1) * [4.0 / 2, 2.0 * 3 / 4]
+    np.testing.assert_allclose(scan_positions(use_detector_part(scan, (6, 12))), expected)

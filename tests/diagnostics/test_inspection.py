@@ -9,6 +9,7 @@ import pytest
 from scipy import ndimage
 
 from jptycho.data.dataset import Calibration, Dataset4D, from_arrays
+from jptycho.data.detector_window import use_detector_part
 from jptycho.diagnostics.cost import estimate_cost, transform_seconds
 from jptycho.diagnostics.description import describe
 from jptycho.diagnostics.inspection import Inspection, inspect_dataset
@@ -155,6 +156,9 @@ def test_dead_and_hot_pixels_are_named_unless_a_mask_hides_them():
     assert found.dead.tolist() == [[20, 22]]
     assert found.hot.tolist() == [[2, 3]]
     assert "1 detector pixel (row, column) (20, 22) is dead" in words(found, "doubt")
+    part = inspect_dataset(use_detector_part(from_arrays(counts, GOOD), (32, 36)))
+    assert part.dead.tolist() == [[16, 18]]  # in its own picture
+    assert "1 detector pixel (row, column) (20, 22) is dead: name them in data.bad_pixels" in words(part, "doubt")
     mask = np.ones(WINDOW)
     mask[20, 22] = mask[2, 3] = 0
     hidden = look(counts, mask=mask)

@@ -21,6 +21,7 @@ SUB_PACKAGES = [
 ]
 WITHIN = {
     "assembly": [
+        {"other_orientation"},
         {"beam_checks", "extension", "found_positions", "other_start", "solver_checks"},
         {"refinable"},
         {"unknowns", "working"},

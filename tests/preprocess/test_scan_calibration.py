@@ -8,7 +8,7 @@ import pytest
 from jptycho.data import Calibration, from_arrays
 from jptycho.errors import ConfigError
 from jptycho.preprocess.aberration_fit import AberrationFit, refine_aberrations
-from jptycho.preprocess.aberration_search import search_aberrations
+from jptycho.preprocess.aberration_search import best_of_map, map_evidence
 from jptycho.preprocess.interference import lowest_frequency, measure_interference, repetition, spiral_frequencies
 from jptycho.preprocess.scan_calibration import calibrate_scan, fit_orientation, nominal_positions
 from jptycho.preprocess.scan_part import Part
@@ -167,7 +167,7 @@ def test_the_parts_of_a_calibration_serve_on_their_own():
     lens = part.lens(9.0)
     q = spiral_frequencies(0.1, 0.6, 150)
     data = measure_interference(counts, part.positions, disk, (STEP, STEP), None, (9.0, q))
-    starts = search_aberrations(data, lens, 200.0, candidates=2)
+    starts = best_of_map(map_evidence(data, lens, 200.0), lens.depth, candidates=2)
     assert len(starts) == 4
     again = [refine_aberrations(data, lens, *start, False) for start in starts]
     best = max(again, key=lambda one: one.evidence.sum())

@@ -89,8 +89,32 @@ def test_the_result_lies_on_the_highest_evidence_by_way_of_its_twin():
     assert points_of(figure.axes[3].lines[0])[:, 1].tolist() == [0, 0, 50]
 
 
+def test_the_middle_of_a_cell_lies_at_its_values():
+    """Where matplotlib puts each value of the map, and what it shows at the values of the map's axes."""
+    searched = FOUND.searched
+    assert searched is not None
+    axes = search_figure(dataclasses.replace(searched, evidence=np.arange(24.0).reshape(2, 4, 3)), FIT).axes
+    for transpose in (0, 1):
+        (image,) = axes[transpose].images
+        low, high, bottom, top = image.get_extent()
+        assert (low, high, bottom, top) == (-22.5, 157.5, -90.0, 90.0)
+        array = np.asarray(image.get_array())
+        for j, i in np.ndindex(array.shape):
+            middle = low + (i + 0.5) * (high - low) / array.shape[1], bottom + (j + 0.5) * (top - bottom) / len(array)
+            assert middle == (searched.rotations[i], searched.defoci[j])
+            assert array[j, i] == 12 * transpose + 3 * i + j
+
+
+def test_a_result_beyond_the_last_cell_lies_in_the_first_of_the_other_defocus():
+    """170 degrees are nearer to 180, which show what none do with the defocus inverted, than to 135."""
+    assert FOUND.searched is not None
+    fit = dataclasses.replace(FIT, params=np.array([np.radians(170.0), -60.0, 0.0, 0.0]))
+    (cross,) = search_figure(FOUND.searched, fit).axes[0].lines
+    assert points_of(cross)[0] == pytest.approx([-10.0, -60.0], abs=0.01)
+
+
 def test_the_page_needs_nothing_else(tmp_path):
-    write_calibration_page(tmp_path / "a.html", FOUND, ["defocus           60 Å <given>"], "scan.toml")
+    write_calibration_page(tmp_path / "a.html", FOUND, [("defocus", "60 Å <given>")], "scan.toml")
     text = (tmp_path / "a.html").read_text()
     assert "Calibration: scan.toml" in text
     assert "<td>defocus</td><td>60 Å &lt;given&gt;</td>" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 from jptycho.data.other_results import hdf5_layouts, ptychoshelves, quantem
@@ -11,7 +12,7 @@ from jptycho.data.readers.files import has_signature, read_head
 from jptycho.data.readers.hdf5 import MATLAB, open_hdf5
 from jptycho.data.readers.matlab import SIGNATURE
 from jptycho.data.readers.registry import HDF5_OFFSETS, HDF5_SIGNATURE, ZIP
-from jptycho.data.readers.zarr_store import is_store
+from jptycho.data.readers.zarr_store import METADATA, is_store
 from jptycho.data.results import SCHEMA, Result, read_result
 from jptycho.errors import FormatError
 
@@ -44,6 +45,7 @@ def _read(path: Path, name: str) -> Result | OtherResult | None:
         return quantem.read_store(path)
     head = read_head(path, name)
     if head.startswith(ZIP):
+        _check_zip(path, name)
         return quantem.read_store(path)
     if head.startswith(SIGNATURE):
         return ptychoshelves.read_version_5(path)
@@ -55,3 +57,24 @@ def _read(path: Path, name: str) -> Result | OtherResult | None:
         own = file.attrs.get("schema") == SCHEMA
         other = None if own else hdf5_layouts.describe_hdf5(file, path)
     return read_result(path, name) if own else other
+
+
+def _check_zip(path: Path, name: str) -> None:
+    """Refuse a zip that is no store as quantem writes it: its metadata outermost, nothing packed."""
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    names = [part.filename for part in parts]
+    outermost = set(names) & set(METADATA)
+    if outermost and all(part.file_size == part.compress_size for part in parts):
+        return
+    stores = [place for place in names if Path(place).name in METADATA]
+    if stores:
+        raise FormatError(
+            f"{name}: {str(path)!r} is a zip that was made of a folder; expected one as quantem itself saves it, or "
+            f"the folder. Unpack it, and name the folder that holds {min(stores, key=len)[:100]!r}."
+        )
+    held = ", ".join(repr(place[:60]) for place in names[:3]) + (", ..." if len(names) > 3 else "")
+    raise FormatError(
+        f"{name}: {str(path)!r} is a zip of {held or 'nothing'}, and no result of {KNOWN}. Name one, as the package "
+        "itself saves it."
+    )

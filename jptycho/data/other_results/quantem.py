@@ -2,7 +2,8 @@
 
 ``_obj_model``: ``_obj`` (slices, Y, X), complex, or real where it is a potential; ``_sampling`` Å,
 ``_slice_thicknesses`` Å. ``_probe_model``: ``_probe`` (modes, y, x), centre at [0, 0]. ``_dset``:
-``_scan_positions_px`` (scan, 2) of the probe's centre in pixels of the object.
+``_scan_positions_px`` (scan, 2) of the probe's centre in pixels of the object, rows first. ``_dset`` is there only
+where the raw data were to be saved too; else the positions are ``learned_scan_positions_px`` of ``_dataset_metadata``.
 """
 
 from __future__ import annotations
@@ -37,15 +38,15 @@ def read_store(path: Path) -> OtherResult | None:
         if root is None or "_autoserialize" not in root.attrs or "_obj_model" not in root:
             return None
         parts = inner_groups(root)
-        names = ("_obj_model", "_probe_model", "_dset")
-        model, waves, scan = (_fields(parts[name], path) if name in parts else {} for name in names)
+        names = ("_obj_model", "_probe_model", "_dset", "_dataset_metadata")
+        model, waves, scan, described = (_fields(parts[name], path) if name in parts else {} for name in names)
     transmission, probe = model.get("_obj"), waves.get("_probe")
     if not isinstance(transmission, np.ndarray) or not isinstance(probe, np.ndarray):
         raise ValueError("its object or probe is the output of a network, or was left out")
     if model.get("_obj_type") == "pure_phase":
         transmission = transmission / np.maximum(np.abs(transmission), LEAST_AMPLITUDE)
     centres, sampling, thickness = (
-        scan.get("_scan_positions_px"),
+        scan.get("_scan_positions_px", described.get("learned_scan_positions_px")),
         model.get("_sampling"),
         model.get("_slice_thicknesses"),
     )

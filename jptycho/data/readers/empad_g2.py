@@ -6,14 +6,17 @@ Bits 0 to 13 of a word are the analogue value a, bits 14 to 29 the counter n, bi
 
 Frames are read out by two circuits in turn, A in even columns of the scan and B in odd ones, so each constant is a pair
 of images. A calibration holds them as ``G1A G1B B2A B2B G2A G2B FFA FFB`` (c1 = G1, c0 = -G1 B2, d = G2) or as
-``Ml alpha Md Oh Ot FF`` of (2, 128, 128) (c1, c2, d, c0, e). From v the mean of frames without beam is taken, then
-what is most frequent in the frame, by which it has moved as a whole, and the rest is multiplied by FF.
+``Ml alpha Md Oh Ot`` (c1, c2, d, c0, e) with ``FFA FFB``. Either pair may be one array of (128, 128, 2) or
+(2, 128, 128). From v the mean of frames without beam is taken, then what is most frequent in the frame, by which it has
+moved as a whole, and the rest is multiplied by FF. Of public calibrations one has the first form (Cryo Titan), one the
+second (Andromeda).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +31,8 @@ WORDS = "EMPAD-G2"
 """Name of the format."""
 SIDE = 128
 FRAME = SIDE * SIDE * 4
-PAIRS = ("G1", "B2", "G2", "FF")
-IMAGES = ("Ml", "alpha", "Md", "Oh", "Ot", "FF")
+LINEAR = ("G1", "B2", "G2", "FF")
+QUADRATIC = ("Ml", "alpha", "Md", "Oh", "Ot", "FF")
 OFFSETS = (-205.0, 215.0)  # between which a frame may have moved
 BINS, AROUND = 42, 5  # of its histogram, and on either side of the peak that a parabola is fitted to
 DARK_FRAMES = 256  # that are read at once
@@ -70,30 +73,50 @@ def read_gains(path: Path) -> Gains:
     Raises:
         FormatError: missing, damaged, or without the images.
     """
-    names = [f"{name}{side}" for name in PAIRS for side in "AB"]
     with open_hdf5(path, "data.gain_file") as file:
         arrays = stored_arrays(file, path)
-        wanted = names if set(names) <= arrays.keys() else IMAGES
-        missing = [name for name in wanted if name not in arrays]
+        wanted = LINEAR if all(map(_held_by(arrays), LINEAR)) else QUADRATIC
+        missing = [name for name in wanted if not _held_by(arrays)(name)]
         if missing:
             raise FormatError(
-                f"data.gain_file: {str(path)!r} holds no {', '.join(missing)}; expected {', '.join(names)}, or "
-                f"{', '.join(IMAGES)}. Name the calibration of the sensor."
+                f"data.gain_file: {str(path)!r} holds no {', '.join(missing)}; expected "
+                f"{', '.join(name + side for name in LINEAR for side in 'AB')}, or {', '.join(QUADRATIC[:-1])}, FFA, "
+                "FFB. Name the calibration of the sensor."
             )
-        shape = (SIDE, SIDE) if wanted is names else (2, SIDE, SIDE)
-        for name in wanted:
-            if arrays[name].shape != shape or arrays[name].complete is not None:
-                raise FormatError(
-                    f"data.gain_file: {name} of {str(path)!r} has shape {arrays[name].shape}; expected {shape} as a "
-                    "whole. Name the calibration of the sensor."
-                )
-        images = {name: np.asarray(arrays[name].get(()), np.float32) for name in wanted}
-    if wanted is names:
-        images = {name: np.stack([images[f"{name}A"], images[f"{name}B"]]) for name in PAIRS}
+        images = {name: _pair(arrays, name, path) for name in wanted}
+    if wanted is LINEAR:
         gain, none = images["G1"], np.zeros_like(images["G1"])
         return Gains(-gain * images["B2"], gain, none, images["G2"], none, images["FF"])
     constant, linear, quadratic = images["Oh"], images["Ml"], images["alpha"]
     return Gains(constant, linear, quadratic, images["Md"], images["Ot"], images["FF"])
+
+
+def _held_by(arrays: Mapping[str, StoredArray]) -> Callable[[str], bool]:
+    """Whether a pair of images is there, as one array or as two."""
+    return lambda name: name in arrays or {f"{name}A", f"{name}B"} <= arrays.keys()
+
+
+def _pair(arrays: Mapping[str, StoredArray], name: str, path: Path) -> Float[np.ndarray, "2 y x"]:
+    """The images of both circuits."""
+    one = (SIDE, SIDE)
+    together = name in arrays
+    shapes = ((2, *one), (*one, 2)) if together else (one,)
+    found = []
+    for part in (name,) if together else (f"{name}A", f"{name}B"):
+        if (
+            arrays[part].shape not in shapes
+            or arrays[part].complete is not None
+            or arrays[part].dtype.kind not in "fiu"
+        ):
+            raise FormatError(
+                f"data.gain_file: {part} of {str(path)!r} has shape {arrays[part].shape} and type "
+                f"{arrays[part].dtype}; expected {' or '.join(map(str, shapes))} real numbers as a whole. Name the "
+                "calibration of the sensor."
+            )
+        found.append(np.asarray(arrays[part].get(()), np.float32))
+    if not together:
+        return np.stack(found)
+    return found[0] if found[0].shape[0] == 2 else np.moveaxis(found[0], -1, 0)
 
 
 def combine(words: Shaped[np.ndarray, "n y x"], side: Int[np.ndarray, "n"], gains: Gains) -> Float[np.ndarray, "n y x"]:

@@ -85,8 +85,9 @@ def _checked(path: str | Path, options: Table) -> Table:
 
 def _refuse_without_effect(contents: Contents, path: Path, options: Table) -> None:
     given = [name for name in ("positions", "probe", "gain_file", "dark_file", "step") if options.get(name) is not None]
-    if contents.format != WORDS and {"gain_file", "dark_file"} & set(given):
-        raise ConfigError(f"data.gain_file: has no effect: {str(path)!r} is no EMPAD file of frames. Remove it.")
+    of_words = [name for name in ("gain_file", "dark_file") if name in given]
+    if contents.format != WORDS and of_words:
+        raise ConfigError(f"data.{of_words[0]}: has no effect: {str(path)!r} is no EMPAD file of frames. Remove it.")
     without_effect = [name for name in given if name != "step" or contents.positions is not None]
     if contents.complete and without_effect:
         raise ConfigError(

@@ -61,13 +61,14 @@ class DataSettings(Section):
         description="counts that one electron leaves; by default the smallest count if all are its multiples",
     )
     read_noise: NotNegative | None = Field(
-        None, description="electrons: standard deviation of a pixel's read-out; 0 for a counting detector"
+        None,
+        description="electrons: standard deviation of a stored pixel's read-out; 0 for a counting detector",
     )
     positions: str | None = Field(
         None, description="name of an array (scan, 2) along slow and fast axis, turned by rotation; instead of step"
     )
     positions_unit: Literal["A", "px"] = Field(
-        "A", description="of that array; px: pixels of the object, of unknown size"
+        "A", description="of that array; px: pixels of the object as the whole detector samples it, of unknown size"
     )
     mask: str | None = Field(None, description="name of an array (y, x): weight of each detector pixel, 0 for dead")
     mask_file: str | None = Field(
@@ -76,11 +77,15 @@ class DataSettings(Section):
     gain_file: str | None = Field(None, description="HDF5: the sensor's calibration, for words of an EMPAD-G2")
     dark_file: str | None = Field(None, description="its frames without beam")
     bad_pixels: list[tuple[CountOrNone, CountOrNone]] | None = Field(
-        None, description="[row, column] of hot and dead pixels of the detector as stored, left out beside the mask's"
+        None,
+        description="[row, column] of hot and dead pixels, counted from 0 before crop and bin but after axes, as "
+        "calibrate prints them; left out beside the mask's",
     )
     crop: tuple[Count, Count] | None = Field(None, description="rows and columns about the detector's middle that stay")
     bin: Count | None = Field(None, description="pixels along the side of squares that are added up, after the crop")
     lattice: Positive | None = Field(
         None, description="Å: a spacing of the specimen's lattice, by which calibrate finds the scale of step"
     )
-    probe: str | None = Field(None, description="name of a complex array (y, x) or (modes, y, x) to start from")
+    probe: str | None = Field(
+        None, description="name of a complex array (y, x) or (modes, y, x), on the whole detector, to start from"
+    )

@@ -100,10 +100,14 @@ def open_group(path: Path) -> Iterator[Node]:
         root = zarr.open(str(path), mode="r")
         yield root if isinstance(root, zarr.Group) else None
         return
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if not set(names) & set(METADATA):
+        yield None
+        return
     store = ZipStore(path, mode="r")
     try:
-        names = zipfile.ZipFile(path).namelist()
-        root = zarr.open(store, mode="r") if set(names) & set(METADATA) else None
+        root = zarr.open(store, mode="r")
         yield root if isinstance(root, zarr.Group) else None
     finally:
         store.close()

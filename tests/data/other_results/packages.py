@@ -6,6 +6,7 @@ phaser 0.3 (``utils/io.py``, ``utils/object.py``), py4DSTEM 0.14 (``phase_base_c
 """
 
 import dataclasses
+import functools
 import io
 import os
 import pickle
@@ -280,8 +281,8 @@ class Module:
         self.__dict__ |= {"training": True, "_parameters": parameters, "_buffers": buffers, "_modules": {}, **plain}
 
 
-def quantem(path: Path, one: Made) -> np.ndarray:
-    """Three modules in a zarr store, in a zip where the name ends so."""
+def quantem(path: Path, one: Made, raw_data: bool = True) -> np.ndarray:
+    """Modules in a zarr store, in a zip where the name ends so; by default ``save`` leaves the raw data out."""
     import zarr  # noqa: PLC0415
 
     zipped = path.suffix == ".zip"
@@ -303,6 +304,16 @@ def quantem(path: Path, one: Made) -> np.ndarray:
         "_probe_model": lambda make: Module({"_probe": make(corner_centred, True)}, {}, constraints={"a": [1, 2.5]}),
         "_dset": lambda make: Module({"_scan_positions_px": make(one.centres.astype("f4"), True)}, {}, rng=range(3)),
     }
+    if not raw_data:
+        del parts["_dset"]
+        described = root.require_group("_dataset_metadata")
+        described.attrs.update({"_container_type": "dict", "file_path": "scan.h5"})
+        described.require_group("preprocessing_params").attrs["com_fit_function"] = "plane"
+        for key, array in (("positions_px", one.centres), ("descan_shifts", 0 * one.centres + 0.1)):
+            learned = described.require_group(f"learned_{'scan_' * (key[0] == 'p')}{key}")
+            learned.attrs["_torch_tensor"] = True
+            bytes_ = np.frombuffer(torch_saved(lambda make, array=array: make(array.astype("f4"))), np.uint8)
+            learned.create_array("tensor", shape=bytes_.shape, dtype="uint8", compressors=None)[:] = bytes_
     for name, value in parts.items():
         group = root.require_group(name)
         group.attrs["_torch_whole_module"] = True
@@ -324,6 +335,7 @@ PACKAGES: dict[str, tuple[str, Callable[[Path, Made], np.ndarray]]] = {
     "py4DSTEM": ("ptycho.h5", py4dstem),
     "quantem": ("ptycho.zip", quantem),
     "quantem, a folder": ("ptycho", quantem),
+    "quantem, without raw data": ("ptycho.zip", functools.partial(quantem, raw_data=False)),
     "PtychoShelves": ("Niter10.mat", ptychoshelves),
     "PtychoShelves 7.3": ("Niter10.mat", ptychoshelves_7_3),
 }

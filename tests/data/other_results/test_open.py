@@ -1,5 +1,7 @@
 """Reconstructions of other packages, read from files of their own layout."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,33 @@ def test_what_no_package_wrote_is_said(tmp_path):
         with pytest.raises(jptycho.FormatError, match=f"dgp.start_file: .*{message}") as caught:
             read_start(tmp_path / name, "dgp.start_file")
         assert "\n" not in str(caught.value)
+
+
+def test_a_zip_of_something_else_is_said_to_be_one(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.ones(3), y=np.zeros(2))
+    np.savez_compressed(tmp_path / "b.npz", x=np.ones(300))
+    with zipfile.ZipFile(tmp_path / "weights.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}.")
+    for name, held in (
+        ("a.npz", r"'x\.npy', 'y\.npy'"),
+        ("b.npz", r"'x\.npy'"),
+        ("weights.pt", r"'archive/data\.pkl'"),
+    ):
+        with pytest.raises(jptycho.FormatError, match=rf"pixels\.start_file: .* is a zip of {held}, and no result of"):
+            read_start(tmp_path / name, "pixels.start_file")
+
+
+def test_a_zip_that_was_made_of_a_store_says_what_to_name(tmp_path):
+    PACKAGES["quantem, a folder"][1](tmp_path / "ptycho", made())
+    for compression, inside in ((zipfile.ZIP_DEFLATED, ""), (zipfile.ZIP_STORED, "ptycho/")):
+        with zipfile.ZipFile(tmp_path / "again.zip", "w", compression) as archive:
+            for place in sorted((tmp_path / "ptycho").rglob("*")):
+                if place.is_file():
+                    archive.write(place, inside + str(place.relative_to(tmp_path / "ptycho")))
+        with pytest.raises(
+            jptycho.FormatError, match=rf"Unpack it, and name the folder that holds '{inside}zarr\.json'"
+        ):
+            read_start(tmp_path / "again.zip")
 
 
 @pytest.mark.parametrize("package", PACKAGES)

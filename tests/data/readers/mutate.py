@@ -4,6 +4,7 @@
 read, how many refused by name, and what else was raised.
 """
 
+import functools
 import json
 import random
 import sys
@@ -26,18 +27,24 @@ from . import test_empad_g2
 from .samples import SAMPLES, Sample, result
 
 
-def words(path: Path) -> np.ndarray:
+def words(path: Path, layout: str = "linear") -> np.ndarray:
     """Words of an EMPAD-G2, its calibration and its frames without beam."""
-    found, _ = test_empad_g2.write(path.parent, dark_frames=4)
+    found, _ = test_empad_g2.write(path.parent, layout, dark_frames=4)
     return found
 
 
 WORDS = {"gain_file": "gains.h5", "dark_file": "dark.raw"}
+EMPADS = {
+    "EMPAD-G2": Sample("scan_x3_y2.raw", words),
+    "EMPAD-G2 circuits last": Sample("scan_x3_y2.raw", functools.partial(words, layout="circuits last")),
+}
+PARTS = {"jptycho, a part": SAMPLES["jptycho"]}
+"""Scans of which a part of the detector is read, with the probe that they bring."""
 STARTS = {
     f"start {name}": Sample(file, lambda path, write=write: write(path, made()))
     for name, (file, write) in PACKAGES.items()
 }
-ALL = {**SAMPLES, "EMPAD-G2": Sample("scan_x3_y2.raw", words), "result": Sample("a.h5", result), **STARTS}
+ALL = {**SAMPLES, **EMPADS, **PARTS, "result": Sample("a.h5", result), **STARTS}
 SPARE = 24 * 2**20
 """Bytes that reading takes whatever the file, such as for buffers and for what is imported on the way."""
 
@@ -73,9 +80,10 @@ def read(path: Path, name: str) -> None:
     if name in STARTS:
         read_start(path)
         return
-    files = {key: str(path.with_name(file)) for key, file in WORDS.items()} if name == "EMPAD-G2" else {}
+    files = {key: str(path.with_name(file)) for key, file in WORDS.items()} if name in EMPADS else {}
     noise = {"read_noise": 0.1} if files else {}
-    load_counts(jptycho.open_dataset(path, **files, **noise))
+    part = {"crop": (4, 8)} if name in PARTS else {}
+    load_counts(jptycho.open_dataset(path, **files, **noise, **part))
 
 
 def attempt(path: Path, name: str, size: int) -> str:

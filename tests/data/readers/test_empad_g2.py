@@ -31,7 +31,7 @@ def constants(seed: int = 3) -> dict[str, np.ndarray]:
     }
 
 
-def write(folder: Path, quadratic: bool = False, dark_frames: int = 600) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def write(folder: Path, layout: str = "linear", dark_frames: int = 600) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Words of six frames, their calibration, and frames without beam: noise about a pedestal."""
     chance, gains = np.random.default_rng(5), constants()
     shift = np.reshape(MOVED, (2, 3, 1, 1))
@@ -44,15 +44,20 @@ def write(folder: Path, quadratic: bool = False, dark_frames: int = 600) -> tupl
     words.tofile(folder / "scan_x3_y2.raw")
     dark = np.round(PEDESTAL + chance.normal(0, 10, (dark_frames, 128, 128)))
     packed(dark, 0 * dark, 0 * dark).tofile(folder / "dark.raw")
-    if quadratic:
+    if layout != "linear":
         pair = {name: np.stack([gains[f"{name}A"], gains[f"{name}B"]]) for name in ("G1", "B2", "G2", "FF")}
         alpha = np.full((2, 128, 128), 0.01, "f4")
         offset = np.full((2, 128, 128), 3.0, "f4")
         gains = {
             "Ml": pair["G1"], "alpha": alpha, "Md": pair["G2"], "Oh": pair["B2"], "Ot": offset, "FF": pair["FF"]
         }  # fmt: skip
+    stored = dict(gains)
+    if layout == "circuits last":  # as public calibrations are
+        flat = stored.pop("FF")
+        stored = {name: np.moveaxis(image, 0, -1) for name, image in stored.items()} | {"FFA": flat[0], "FFB": flat[1]}
+        stored["Mh"] = stored["Ml"]
     with h5py.File(folder / "gains.h5", "w") as file:
-        for name, image in gains.items():
+        for name, image in stored.items():
             file[name] = image
     return words, gains
 
@@ -73,9 +78,9 @@ def expected(words: np.ndarray, gains: dict[str, np.ndarray], row: int, column: 
     return (value - dark - MOVED[3 * row + column]) * flat
 
 
-@pytest.mark.parametrize("quadratic", [False, True])
-def test_words_become_counts(tmp_path: Path, quadratic: bool):
-    words, gains = write(tmp_path, quadratic)
+@pytest.mark.parametrize("layout", ["linear", "quadratic", "circuits last"])
+def test_words_become_counts(tmp_path: Path, layout: str):
+    words, gains = write(tmp_path, layout)
     files = {"gain_file": str(tmp_path / "gains.h5"), "dark_file": str(tmp_path / "dark.raw")}
     scan = jptycho.open_dataset(tmp_path / "scan_x3_y2.raw", **files)
     assert (scan.shape, scan.dtype) == (SHAPE, np.float32)
@@ -124,4 +129,16 @@ def test_what_is_missing_is_said(tmp_path: Path):
     np.save(tmp_path / "a.npy", np.ones((2, 3, 8, 8)))
     with pytest.raises(ConfigError, match=r"data\.gain_file: has no effect: .* is no EMPAD file of frames"):
         jptycho.open_dataset(tmp_path / "a.npy", gain_file=str(gains))
+    with pytest.raises(ConfigError, match=r"data\.dark_file: has no effect: .* is no EMPAD file of frames"):
+        jptycho.open_dataset(tmp_path / "a.npy", dark_file=str(dark))
     assert jptycho.open_dataset(tmp_path / "five.raw", **cut).shape == (1, 3, 128, 128)
+
+
+def test_images_of_another_shape_are_refused(tmp_path: Path):
+    write(tmp_path, "circuits last")
+    with h5py.File(tmp_path / "gains.h5", "r+") as file:
+        del file["Md"]
+        file["Md"] = np.ones((128, 2, 128), "f4")
+    files = {"gain_file": str(tmp_path / "gains.h5"), "dark_file": str(tmp_path / "dark.raw")}
+    with pytest.raises(FormatError, match=r"Md of .* has shape \(128, 2, 128\) .*; expected \(2, 128, 128\) or \(128"):
+        jptycho.open_dataset(tmp_path / "scan_x3_y2.raw", **files)
