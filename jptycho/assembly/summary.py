@@ -88,7 +88,6 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     own = [name for name in refine.by_gradient if name in built_in(config)]
     kinds = {name: "" if getattr(refine, name) is True else f"{getattr(refine, name)} " for name in own}
     free += [f"{kinds[name]}{name} (rate {getattr(refine, f'{name}_rate'):g})" for name in own]
-    held = [f"{name} {getattr(config.probe, name)}" for name in known(config) if name not in own]
     pixels_last = config.method == "pixels" or (config.dgp.polish_epochs and config.dgp.object == "network")
     pixels_last = config.stages[-1].method == "pixels" if config.stages else pixels_last
     again = ", then the last stage with all electrons" if validation.all_electrons and pixels_last else ""
@@ -98,7 +97,7 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
         *summarise(penalties_of(config.penalties), projections_of(config.projections)),
         *summarise_extension(extension),
         f"optimised: {', '.join(free)}",
-        *([f"known of the beam: {', '.join(held)}"] if held else []),
+        *_summarise_known(config),
         f"held out: {validated}",
     ]
     by_pixels = config.dgp.start == "pixels" and (config.dgp.start_file is None or config.dgp.half_sets)
@@ -111,6 +110,14 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     if config.method == "dgp":
         lines += _summarise_priors(config.dgp, extension)
     return lines
+
+
+def _summarise_known(config: Config) -> Iterator[str]:
+    """What ``[probe]`` and ``[object]`` say that could be an unknown and is none."""
+    held = [name for name in known(config) if not getattr(config.refine, name)]
+    for what, table in (("beam", config.probe), ("object", config.object)):
+        if said := [f"{name} {getattr(table, name)}" for name in held if name in type(table).model_fields]:
+            yield f"known of the {what}: {', '.join(said)}"
 
 
 def _summarise_stage(number: int, entry: StageConfig, extension: Extension) -> str:
