@@ -87,7 +87,7 @@ def test_at_the_truth_no_solver_finds_an_error(name):
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", ["pie, batches", "lsqml"])
 def test_equal_gaps_between_slices_are_one_distance_to_a_classical_solver(name):
-    """A stack of propagators, one for each gap, gives the steps that one propagator gives; one of unequal gaps others."""
+    """A stack of propagators, one for each gap, gives the steps that one gives; of unequal gaps others."""
     _, setup, estimate, patterns = scene(3)
     mesh = make_mesh(jax.devices()[:1])
 
