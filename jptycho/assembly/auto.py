@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from jptycho.assembly.focus import focal_points, spreads
 from jptycho.assembly.listed import listed
 from jptycho.assembly.placement import margin_of
 from jptycho.assembly.solver_checks import reads_rate, takes_whole_scan
@@ -79,6 +80,9 @@ def resolve_auto(config: Config, problem: Problem) -> Config:
     Raises:
         ConfigError: a batch larger than the scan, a filter beyond what the detector holds, a loss that needs electrons.
     """
+    if spreads(config):
+        probe = config.probe.model_copy(update={"focal_points": focal_points(config, problem)})
+        config = config.model_copy(update={"probe": probe})
     if not config.stages:
         return _resolve(config, problem)
     config = _with_method(config, problem)

@@ -22,7 +22,7 @@ TABLES = ("pixels", "dgp", "refine", "probe", "penalties", "projections", "valid
 RUNS_OWN = {
     "dgp": ("start", "start_file"),
     "validation": ("fraction",),
-    "probe": ("modes", "source_size"),
+    "probe": ("modes", "source_size", "focal_spread", "focal_points", "fly", "fly_points"),
     "pixels": ("half_sets", "start_file"),
 }
 """Keys by table that no stage has."""

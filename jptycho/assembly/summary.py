@@ -8,6 +8,7 @@ import jax
 
 from jptycho.assembly.devices import pixel_mesh
 from jptycho.assembly.extension import PLAIN, Extension, summarise_extension
+from jptycho.assembly.focus import doubts_of_points
 from jptycho.assembly.found_positions import summarise_search
 from jptycho.assembly.refinable import built_in, known
 from jptycho.assembly.solver_checks import USED
@@ -51,6 +52,7 @@ def summarise_run(config: Config, problem: Problem, validated: str, extension: E
         f"object {config.object.kind}, {slices} slice{'s' if slices > 1 else ''} of {rows} x {columns} pixels of "
         f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}",
         *(f"look at this: {doubt}" for doubt in improbable(problem.dataset)),
+        *(f"look at this: {doubt}" for doubt in doubts_of_points(problem, problem.estimate)),
         *summarise_counts(problem),
         *summarise_objective(config, extension),
         *([f"each epoch is validated by {validated}"] if validated else []),

@@ -33,7 +33,9 @@ def changed_waves(config: Config) -> list[str]:
 
 
 def check_waves(config: Config, stages: Sequence[Config]) -> None:
-    """Refuse classical solvers where another stage changes the waves: they correct the modes of the probe only.
+    """Refuse classical solvers where another stage changes the waves, and points of a sum that is in no stage.
+
+    These solvers correct the modes of the probe only.
 
     What a stage turns on is there in all of them, at where it begins before it and held after it.
 
@@ -44,6 +46,7 @@ def check_waves(config: Config, stages: Sequence[Config]) -> None:
     Raises:
         ConfigError: the stage, what it does not follow and whence that comes, and what to do.
     """
+    _check_points(config, stages or (config,))
     if config.method == "dgp" and not config.stages:
         _check_start_of_networks(config)
     for number, (entry, own) in enumerate(zip(config.stages, stages, strict=True), 1):
@@ -58,6 +61,14 @@ def check_waves(config: Config, stages: Sequence[Config]) -> None:
                     f"object only, but stages.{other}.{keys[0]} changes the waves of this stage too. Use solver "
                     f'"{GRADIENT}" here, or remove that{earlier}.'
                 )
+
+
+def _check_points(config: Config, stages: Sequence[Config]) -> None:
+    """Refuse points of a sum that no stage has."""
+    for key, name in (("focal_points", FOCAL_SPREAD), ("fly_points", FLY)):
+        given = getattr(config.probe, key) != type(config.probe).model_fields[key].default
+        if given and not any(name in known(own) for own in stages):
+            raise ConfigError(f"probe.{key}: has no effect without probe.{name}. Remove it, or set both.")
 
 
 def _check_start_of_networks(config: Config) -> None:

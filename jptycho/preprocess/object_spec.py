@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 from jptycho.data.dataset import Dataset4D, sampling_of, wavelength_of
 from jptycho.errors import ConfigError, nearest_name
+from jptycho.forward.beam import MOST_NODES
 from jptycho.optics.aberrations import SYMMETRIES
 from jptycho.representations.base import OBJECT_KINDS, PHASE
-from jptycho.settings import Field, NotNegative, Pair, Positive, Section, field_validator
+from jptycho.settings import AUTO, Field, NotNegative, Pair, Positive, Section, field_validator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +74,11 @@ class ProbeSettings(Section):
     focal_spread: NotNegative = Field(
         0.0, description="Å, standard deviation of the defocus that electrons of different energy have"
     )
-    focal_points: int = Field(5, ge=2, le=15, description="of the sum over it: a step costs so many times the modes")
+    focal_points: Annotated[int, Field(ge=2, le=MOST_NODES)] | Literal["auto"] = Field(
+        AUTO,
+        description="of the sum over it: a step costs so many times the modes; auto: as the spread, twice as large "
+        "where it is refined, and semiangle_cutoff need",
+    )
     fly: Pair = Field((0.0, 0.0), description="Å along (slow, fast) by which the beam moves during an exposure")
     fly_points: int = Field(5, ge=2, le=15, description="of the sum over that, likewise")
 

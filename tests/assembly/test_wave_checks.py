@@ -17,7 +17,6 @@ def by(solver, **more):
 @pytest.mark.parametrize(("stages", "message"), [
     ([{"refine": SPREAD}, by("epie")], r'stages\.2: pixels\.solver: "epie" .* stages\.1\.refine\.focal_spread changes'),
     ([by("lsqml"), {"refine": SPREAD}], r'stages\.1: pixels\.solver: "lsqml" .* stages\.2\.refine\.focal_spread'),
-    ([{}, {"probe": {"fly": [0.0, 0.5]}}, by("raar")], r'stages\.3: .*"raar" .* stages\.2\.probe\.fly changes'),
     ([{"refine": STATES}, NETS, by("dm")], r'stages\.3: .*"dm" .* stages\.1\.refine\.object_states'),
     ([{"refine": VARIES}, by("mpie")], r'stages\.2: .*"mpie" .*\.probe_variation .*let this stage come before'),
     ([NETS | {"refine": VARIES}, by("rpie")], r'stages\.2: .*"rpie" .* stages\.1\.refine\.probe_variation'),
@@ -36,6 +35,15 @@ def test_a_start_of_networks_likewise(refine):
         check_stages(with_changes(None, changes if "fly" in refine else changes | {"probe": {}}))
 
 
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"probe": {"focal_points": 7}}, r"probe\.focal_points: has no effect without probe\.focal_spread"),
+    ({"probe": {"fly_points": 7}, "stages": [{}, {"refine": VARIES}]}, r"probe\.fly_points: has no effect without"),
+])  # fmt: skip
+def test_points_of_a_sum_that_is_none(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        check_stages(with_changes(None, changes))
+
+
 @pytest.mark.parametrize("changes", [
     {"stages": [by("epie"), {"refine": VARIES}]},
     {"stages": [{"refine": SPREAD}, {"pixels": {"optimiser": "lbfgs"}}]},
@@ -44,6 +52,7 @@ def test_a_start_of_networks_likewise(refine):
         {"pixels": {"solver": "gradient"}, "refine": SPREAD},
         {"method": "positions", "refine": {"position_error": 0.2}},
     ]},
+    {"probe": {"focal_points": 7}, "stages": [{}, {"refine": SPREAD}]},
     {"method": "dgp", "pixels": {"solver": "lsqml"}, "refine": VARIES},
     {"method": "dgp", "pixels": {"solver": "lsqml"}, "refine": SPREAD, "dgp": {"start": "dpc"}},
 ])  # fmt: skip

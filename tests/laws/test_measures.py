@@ -23,6 +23,7 @@ WITHIN = {
     "assembly": [
         {"beam_checks", "extension", "found_positions", "other_start", "solver_checks"},
         {"refinable"},
+        {"focus"},
         {"unknowns", "wave_checks", "working"},
         {"advice", "budget", "checks", "devices", "parts", "placement", "polish", "start"},
         {"build", "ensembles"},
