@@ -29,6 +29,7 @@ from jptycho.preprocess.automatic import (
     choose_probe,
     choose_probe_rate,
 )
+from jptycho.preprocess.object_spec import check_object
 from jptycho.preprocess.prepare import Load, Problem, prepare
 from jptycho.settings import AUTO, Section, Table
 
@@ -85,11 +86,21 @@ def resolve_auto(config: Config, problem: Problem) -> Config:
         config = config.model_copy(update={"probe": probe})
     if not config.stages:
         return _resolve(config, problem)
+    _check_slices(config, problem)
     config = _with_method(config, problem)
     share = _resolve(config.model_copy(update={"stages": ()}), problem).validation
     config = config.model_copy(update={"validation": share})
     stages = tuple(_entry(entry, own, problem) for _, entry, own in listed(config))
     return config.model_copy(update={"stages": stages})
+
+
+def _check_slices(config: Config, problem: Problem) -> None:
+    """Refuse stages whose slices, merged, are too far apart."""
+    for number, (_, _, own) in enumerate(listed(config), 1):
+        try:
+            check_object(own.object.spec(), problem.dataset)
+        except ConfigError as error:
+            raise ConfigError(f"stages.{number}.slices: {own.object.slices}, but {error}") from None
 
 
 def _entry(entry: StageConfig, own: Config, problem: Problem) -> StageConfig:

@@ -10,6 +10,7 @@ from jptycho.assembly.devices import pixel_mesh
 from jptycho.assembly.extension import PLAIN, Extension, summarise_extension
 from jptycho.assembly.focus import doubts_of_points
 from jptycho.assembly.found_positions import summarise_search
+from jptycho.assembly.listed import listed
 from jptycho.assembly.refinable import built_in, known
 from jptycho.assembly.solver_checks import USED
 from jptycho.config.constraints import penalties_of, projections_of, summarise
@@ -18,6 +19,7 @@ from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.config.stages import StageConfig, epochs_of
 from jptycho.preprocess.detector_gain import UNCERTAIN
+from jptycho.preprocess.object_spec import doubts_of_propagation
 from jptycho.preprocess.preflight import improbable
 from jptycho.preprocess.prepare import Problem
 from jptycho.settings import Table
@@ -52,12 +54,20 @@ def summarise_run(config: Config, problem: Problem, validated: str, extension: E
         f"object {config.object.kind}, {slices} slice{'s' if slices > 1 else ''} of {rows} x {columns} pixels of "
         f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}",
         *(f"look at this: {doubt}" for doubt in improbable(problem.dataset)),
-        *(f"look at this: {doubt}" for doubt in doubts_of_points(problem, problem.estimate)),
+        *(f"look at this: {doubt}" for doubt in _doubts(config, problem)),
         *summarise_counts(problem),
         *summarise_objective(config, extension),
         *([f"each epoch is validated by {validated}"] if validated else []),
         _summarise_devices(config),
     ]
+
+
+def _doubts(config: Config, problem: Problem) -> Iterator[str]:
+    """What of the model may be too coarse: slices, those of stages that merge them too, and the sum over the focus."""
+    specs = {own.object.spec() for own in (config, *(own for _, _, own in listed(config)))}
+    for spec in sorted(specs, key=lambda spec: -spec.slices):
+        yield from doubts_of_propagation(spec, problem.dataset)
+    yield from doubts_of_points(problem, problem.estimate)
 
 
 def _summarise_devices(config: Config) -> str:

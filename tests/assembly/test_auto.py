@@ -1,5 +1,6 @@
 """What a run chooses, written down, is a configuration that gives the same run."""
 
+import math
 import tomllib
 
 import pytest
@@ -134,3 +135,13 @@ def test_networks_that_follow_a_stage_start_from_it(problem):
 )
 def test_half_sets_are_as_many_as_the_networks_that_read_them(problem, stages, pairs):
     assert pairs_of_half_sets(plan(resolve_auto(with_changes(None, {"stages": stages}), problem), problem)) == pairs
+
+
+def test_a_stage_whose_slices_are_merged_too_far_apart(problem):
+    """The disk's edge walks out of the window over two of the run's gaps, not over one."""
+    half = 0.5 * min(n * pixel for n, pixel in zip(problem.setup.grid.shape, problem.setup.grid.sampling, strict=True))
+    thickness = 0.7 * half / math.tan(1e-3 * problem.dataset.calibration.semiangle_cutoff)
+    thing = {"slices": 4, "slice_thickness": thickness}
+    resolve_auto(with_changes(None, {"object": thing, "stages": [{}, {"epochs": 2}]}), problem)
+    with pytest.raises(jptycho.ConfigError, match=r"stages\.2\.slices: 2, but object\.slice_thickness: .* the disk's"):
+        resolve_auto(with_changes(None, {"object": thing, "stages": [{}, {"slices": 2}]}), problem)
