@@ -92,7 +92,7 @@ def known(config: Config) -> dict[str, Unknown]:
         spread = PositiveNumber(FOCAL_SPREAD, probe.focal_spread or FIRST_SPREAD)
         found[FOCAL_SPREAD] = Unknown(spread, refine.focal_spread_rate, "Å", True, by_refine=True)
     if any(probe.fly) or refine.fly:
-        found[FLY] = Unknown(FreeVector(FLY, probe.fly), refine.fly_rate, "Å", True, by_refine=True)
+        found[FLY] = Unknown(FreeVector(FLY), refine.fly_rate, "Å", True, by_refine=True)
     if config.object.slice_gaps or refine.slice_gaps:
         gaps = SliceGaps(config.object.slice_gaps or (1.0,) * (config.object.slices - 1))
         found[GAPS] = Unknown(gaps, refine.slice_gaps_rate, "of their mean", True, by_refine=True)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import jax
 
+from jptycho.assembly.build import SHARED_CHARGE
 from jptycho.assembly.devices import pixel_mesh
+from jptycho.assembly.dividing import CORRELATED
 from jptycho.assembly.extension import PLAIN, Extension, summarise_extension
 from jptycho.assembly.focus import doubts_of_points
 from jptycho.assembly.found_positions import summarise_search
@@ -56,6 +58,7 @@ def summarise_run(config: Config, problem: Problem, validated: str, extension: E
         *(f"look at this: {doubt}" for doubt in improbable(problem.dataset)),
         *(f"look at this: {doubt}" for doubt in _doubts(config, problem)),
         *summarise_counts(problem),
+        *([f"electrons are not divided: {CORRELATED}"] if config.loss == SHARED_CHARGE else []),
         *summarise_objective(config, extension),
         *([f"each epoch is validated by {validated}"] if validated else []),
         _summarise_devices(config),

@@ -110,10 +110,14 @@ def run(scan, **settings):
 
 @pytest.mark.slow
 def test_a_spread_of_focus_is_found():
-    blurred = made(focal_spread=60.0)
-    result = run(blurred, probe=LENS, refine={"focal_spread": True})
-    assert float(result.shared["focal_spread"]) == pytest.approx(60, rel=0.15)
-    assert last_loss(result) < 0.85 * last_loss(run(blurred, probe=LENS))
+    """By as many points as it needs to 3 %, where it is 1 % that is measured; by too few it is said that they are."""
+    blurred, said = made(focal_spread=60.0), []
+    few = run(blurred, probe=LENS, refine={"focal_spread": True}, log=said.append)
+    assert float(few.shared["focal_spread"]) < 58
+    assert any("points where 10 are needed: set probe.focal_points = 10" in line for line in said)
+    result = run(blurred, probe=LENS | {"focal_points": 10}, refine={"focal_spread": True})
+    assert float(result.shared["focal_spread"]) == pytest.approx(60, rel=0.03)
+    assert last_loss(result) < 0.8 * last_loss(run(blurred, probe=LENS))
 
 
 @pytest.mark.slow
@@ -131,5 +135,6 @@ def test_a_defocus_that_drifts_is_found_as_the_first_mode():
     drifting = made(defocus_drift=60.0)
     result = run(drifting, refine={"probe_variation": 1})
     weights = result.extra["probe_weights"][:, 0]
+    assert weights.std() == pytest.approx(0.313, rel=0.1)  # of the phase that it adds over the aperture, rad
     assert abs(np.corrcoef(weights, np.arange(len(weights)))[0, 1]) > 0.95
     assert last_loss(result) < 0.9 * last_loss(run(drifting))

@@ -27,7 +27,7 @@ WITHIN = {
         {"unknowns", "wave_checks", "working"},
         {"advice", "budget", "checks", "devices", "parts", "placement", "polish", "start"},
         {"build", "ensembles"},
-        {"listed", "prior_model"},
+        {"dividing", "listed", "prior_model"},
         {"auto", "stage_solvers", "summary"},
         {"memory_plan"},
         {"placing"},
