@@ -1,6 +1,5 @@
 """Modes by which the probe varies and their weights: where they begin, what they give, and their order."""
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np
