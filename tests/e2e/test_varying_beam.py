@@ -62,6 +62,21 @@ def test_all_of_them_go_through_a_run_and_back_from_its_file(scan, method, tmp_p
         estimate_from_result(other, back)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["gradient", "lsqml", "epie"])
+def test_gaps_that_are_given_go_through_a_run_and_equal_ones_are_one_distance(scan, solver):
+    def losses(**thing):
+        settings = {"epochs": 2, "half_sets": False, "solver": solver}
+        result = jptycho.reconstruct(
+            scan, object={"slices": 3, "kind": "complex", **thing}, pixels=settings, validation={"fraction": 0.0}
+        )
+        return result.history["loss"]
+
+    one = losses(slice_thickness=60.0)
+    np.testing.assert_allclose(losses(slice_gaps=[60.0, 60.0]), one, rtol=3e-5)
+    assert abs(losses(slice_gaps=[20.0, 100.0])[-1] / one[-1] - 1) > 3e-4
+
+
 def test_what_is_known_of_the_beam_is_held_and_turned_with_the_scan(scan):
     config = with_changes(None, {"probe": {"fly": [0.3, 0.6], "focal_spread": 12.0}})
     problem = begun(config, prepare(scan), model_of(config, jptycho.Extension()))
