@@ -187,3 +187,22 @@ def wave_copies(config: Config) -> int:
     focus = int(probe.focal_points) if FOCAL_SPREAD in on else 1
     line = probe.fly_points if FLY in on else 1
     return focus * line * max(1, config.refine.object_states)
+
+
+def held_copies(problem: Problem) -> int:
+    """The same of a scan that has begun, whose beam and states a stage keeps though it does not refine them.
+
+    Args:
+        problem: the scan made ready.
+
+    Returns:
+        1 where nothing has begun.
+    """
+    beam, states = problem.setup.beam, problem.estimate.shared.get(STATES)
+    copies = 1 if states is None else len(states)
+    for effect in beam:
+        if isinstance(effect, SpreadFocus):
+            copies *= effect.nodes
+        if isinstance(effect, MoveBeam):
+            copies *= effect.points
+    return copies

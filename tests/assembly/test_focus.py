@@ -10,8 +10,10 @@ import pytest
 import jptycho
 from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.focus import doubts_of_points, edge_phase
-from jptycho.assembly.listed import model_of
+from jptycho.assembly.listed import listed, model_of
+from jptycho.assembly.refinable import held_copies
 from jptycho.assembly.unknowns import begun
+from jptycho.assembly.working import working_bytes
 from jptycho.config.run import with_changes
 from jptycho.forward.beam import COHERENCE_ERROR, focal_nodes
 from jptycho.preprocess.prepare import prepare
@@ -73,3 +75,14 @@ def test_too_few_points_are_said_of_the_spread_that_was_found(plain):
     (said,) = doubts_of_points(made, found)
     assert "spreads by 60 Å, and its sum has 6 points where 10 are needed: set probe.focal_points = 10" in said
     assert doubts_of_points(plain, found) == ()
+
+
+def test_a_stage_that_keeps_the_sums_of_another_needs_the_memory_of_their_waves(plain):
+    beam = {"fly": [0.0, 0.5], "fly_points": 3}
+    stages = [{"refine": {"focal_spread": True, "object_states": 2}}, {"probe": {"fixed": True}}]
+    config = with_changes(None, {"probe": beam, "stages": stages})
+    made = begun(config, plain, model_of(config, jptycho.Extension()))
+    first, second = (own for _, _, own in listed(resolve_auto(config, made)))
+    assert working_bytes(second, made, 16, False) == working_bytes(first, made, 16, False)
+    assert held_copies(made) == 6 * 3 * 2
+    assert held_copies(plain) == 1
