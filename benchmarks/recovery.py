@@ -1,12 +1,13 @@
 """Unknowns of beam and detector: what a run finds of them, and what the image gains.
 
-    python benchmarks/recovery.py [descan defocus source thickness background flux drift spread fly states]
-                                  [--method pixels] [--dose 1e4]
+    python benchmarks/recovery.py [names ...] [--method pixels] [--dose 1e4] [--epochs 30] [--seed 0]
 
-A gold particle on amorphous carbon, 16 x 16 patterns of 32 x 32 in steps of 1.2 Å, simulated by plain NumPy with one
-imperfection. Each is reconstructed without it, with it as an unknown, and with its truth known. The value is the
-unknown's own, of several the root mean square; the error likewise, its mean aside. CPU seconds are those of the run
-with the unknown, compilation included.
+Names are those of ``CASES``: descan, defocus, source, thickness, background, flux, and of a beam or an object that is
+not one: drift, drift-lens, spread, spread-5, spread-10, spread-pixels, fly, states, gaps. A gold particle on amorphous
+carbon, patterns of 32 x 32 in steps of 1.2 Å, simulated by plain NumPy with one imperfection. Each is reconstructed
+without it, with it as an unknown, and with its truth known. The value is the unknown's own, of several the root mean
+square; the error likewise, its mean aside. The loss is that of the last epoch. CPU seconds are those of the run with
+the unknown, compilation included.
 """
 
 from __future__ import annotations
@@ -30,6 +31,15 @@ PLAIN = {"pixels": {"epochs": 30, "half_sets": False}, "validation": {"fraction"
 FIXED = {"probe": {"fixed": True}}
 LENS = {"probe": {"model": "parametric", "aberrations": ["C10"]}}
 SLICES = {"penalties": {"similar_slices": 1.0}}
+SMALL = {"diameter": 12.0, "carbon_thickness": 3.0, "scan_shape": (14, 14)}
+"""Of what the beam is not: what tells of it is little, so there are more electrons."""
+FEW = {"dose": 1e5, "epochs": 20}
+SPREAD = {"layers": 1, "focal_spread": 60.0}
+DRIFT = {"layers": 1, "defocus_drift": 60.0}
+DEEP = {
+    "diameter": 40.0, "carbon_thickness": 8.0, "semiangle_cutoff": 22.0, "defocus": 60.0, "slice_thickness": 40.0,
+}  # fmt: skip
+THREE = SLICES | {"object": {"slices": 3, "slice_thickness": 40.0}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +54,11 @@ class Case:
         given: value at which that begins.
         true: value of a simulated scan; of several, all.
         found: the same of a result.
-        known: of a run that knows it; None for one of a scan without the imperfection.
-        calibrated: keys of the calibration that the first two are given.
         unit: of the value.
+        known: settings of a run that knows it; None for a run of a scan without the imperfection.
+        calibrated: keys of the calibration that the first two are given.
+        dose: electrons a square Å.
+        epochs: of each run.
     """
 
     made: dict[str, Any]
@@ -59,6 +71,8 @@ class Case:
     unit: str
     known: dict[str, Any] | None = None
     calibrated: dict[str, float] = dataclasses.field(default_factory=dict)
+    dose: float = 1e4
+    epochs: int = 30
 
 
 CASES = {
@@ -91,32 +105,50 @@ CASES = {
         {}, {"flux": 0.15}, {}, {"refine": {"flux": "smooth"}}, 0.0, lambda made: made.flux - 1,
         lambda result: result.extra["flux"] - 1, "of the mean",
     ),
-    "drift": Case(
-        {}, {"layers": 1, "defocus_drift": 60.0}, {}, {"refine": {"probe_variation": 1}}, 0.0,
-        lambda made: drift_phase(made, 60.0), lambda result: result.extra["probe_weights"][:, 0], "rad",
-    ),
-    "spread": Case(
-        {}, {"layers": 1, "focal_spread": 60.0}, LENS, LENS | {"refine": {"focal_spread": True}}, 20.0,
-        lambda made: 60.0, lambda result: result.shared["focal_spread"], "Å",
-        {"probe": LENS["probe"] | {"focal_spread": 60.0}},
-    ),
+    **{
+        name: Case(
+            SMALL, DRIFT, lens, lens | {"refine": {"probe_variation": 1}}, 0.0, lambda made: drift_phase(made, 60.0),
+            lambda result: result.extra["probe_weights"][:, 0], "rad", **FEW,
+        ) for name, lens in (("drift", {}), ("drift-lens", LENS))
+    },
+    **{
+        name: Case(
+            SMALL, SPREAD, lens, {"probe": lens.get("probe", {}) | points, "refine": {"focal_spread": True}}, 20.0,
+            lambda made: 60.0, lambda result: result.shared["focal_spread"], "Å",
+            {"probe": lens.get("probe", {}) | {"focal_spread": 60.0}}, **FEW,
+        ) for name, lens, points in (
+            ("spread", LENS, {}), ("spread-5", LENS, {"focal_points": 5}), ("spread-10", LENS, {"focal_points": 10}),
+            ("spread-pixels", {}, {"focal_points": 10}),
+        )
+    },
     "fly": Case(
-        {}, {"layers": 1, "fly": (0.0, 1.2)}, LENS,
+        SMALL, {"layers": 1, "fly": (0.0, 1.2)}, LENS,
         {"probe": LENS["probe"] | {"fly": [0.0, 0.7]}, "refine": {"fly": True}}, 0.7, lambda made: 1.2,
-        lambda result: abs(result.shared["fly"][1]), "Å", {"probe": LENS["probe"] | {"fly": [0.0, 1.2]}},
+        lambda result: abs(result.shared["fly"][1]), "Å", {"probe": LENS["probe"] | {"fly": [0.0, 1.2]}}, **FEW,
     ),
     "states": Case(
-        {}, {"phonons": 0.15}, {}, {"refine": {"object_states": 4}}, 0.02, lambda made: np.nan,
-        lambda result: result.shared["object_states"].std(), "rad",
+        SMALL, {"phonons": 0.15}, {}, {"refine": {"object_states": 4}}, 0.02, lambda made: np.nan,
+        lambda result: result.shared["object_states"].std(), "rad", **FEW,
+    ),
+    "gaps": Case(
+        DEEP, {"layers": 3, "gaps": (25.0, 55.0)}, THREE, THREE | {"refine": {"slice_gaps": True}}, 40.0,
+        lambda made: np.array([25.0, 55.0]),
+        lambda result: result.shared["slice_gaps"] * result.attributes["slice_thickness"], "Å",
+        SLICES | {"object": {"slices": 3, "slice_gaps": [25.0, 55.0]}},
     ),
 }  # fmt: skip
 
 
 def drift_phase(made: Any, drift: float) -> np.ndarray:
-    """Phase of each pattern that a drift of the defocus adds, root mean square over the aperture."""
+    """Phase of each pattern that a drift of the defocus adds, root mean square over the aperture's pixels."""
     calibration = made.dataset.calibration
-    edge = np.pi / wavelength(calibration.energy) * (1e-3 * calibration.semiangle_cutoff) ** 2
-    return edge / 12**0.5 * drift * np.linspace(-0.5, 0.5, int(np.prod(made.dataset.shape[:2])))
+    pixel = wavelength(calibration.energy) * calibration.reciprocal_sampling[0]
+    y, x = (pixel * (np.arange(n) - n // 2) for n in made.dataset.shape[-2:])
+    angle = np.hypot(y[:, None], x[None, :])
+    weight = np.clip((1e-3 * calibration.semiangle_cutoff - angle) / pixel + 0.5, 0, 1) ** 2
+    phase = np.pi / wavelength(calibration.energy) * angle**2
+    spread = np.sqrt(np.average(phase**2, weights=weight) - np.average(phase, weights=weight) ** 2)
+    return spread * drift * np.linspace(-0.5, 0.5, int(np.prod(made.dataset.shape[:2])))
 
 
 def main() -> None:
@@ -124,16 +156,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(CASES), help="of the unknowns")
     parser.add_argument("--method", default="pixels", choices=["pixels", "dgp"])
-    parser.add_argument("--dose", type=float, default=1e4, help="electrons a square Å")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--dose", type=float, help="electrons a square Å; by default that of each case")
+    parser.add_argument("--epochs", type=int, help="likewise")
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     options = parser.parse_args()
     use_cpu_cores(choose_cpu_devices(print))
     from record import add
 
     for name in options.names:
-        row = compared(CASES[name], options)
-        add("recovery", f"{name}, {options.method}, {options.dose:g} e/A^2, seed {options.seed}", row)
+        given = {key: getattr(options, key) for key in ("dose", "epochs") if getattr(options, key)}
+        case = dataclasses.replace(CASES[name], **given)
+        row = compared(case, options)
+        longer = f", {case.epochs} epochs" if "epochs" in given else ""
+        add("recovery", f"{name}, {options.method}, {case.dose:g} e/A^2, seed {options.seed}{longer}", row)
         print(name, row, flush=True)
 
 
@@ -142,7 +177,7 @@ def compared(case: Case, options: argparse.Namespace) -> dict[str, Any]:
     from jptycho.simulate.imperfect import Imperfections, simulate_imperfect
     from jptycho.simulate.scan import GoldSettings
 
-    settings = GoldSettings(**(SCAN | case.made | {"dose": options.dose, "seed": options.seed}))
+    settings = GoldSettings(**(SCAN | case.made | {"dose": case.dose, "seed": options.seed}))
     made = simulate_imperfect(settings, Imperfections(**case.imperfect))
     calibration = dataclasses.replace(made.dataset.calibration, **case.calibrated)
     told = dataclasses.replace(made.dataset, calibration=calibration)
@@ -150,22 +185,25 @@ def compared(case: Case, options: argparse.Namespace) -> dict[str, Any]:
     if case.known is None:
         spared = {key: value for key, value in case.imperfect.items() if key == "layers"}
         truth = simulate_imperfect(settings, Imperfections(**spared)).dataset
-    row: dict[str, Any] = {"unit": case.unit, "given": case.given}
+    row: dict[str, Any] = {"unit": case.unit, "given": case.given, "epochs": case.epochs}
     scans = {
         "without": (told, case.without),
         "with": (told, case.refined),
         "known": (truth, case.known or case.without),
     }
     for label, (scan, changes) in scans.items():
-        result, row[f"ssim {label}"], seconds = reconstructed(scan, changes, options)
+        result, row[f"ssim {label}"], seconds = reconstructed(scan, changes, case.epochs, options)
+        row[f"loss {label}"] = float(f"{result.history['loss'][-1]:.3g}")
         if label == "with":
             true, found = (np.asarray(values, float) for values in (case.true(made), case.found(result)))
             found = -found if true.ndim == 1 and true @ found < 0 else found  # modes have no sign
             row |= {"true": size(true), "found": size(found), "error": error(found, true), "cpu_seconds": seconds}
-    return row
+    return {key: value for key, value in row.items() if value == value}  # noqa: PLR0124  # no truth, no error: NaN
 
 
-def reconstructed(scan: Any, changes: dict[str, Any], options: argparse.Namespace) -> tuple[Any, float, float]:
+def reconstructed(
+    scan: Any, changes: dict[str, Any], epochs: int, options: argparse.Namespace
+) -> tuple[Any, float, float]:
     """A result, its SSIM and the CPU seconds that it took."""
     from record import Clock
 
@@ -173,7 +211,7 @@ def reconstructed(scan: Any, changes: dict[str, Any], options: argparse.Namespac
     from jptycho.cli.demo import score
 
     settings = {key: dict(value) for key, value in PLAIN.items()} | changes | {"method": options.method}
-    settings["pixels"] = settings["pixels"] | {"epochs": options.epochs}
+    settings["pixels"] = settings["pixels"] | {"epochs": epochs}
     clock = Clock()
     result = jptycho.reconstruct(scan, seed=options.seed, **settings)
     seconds = clock.read()["cpu"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from jptycho.assembly.dividing import undivided_of
+from jptycho.assembly.focus import focal_points, spreads
 from jptycho.assembly.listed import listed
 from jptycho.assembly.placement import margin_of
 from jptycho.assembly.solver_checks import reads_rate, takes_whole_scan
@@ -28,6 +30,7 @@ from jptycho.preprocess.automatic import (
     choose_probe,
     choose_probe_rate,
 )
+from jptycho.preprocess.object_spec import check_object
 from jptycho.preprocess.prepare import Load, Problem, prepare
 from jptycho.settings import AUTO, Section, Table
 
@@ -79,13 +82,26 @@ def resolve_auto(config: Config, problem: Problem) -> Config:
     Raises:
         ConfigError: a batch larger than the scan, a filter beyond what the detector holds, a loss that needs electrons.
     """
+    if spreads(config):
+        probe = config.probe.model_copy(update={"focal_points": focal_points(config, problem)})
+        config = config.model_copy(update={"probe": probe})
     if not config.stages:
         return _resolve(config, problem)
+    _check_slices(config, problem)
     config = _with_method(config, problem)
     share = _resolve(config.model_copy(update={"stages": ()}), problem).validation
     config = config.model_copy(update={"validation": share})
     stages = tuple(_entry(entry, own, problem) for _, entry, own in listed(config))
     return config.model_copy(update={"stages": stages})
+
+
+def _check_slices(config: Config, problem: Problem) -> None:
+    """Refuse stages whose slices, merged, are too far apart."""
+    for number, (_, _, own) in enumerate(listed(config), 1):
+        try:
+            check_object(own.object.spec(), problem.dataset)
+        except ConfigError as error:
+            raise ConfigError(f"stages.{number}.slices: {own.object.slices}, but {error}") from None
 
 
 def _entry(entry: StageConfig, own: Config, problem: Problem) -> StageConfig:
@@ -150,11 +166,11 @@ def _steps(config: Config, problem: Problem) -> Table:
 def _with_method(config: Config, problem: Problem) -> Config:
     """Where stages are listed, the method that they come to, and half sets only where a stage asks for them."""
     methods = [entry.method for entry in config.stages]
-    if "half_sets" in methods and problem.undivided:
-        raise ConfigError(
-            f'stages.{methods.index("half_sets") + 1}.method: "half_sets", but electrons cannot be divided: '
-            f'{problem.undivided}. Use "pixels".'
-        )
+    for number, (_, entry, own) in enumerate(listed(config), 1):
+        if entry.method == "half_sets" and (why := undivided_of(own, problem)):
+            raise ConfigError(
+                f'stages.{number}.method: "half_sets", but electrons cannot be divided: {why}. Use "pixels".'
+            )
     pixels = config.pixels.model_copy(update={"half_sets": False})
     dgp = config.dgp.model_copy(update={"half_sets": "half_sets" in methods})
     method = "dgp" if "dgp" in methods else "pixels"
@@ -189,11 +205,12 @@ def _half_sets(config: Config, problem: Problem) -> bool | str:
     wanted = config.pixels.half_sets
     if config.method != "pixels":
         return wanted
-    if wanted is True and problem.undivided:
-        raise ConfigError(f"pixels.half_sets: electrons cannot be divided: {problem.undivided}. Set half_sets = false.")
+    undivided = undivided_of(config, problem)
+    if wanted is True and undivided:
+        raise ConfigError(f"pixels.half_sets: electrons cannot be divided: {undivided}. Set half_sets = false.")
     held_out = config.validation.fraction not in (AUTO, 0)
     seen = config.pixels.start_file is not None
-    cannot = problem.undivided or held_out or seen or config.pixels.solver != GRADIENT
+    cannot = bool(undivided) or held_out or seen or config.pixels.solver != GRADIENT
     return not cannot if wanted == AUTO else wanted
 
 
@@ -218,7 +235,7 @@ def _splits(config: Config, problem: Problem) -> bool:
     """Whether halves of the electrons validate each other: not where they cannot be divided, or none is estimated."""
     dgp = config.dgp
     estimated = dgp.object == "network" and dgp.start != "random" and not dgp.random_input
-    return dgp.half_sets and estimated and not problem.undivided
+    return dgp.half_sets and estimated and not undivided_of(config, problem)
 
 
 def _check_batch(config: Config, patterns: int) -> None:

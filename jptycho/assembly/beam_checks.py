@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.errors import ConfigError
@@ -48,7 +46,7 @@ def check_beam(config: Config) -> None:
             'loss: "shared_charge" knows how far charge spreads from refine.point_spread, found 0. Set that in pixels '
             "of the detector, 0.67 where neighbours correlate by 0.41; refine.point_spread_rate = 0 keeps it."
         )
-    _check_sums(config)
+    _check_begun(config)
     _check_object(config)
     _check_tied(config)
     if refine.descan == "constant" and config.object.slices == 1 and not (parametric or probe.fixed):
@@ -58,13 +56,9 @@ def check_beam(config: Config) -> None:
         )
 
 
-def _check_sums(config: Config) -> None:
-    """Refuse points of a sum that is none, and a line of which nothing says along which axis it begins."""
+def _check_begun(config: Config) -> None:
+    """Refuse a line of which nothing says along which axis it begins, and weights of no modes."""
     probe, refine = config.probe, config.refine
-    for key, name in (("focal_points", "focal_spread"), ("fly_points", "fly")):
-        on = np.any(getattr(probe, name)) or getattr(refine, name)
-        if getattr(probe, key) != type(probe).model_fields[key].default and not on:
-            raise ConfigError(f"probe.{key}: has no effect without probe.{name}. Remove it, or set both.")
     if refine.fly and not any(probe.fly):
         raise ConfigError(
             "refine.fly: begins at the line that probe.fly says, found none. Set probe.fly = [0.0, 1.0], in Å along "

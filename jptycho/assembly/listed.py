@@ -9,6 +9,7 @@ from jptycho.assembly.checks import check_config
 from jptycho.assembly.extension import Extension, check_extension
 from jptycho.assembly.refinable import with_refined
 from jptycho.assembly.solver_checks import unread, without
+from jptycho.assembly.wave_checks import check_waves
 from jptycho.config.run import Config, with_changes
 from jptycho.config.stages import HALF_SETS, NETWORKS, PIXELS, POSITIONS, StageConfig
 from jptycho.errors import ConfigError
@@ -21,7 +22,7 @@ TABLES = ("pixels", "dgp", "refine", "probe", "penalties", "projections", "valid
 RUNS_OWN = {
     "dgp": ("start", "start_file"),
     "validation": ("fraction",),
-    "probe": ("modes", "source_size"),
+    "probe": ("modes", "source_size", "focal_spread", "focal_points", "fly", "fly_points"),
     "pixels": ("half_sets", "start_file"),
 }
 """Keys by table that no stage has."""
@@ -73,6 +74,7 @@ def check_stages(config: Config) -> None:
         ConfigError: the stage, counted from one, and what is wrong with it.
     """
     if not config.stages:
+        check_waves(config, ())
         return
     if config.method == "dgp" and all(entry.method != "dgp" for entry in config.stages):
         raise ConfigError('method: "dgp", but no stage is. Remove it: the list of stages says what is done.')
@@ -104,6 +106,7 @@ def check_stages(config: Config) -> None:
         slices, modes = wanted, entry.modes or modes
         before = before if entry.method == POSITIONS else entry.method
     _check_each(config)
+    check_waves(config, [own for _, _, own in listed(config)])
     _check_read(config)
 
 

@@ -92,7 +92,7 @@ def known(config: Config) -> dict[str, Unknown]:
         spread = PositiveNumber(FOCAL_SPREAD, probe.focal_spread or FIRST_SPREAD)
         found[FOCAL_SPREAD] = Unknown(spread, refine.focal_spread_rate, "Å", True, by_refine=True)
     if any(probe.fly) or refine.fly:
-        found[FLY] = Unknown(FreeVector(FLY, probe.fly), refine.fly_rate, "Å", True, by_refine=True)
+        found[FLY] = Unknown(FreeVector(FLY), refine.fly_rate, "Å", True, by_refine=True)
     if config.object.slice_gaps or refine.slice_gaps:
         gaps = SliceGaps(config.object.slice_gaps or (1.0,) * (config.object.slices - 1))
         found[GAPS] = Unknown(gaps, refine.slice_gaps_rate, "of their mean", True, by_refine=True)
@@ -113,16 +113,16 @@ def with_refined(extension: Extension, configs: Iterable[Config]) -> Extension:
         ConfigError: an unknown of the user has the name of one of them.
     """
     found: dict[str, Unknown] = {}
-    probe = None
+    points = None
     for config in configs:
         found = built_in(config) | known(config) | found
-        probe = config.probe
+        points = config.probe.fly_points
     for name in found:
         if name in extension.unknowns:
             raise ConfigError(f"unknowns: {name!r} is what refine.{name} is called. Choose another name.")
     beam: dict[str, BeamEffect] = {VARIATION: VaryProbe()}
-    if probe is not None:
-        beam |= {FOCAL_SPREAD: SpreadFocus(probe.focal_points), FLY: MoveBeam(probe.fly_points)}
+    if points is not None:
+        beam |= {FOCAL_SPREAD: SpreadFocus(), FLY: MoveBeam(points)}  # how many nodes the scan says
     return dataclasses.replace(
         extension,
         unknowns=found | dict(extension.unknowns),
@@ -173,7 +173,7 @@ def wave_copies(config: Config) -> int:
     """How many waves leave the object for each mode of the probe.
 
     Args:
-        config: of a run, or of a stage.
+        config: of a run, or of a stage, without ``auto``.
 
     Returns:
         the product over the sums of the beam and the states of the object.
@@ -184,6 +184,25 @@ def wave_copies(config: Config) -> int:
         4
     """
     probe, on = config.probe, known(config)
-    focus = probe.focal_points if FOCAL_SPREAD in on else 1
+    focus = int(probe.focal_points) if FOCAL_SPREAD in on else 1
     line = probe.fly_points if FLY in on else 1
     return focus * line * max(1, config.refine.object_states)
+
+
+def held_copies(problem: Problem) -> int:
+    """The same of a scan that has begun, whose beam and states a stage keeps though it does not refine them.
+
+    Args:
+        problem: the scan made ready.
+
+    Returns:
+        1 where nothing has begun.
+    """
+    beam, states = problem.setup.beam, problem.estimate.shared.get(STATES)
+    copies = 1 if states is None else len(states)
+    for effect in beam:
+        if isinstance(effect, SpreadFocus):
+            copies *= effect.nodes
+        if isinstance(effect, MoveBeam):
+            copies *= effect.points
+    return copies

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 
 import jax
 
+from jptycho.assembly.build import SHARED_CHARGE
 from jptycho.assembly.devices import pixel_mesh
+from jptycho.assembly.dividing import CORRELATED
 from jptycho.assembly.extension import PLAIN, Extension, summarise_extension
+from jptycho.assembly.focus import doubts_of_points
 from jptycho.assembly.found_positions import summarise_search
+from jptycho.assembly.listed import listed
 from jptycho.assembly.refinable import built_in, known
 from jptycho.assembly.solver_checks import USED
 from jptycho.config.constraints import penalties_of, projections_of, summarise
@@ -17,6 +21,7 @@ from jptycho.config.pixels import GRADIENT
 from jptycho.config.run import Config
 from jptycho.config.stages import StageConfig, epochs_of
 from jptycho.preprocess.detector_gain import UNCERTAIN
+from jptycho.preprocess.object_spec import doubts_of_propagation
 from jptycho.preprocess.preflight import improbable
 from jptycho.preprocess.prepare import Problem
 from jptycho.settings import Table
@@ -51,11 +56,21 @@ def summarise_run(config: Config, problem: Problem, validated: str, extension: E
         f"object {config.object.kind}, {slices} slice{'s' if slices > 1 else ''} of {rows} x {columns} pixels of "
         f"{sampling[0]:.4g} {unit}; {config.probe.modes} probe mode{'s' if config.probe.modes > 1 else ''}",
         *(f"look at this: {doubt}" for doubt in improbable(problem.dataset)),
+        *(f"look at this: {doubt}" for doubt in _doubts(config, problem)),
         *summarise_counts(problem),
+        *([f"electrons are not divided: {CORRELATED}"] if config.loss == SHARED_CHARGE else []),
         *summarise_objective(config, extension),
         *([f"each epoch is validated by {validated}"] if validated else []),
         _summarise_devices(config),
     ]
+
+
+def _doubts(config: Config, problem: Problem) -> Iterator[str]:
+    """What of the model may be too coarse: slices, those of stages that merge them too, and the sum over the focus."""
+    specs = {own.object.spec() for own in (config, *(own for _, _, own in listed(config)))}
+    for spec in sorted(specs, key=lambda spec: -spec.slices):
+        yield from doubts_of_propagation(spec, problem.dataset)
+    yield from doubts_of_points(problem, problem.estimate)
 
 
 def _summarise_devices(config: Config) -> str:
@@ -88,7 +103,6 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     own = [name for name in refine.by_gradient if name in built_in(config)]
     kinds = {name: "" if getattr(refine, name) is True else f"{getattr(refine, name)} " for name in own}
     free += [f"{kinds[name]}{name} (rate {getattr(refine, f'{name}_rate'):g})" for name in own]
-    held = [f"{name} {getattr(config.probe, name)}" for name in known(config) if name not in own]
     pixels_last = config.method == "pixels" or (config.dgp.polish_epochs and config.dgp.object == "network")
     pixels_last = config.stages[-1].method == "pixels" if config.stages else pixels_last
     again = ", then the last stage with all electrons" if validation.all_electrons and pixels_last else ""
@@ -98,7 +112,7 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
         *summarise(penalties_of(config.penalties), projections_of(config.projections)),
         *summarise_extension(extension),
         f"optimised: {', '.join(free)}",
-        *([f"known of the beam: {', '.join(held)}"] if held else []),
+        *_summarise_known(config),
         f"held out: {validated}",
     ]
     by_pixels = config.dgp.start == "pixels" and (config.dgp.start_file is None or config.dgp.half_sets)
@@ -111,6 +125,14 @@ def summarise_objective(config: Config, extension: Extension = PLAIN) -> list[st
     if config.method == "dgp":
         lines += _summarise_priors(config.dgp, extension)
     return lines
+
+
+def _summarise_known(config: Config) -> Iterator[str]:
+    """What ``[probe]`` and ``[object]`` say that could be an unknown and is none."""
+    held = [name for name in known(config) if not getattr(config.refine, name)]
+    for what, table in (("beam", config.probe), ("object", config.object)):
+        if said := [f"{name} {getattr(table, name)}" for name in held if name in type(table).model_fields]:
+            yield f"known of the {what}: {', '.join(said)}"
 
 
 def _summarise_stage(number: int, entry: StageConfig, extension: Extension) -> str:

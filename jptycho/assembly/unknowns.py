@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jptycho.assembly.extension import Extension, extended
+from jptycho.assembly.focus import with_nodes
 from jptycho.assembly.found_positions import rows_of, units_of
 from jptycho.assembly.refinable import built_in, check_sizes, with_line
 from jptycho.config.run import Config
@@ -173,6 +174,7 @@ def begun(config: Config, problem: Problem, model: Extension) -> Problem:
         the scan.
     """
     check_sizes(config, problem)
+    model = with_nodes(config, problem, model)
     problem = extended(with_guesses(with_line(config, problem), model.unknowns), model)
     probe, estimate = pixel_probe(config, problem), problem.estimate
     if config.probe.source_size or isinstance(probe, BlurredProbe):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from jptycho.assembly.refinable import wave_copies
+from jptycho.assembly.refinable import held_copies, wave_copies
 from jptycho.config.run import Config
 from jptycho.preprocess.network_memory import FEATURES, wave_bytes
 from jptycho.preprocess.prepare import Problem
@@ -25,7 +25,8 @@ def working_bytes(config: Config, problem: Problem, patterns: int, networks: boo
         bytes.
     """
     slices, channels, rows, columns = problem.estimate.object.shape
-    modes, window = problem.estimate.probe.shape[0] * wave_copies(config), math.prod(problem.setup.grid.shape)
+    copies, window = max(wave_copies(config), held_copies(problem)), math.prod(problem.setup.grid.shape)
+    modes = problem.estimate.probe.shape[0] * copies
     canvas = 4 * rows * columns
     images = channels * (6 * slices + 5) * canvas
     if networks:

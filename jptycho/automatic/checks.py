@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jptycho.assembly.auto import resolve_auto_of_file
+from jptycho.assembly.build import SHARED_CHARGE
 from jptycho.assembly.checks import check_config
 from jptycho.assembly.listed import check_stages
 from jptycho.assembly.memory_plan import MemoryPlan
@@ -86,10 +87,7 @@ def check_automatic(config: Config) -> None:
             'memory.stream: true, but method = "auto" holds every pattern. Leave it out, or use method = "pixels" or '
             '"dgp".'
         )
-    if config.validation.fraction == 0:
-        raise ConfigError(
-            'validation.fraction: 0, but method = "auto" chooses by what is held out. Leave it out, or use 0.1.'
-        )
+    _check_judged(config)
     if config.pixels.half_sets is False or not config.dgp.half_sets:
         table = "pixels" if config.pixels.half_sets is False else "dgp"
         raise ConfigError(f'{table}.half_sets: false, but method = "auto" begins with half sets. Remove it.')
@@ -100,4 +98,17 @@ def check_automatic(config: Config) -> None:
         raise ConfigError(
             "automatic.unknowns: a tilt is seen by several slices, and nothing says how thick the object is. "
             "Set object.slice_thickness, or remove it."
+        )
+
+
+def _check_judged(config: Config) -> None:
+    """Refuse settings under which nothing that is held out could choose."""
+    if config.validation.fraction == 0:
+        raise ConfigError(
+            'validation.fraction: 0, but method = "auto" chooses by what is held out. Leave it out, or use 0.1.'
+        )
+    if config.loss == SHARED_CHARGE:
+        raise ConfigError(
+            f'loss: "{SHARED_CHARGE}", but method = "auto" chooses by electrons that are held out, and what one leaves '
+            'in several pixels is on both sides. Use method = "pixels" or "dgp", or another loss.'
         )

@@ -24,8 +24,14 @@ class SharedChargeLoss:
     coarse structure seems better known than it is and fine structure worse; here the covariance is the one that a
     point spread g gives where the pattern is smooth, g ∗ diag(I) ∗ g. A dead pixel would spoil its neighbours.
 
+    What it cannot do: the mean of a root is less than the root of the mean, so that of an intensity of I electrons a
+    pixel I - Σ g² / 4 is found, where I is large against one, and less yet where it is not. The Poisson loss, whose
+    slope is linear in the counts, has no such bias. And counts that share electrons are not divided into independent
+    parts by thinning, so neither half sets nor what is held out of them tells noise from signal.
+
     Attributes:
-        width: of the point spread, as of :class:`jptycho.forward.effects.BlurPattern`, detector pixels.
+        width: of the point spread, as of :class:`jptycho.forward.effects.BlurPattern`, detector pixels. It stays what
+            it is, that of the covariance, also where the width by which the pattern is blurred is an unknown.
 
     Source:
         McCullagh & Nelder, Generalized Linear Models (1989), ch. 9, for quasi-likelihoods of correlated counts.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+import math
+from typing import Annotated, Literal
 
 from jptycho.data.dataset import Dataset4D, sampling_of, wavelength_of
 from jptycho.errors import ConfigError, nearest_name
+from jptycho.forward.beam import MOST_NODES
 from jptycho.optics.aberrations import SYMMETRIES
 from jptycho.representations.base import OBJECT_KINDS, PHASE
-from jptycho.settings import Field, NotNegative, Pair, Positive, Section, field_validator
+from jptycho.settings import AUTO, Field, NotNegative, Pair, Positive, Section, field_validator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +24,7 @@ class ObjectSpec:
         thickness: Å between slices.
         tilt: mrad towards (y, x).
         band_limit: of the propagation, a fraction of Nyquist, or None.
+        gaps: Å of each gap between slices where they are not equal; ``thickness`` is their mean.
     """
 
     kind: str = PHASE
@@ -29,6 +32,7 @@ class ObjectSpec:
     thickness: float = 0.0
     tilt: tuple[float, float] = (0.0, 0.0)
     band_limit: float | None = None
+    gaps: tuple[float, ...] = ()
 
 
 class ObjectSettings(Section):
@@ -48,7 +52,7 @@ class ObjectSettings(Section):
     def spec(self) -> ObjectSpec:
         """What :func:`jptycho.prepare` takes."""
         mean = sum(self.slice_gaps) / len(self.slice_gaps) if self.slice_gaps else self.slice_thickness or 0.0
-        return ObjectSpec(self.kind, self.slices, mean, self.tilt, self.band_limit)
+        return ObjectSpec(self.kind, self.slices, mean, self.tilt, self.band_limit, self.slice_gaps)
 
 
 class ProbeSettings(Section):
@@ -73,7 +77,11 @@ class ProbeSettings(Section):
     focal_spread: NotNegative = Field(
         0.0, description="Å, standard deviation of the defocus that electrons of different energy have"
     )
-    focal_points: int = Field(5, ge=2, le=15, description="of the sum over it: a step costs so many times the modes")
+    focal_points: Annotated[int, Field(ge=2, le=MOST_NODES)] | Literal["auto"] = Field(
+        AUTO,
+        description="of the sum over it: a step costs so many times the modes; auto: as the spread, twice as large "
+        "where it is refined, and semiangle_cutoff need",
+    )
     fly: Pair = Field((0.0, 0.0), description="Å along (slow, fast) by which the beam moves during an exposure")
     fly_points: int = Field(5, ge=2, le=15, description="of the sum over that, likewise")
 
@@ -96,7 +104,8 @@ def check_object(spec: ObjectSpec, dataset: Dataset4D) -> None:
         dataset: the scan.
 
     Raises:
-        ConfigError: an unknown kind, slices without a distance, or slices where only pixels are known.
+        ConfigError: an unknown kind, slices without a distance or where only pixels are known, or so far apart or
+            tilted so much that the beam leaves its window.
     """
     if spec.kind not in OBJECT_KINDS:
         raise ConfigError(f"object.kind: expected one of {', '.join(OBJECT_KINDS)}, found {spec.kind!r}.")
@@ -111,23 +120,72 @@ def check_object(spec: ObjectSpec, dataset: Dataset4D) -> None:
 
 
 def _check_propagation(spec: ObjectSpec, dataset: Dataset4D) -> None:
-    """Refuse a wave that walks further between slices than its window holds, and one that is tilted out of it.
+    """Refuse a beam whose disk walks out of its window between two slices, and one that a tilt moves out of it.
 
-    At the highest frequency k that is kept, the kernel's phase turns by λ k Δz a frequency: by half a turn from one
-    sample to the next, half a window, where it is no longer sampled.
+    The window is periodic: what leaves it comes in at the other side and meets an object that it has not seen.
     """
-    wavelength, sampling = wavelength_of(dataset.calibration), max(sampling_of(dataset))
-    window = min(n * s for n, s in zip(dataset.shape[-2:], sampling_of(dataset), strict=True))
-    highest = (spec.band_limit or 1.0) / (2 * sampling)
-    thickest = window / (2 * wavelength * highest)
-    if spec.thickness > thickest:
-        raise ConfigError(
-            f"object.slice_thickness: {spec.thickness:.4g} Å, over which waves of {highest:.3g} Å⁻¹ leave the window "
-            f"of {window:.3g} Å. Use at most {thickest:.3g} Å and more slices, or a smaller object.band_limit."
-        )
-    steepest, most = max(abs(angle) for angle in spec.tilt), 1e3 * wavelength * highest
-    if steepest > most:
-        raise ConfigError(
-            f"object.tilt: {steepest:.4g} mrad is beyond the band limit of {highest:.3g} Å⁻¹, {most:.3g} mrad. "
-            "Check the unit (mrad); only small tilts act as a walk of the beam between slices."
-        )
+    angle, deep = dataset.calibration.semiangle_cutoff or 0.0, (spec.slices - 1) * spec.thickness
+    for axis, tilt, half in zip("yx", spec.tilt, _half_windows(dataset), strict=True):
+        walk = _walk(angle) * _widest(spec)
+        if walk > half:
+            raise ConfigError(
+                f"{_key(spec)}: {_widest(spec):.4g} Å, over which the disk's edge of {angle:.4g} mrad walks {walk:.3g} "
+                f"Å, out of the window, which is {2 * half:.3g} Å wide along {axis}. Use at most "
+                f"{half / _walk(angle):.3g} Å and more slices."
+            )
+        walk = _walk(tilt) * deep
+        if walk > half:
+            raise ConfigError(
+                f"object.tilt: {tilt:.4g} mrad, by which the beam walks {walk:.3g} Å along {axis} through an object of "
+                f"{deep:.4g} Å, out of its window, which is {2 * half:.3g} Å wide. Use at most "
+                f"{1e3 * math.atan(half / deep):.3g} mrad, and check the unit."
+            )
+
+
+def doubts_of_propagation(spec: ObjectSpec, dataset: Dataset4D) -> tuple[str, ...]:
+    """What is scattered so far that it leaves the window between two slices, though the disk does not.
+
+    At the highest frequency k along an axis the kernel's phase turns by λ k Δz a frequency: by half a turn from one
+    sample to the next, half a window, where it is no longer sampled.
+
+    Args:
+        spec: what is wanted.
+        dataset: the scan.
+
+    Returns:
+        a sentence; none where nothing leaves.
+    """
+    if spec.slices == 1 or dataset.calibration.reciprocal_sampling is None:
+        return ()
+    wavelength, sampling = wavelength_of(dataset.calibration), sampling_of(dataset)
+    limit = spec.band_limit / (2 * max(sampling)) if spec.band_limit else math.inf
+    highest = [min(limit, 1 / (2 * pixel)) for pixel in sampling]
+    most = [half / (wavelength * k) for half, k in zip(_half_windows(dataset), highest, strict=True)]
+    if _widest(spec) <= min(most):
+        return ()
+    axis = most.index(min(most))
+    return (
+        f"over {_widest(spec):.4g} Å ({_key(spec)}) waves of {highest[axis]:.3g} Å⁻¹ walk out of the window, "
+        f"{2 * _half_windows(dataset)[axis]:.3g} Å along {'yx'[axis]}, and come in at its other side: up to "
+        f"{min(most):.3g} Å none do, or a smaller object.band_limit leaves them out",
+    )
+
+
+def _walk(angle: float) -> float:
+    """How far a ray at an angle in mrad walks for each Å along the axis; without end where it does not go forward."""
+    return abs(math.tan(1e-3 * angle)) if abs(angle) < 500 * math.pi else math.inf
+
+
+def _half_windows(dataset: Dataset4D) -> tuple[float, float]:
+    """Å from the middle of the window to its border along (y, x)."""
+    y, x = (0.5 * n * pixel for n, pixel in zip(dataset.shape[-2:], sampling_of(dataset), strict=True))
+    return y, x
+
+
+def _widest(spec: ObjectSpec) -> float:
+    """Å of the widest gap."""
+    return max(spec.gaps or (spec.thickness,))
+
+
+def _key(spec: ObjectSpec) -> str:
+    return "object.slice_gaps" if spec.gaps else "object.slice_thickness"

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jptycho.assembly.focus import doubts_of_points
 from jptycho.assembly.found_positions import affine_of
 from jptycho.assembly.summary import summarise_objective
 from jptycho.assembly.unknowns import further_of
@@ -33,6 +34,8 @@ def make_result(context: Context, progress: Progress) -> Result:
     channels = np.asarray(estimate.object)
     if not (np.isfinite(channels).all() and np.isfinite(np.asarray(estimate.probe)).all()):
         raise DivergenceError("object, probe: not finite at the end of the run. Lower the rates, or use the defaults.")
+    for doubt in doubts_of_points(problem, estimate):
+        context.log(f"look at this: {doubt}")
     fov = field_of_view(problem)
     measured, modelled = _mean_patterns(problem, estimate)
     sampling = problem.setup.grid.sampling

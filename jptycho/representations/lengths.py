@@ -39,18 +39,15 @@ class FreeVector:
     """Two numbers along (y, x).
 
     Attributes:
-        name: under which an estimate has them among what all patterns share.
-        start: where they begin, in their unit.
+        name: under which an estimate has them among what all patterns share, in their unit.
     """
 
     name: str
-    start: tuple[Number, Number]
 
     def init(self, key: Array, estimate: Estimate) -> tuple[Params, Constants]:
         """Those of the estimate."""
         del key
-        start = [jnp.asarray(number, estimate.coverage.dtype) for number in self.start]
-        return estimate.shared.get(self.name, jnp.stack(start)), None
+        return estimate.shared[self.name], None
 
     def apply(self, params: Params, constants: Constants, key: Array | None) -> Float[Array, "2"]:
         """In their unit."""

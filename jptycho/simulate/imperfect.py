@@ -22,7 +22,9 @@ from jptycho.types import Complex, Float, Grid
 STATES = 6
 """Of a specimen whose atoms vibrate."""
 NODES = 5
-"""Of the quadrature over a source, along each axis; two more along a line and four more over defocus."""
+"""Of the quadrature over a source, along each axis; two more along a line."""
+FOCUS = np.linspace(-4.0, 4.0, 17)
+"""Standard deviations of defocus at which patterns are summed, by equal steps: a Gaussian's sum, to 1e-4."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Imperfections:
         phonons: root mean square displacement of the atoms along an axis, Å; a pattern is the mean of ``STATES`` ones.
         layers: equal ones, ``slice_thickness`` apart, that together make the specimen's projection, as columns of a
             crystal do; 0 for the specimen as it is.
+        gaps: Å between these, one fewer than there are, where they are not equal.
     """
 
     descan: tuple[tuple[float, float], tuple[float, float]] = ((0.0, 0.0), (0.0, 0.0))
@@ -58,6 +61,7 @@ class Imperfections:
     fly: tuple[float, float] = (0.0, 0.0)
     phonons: float = 0.0
     layers: int = 0
+    gaps: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +160,7 @@ def _probe(settings: GoldSettings, imperfect: Imperfections, grid: Grid) -> Comp
     width = wavelength * np.hypot(np.sin(phi) / sides[0], np.cos(phi) / sides[1])
     aperture = np.clip((settings.semiangle_cutoff * 1e-3 - alpha) / width + 0.5, 0, 1)
     depth = settings.diameter + settings.carbon_thickness
-    depth = (imperfect.layers - 1) * settings.slice_thickness if imperfect.layers else depth
+    depth = sum(_gaps(settings, imperfect, imperfect.layers)) if imperfect.layers else depth
     C10 = -(settings.defocus + depth / 2)
     chi = 0.5 * alpha**2 * (C10 + imperfect.astigmatism * np.cos(2 * (phi - imperfect.azimuth)))
     wave = aperture * np.exp(-2j * math.pi / wavelength * chi)
@@ -175,10 +179,10 @@ def _patterns(
     spectrum, found = _probe(settings, imperfect, grid), []
     ky, kx = host_frequencies(grid.shape, grid.sampling)
     square = ky**2 + kx**2
-    kernel = np.exp(-1j * math.pi * electron.wavelength(settings.energy) * settings.slice_thickness * square)
-    kernel = kernel * (square <= (BAND_LIMIT / (2 * max(grid.sampling))) ** 2)
-    offsets, focus, weights = _points(imperfect)
     lens = 1j * math.pi * electron.wavelength(settings.energy) * square
+    kept = square <= (BAND_LIMIT / (2 * max(grid.sampling))) ** 2
+    kernels = [np.exp(-lens * gap) * kept for gap in _gaps(settings, imperfect, len(transmission))]
+    offsets, focus, weights = _points(imperfect)
     drift = imperfect.defocus_drift * np.linspace(-0.5, 0.5, len(pixels))
     start = [(n - d) // 2 for n, d in zip(grid.shape, settings.detector, strict=True)]
     for place, shift, defocus in zip(pixels, descan, drift, strict=True):
@@ -188,7 +192,7 @@ def _patterns(
         ramps = np.exp(-2j * math.pi * (ky * away[:, 0, None, None] + kx * away[:, 1, None, None]))
         lenses = np.exp(lens * (defocus + focus)[:, None, None])
         waves = np.fft.ifft2(spectrum * lenses * ramps, norm="ortho") * patch[0]
-        for one in patch[1:]:
+        for kernel, one in zip(kernels, patch[1:], strict=True):
             waves = np.fft.ifft2(kernel * np.fft.fft2(waves)) * one
         y, x = ((np.arange(n) - n // 2) / n for n in grid.shape)
         waves = waves * np.exp(2j * math.pi * (shift[0] * y[:, None] + shift[1] * x[None, :]))
@@ -196,6 +200,11 @@ def _patterns(
         intensity = np.tensordot(weights, intensity, 1)
         found.append(intensity[start[0] : start[0] + settings.detector[0], start[1] : start[1] + settings.detector[1]])
     return np.stack(found)
+
+
+def _gaps(settings: GoldSettings, imperfect: Imperfections, slices: int) -> tuple[float, ...]:
+    """Å between slices."""
+    return imperfect.gaps or (settings.slice_thickness,) * (slices - 1)
 
 
 def _points(
@@ -206,7 +215,7 @@ def _points(
     still = (np.zeros(1), np.ones(1))
     source = gauss(NODES) if imperfect.source_size else still
     line = along(NODES + 2) if any(imperfect.fly) else still
-    spread = gauss(NODES + 4) if imperfect.focal_spread else still
+    spread = (FOCUS, np.exp(-0.5 * FOCUS**2)) if imperfect.focal_spread else still
     sums = (source, source, line, spread)
     y, x, t, z = (grid.ravel() for grid in np.meshgrid(*(nodes for nodes, _ in sums), indexing="ij"))
     weights = np.prod([grid.ravel() for grid in np.meshgrid(*(weight for _, weight in sums), indexing="ij")], axis=0)

@@ -196,7 +196,7 @@ def _steps(solver: LSQMLSolver) -> Callable[..., PyTree]:
 
 def _effects(window: Window, to_object: Array, to_probe: Array) -> tuple[Array, Array]:
     """Derivatives of the exit waves along the object's and the probe's direction."""
-    rows, columns = window.kernel.shape
+    rows, columns = window.kernel.shape[-2:]  # of one propagator, or of one for each gap
     patches = crop(to_object, window.corner, (rows, columns))
     _, along = jax.linearize(lambda w, o: multislice(w, o, window.kernel), window.waves, window.patches)
     return (

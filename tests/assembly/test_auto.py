@@ -1,5 +1,6 @@
 """What a run chooses, written down, is a configuration that gives the same run."""
 
+import math
 import tomllib
 
 import pytest
@@ -8,6 +9,7 @@ import jptycho
 from jptycho.assembly.auto import resolve_auto
 from jptycho.assembly.checks import check_config
 from jptycho.assembly.listed import check_stages
+from jptycho.automatic.checks import check_automatic
 from jptycho.config.run import parse_config, with_changes
 from jptycho.reconstruction.plan import pairs_of_half_sets, plan
 from jptycho.settings import AUTO, to_toml
@@ -134,3 +136,34 @@ def test_networks_that_follow_a_stage_start_from_it(problem):
 )
 def test_half_sets_are_as_many_as_the_networks_that_read_them(problem, stages, pairs):
     assert pairs_of_half_sets(plan(resolve_auto(with_changes(None, {"stages": stages}), problem), problem)) == pairs
+
+
+def test_a_stage_whose_slices_are_merged_too_far_apart(problem):
+    """The disk's edge walks out of the window over two of the run's gaps, not over one."""
+    half = 0.5 * min(n * pixel for n, pixel in zip(problem.setup.grid.shape, problem.setup.grid.sampling, strict=True))
+    thickness = 0.7 * half / math.tan(1e-3 * problem.dataset.calibration.semiangle_cutoff)
+    thing = {"slices": 4, "slice_thickness": thickness}
+    resolve_auto(with_changes(None, {"object": thing, "stages": [{}, {"epochs": 2}]}), problem)
+    with pytest.raises(jptycho.ConfigError, match=r"stages\.2\.slices: 2, but object\.slice_thickness: .* the disk's"):
+        resolve_auto(with_changes(None, {"object": thing, "stages": [{}, {"slices": 2}]}), problem)
+
+
+SHARED = {"loss": "shared_charge", "refine": {"point_spread": 0.6}}
+
+
+def test_counts_that_share_electrons_are_not_divided(problem):
+    """As counts that are no electrons are not: no half sets where that is left open, refused where it is asked for."""
+    assert resolve_auto(with_changes(None, {}), problem).pixels.half_sets is True
+    assert resolve_auto(with_changes(None, SHARED), problem).pixels.half_sets is False
+    assert resolve_auto(with_changes(None, SHARED | {"method": "dgp"}), problem).dgp.half_sets is False
+    with pytest.raises(
+        jptycho.ConfigError, match=r'pixels\.half_sets: electrons cannot .* loss = "shared_charge" says'
+    ):
+        resolve_auto(with_changes(None, SHARED | {"pixels": {"half_sets": True}}), problem)
+    stages = [{"epochs": 1}, {"method": "half_sets", "loss": "shared_charge"}]
+    with pytest.raises(
+        jptycho.ConfigError, match=r'stages\.2\.method: "half_sets", but electrons cannot be divided: loss'
+    ):
+        resolve_auto(with_changes(None, {"refine": {"point_spread": 0.6}, "stages": stages}), problem)
+    with pytest.raises(jptycho.ConfigError, match=r'loss: "shared_charge", but method = "auto" chooses by electrons'):
+        check_automatic(with_changes(None, SHARED | {"method": "auto"}))

@@ -32,8 +32,6 @@ LINEAR = {"model": "parametric"}
     ({"refine": {"thickness": True}, "object": SLICES, "probe": LINEAR}, r"refine\.thickness: moves the object's"),
     ({"refine": {"background": "smooth"}, "probe": {"fixed": True}}, r"refine\.background: its electrons are those"),
     ({"probe": LINEAR, "method": "dgp", "dgp": {"object": "pixels"}}, r'dgp\.object: "pixels", and probe\.model'),
-    ({"probe": {"focal_points": 7}}, r"probe\.focal_points: has no effect without probe\.focal_spread"),
-    ({"probe": {"fly_points": 7}}, r"probe\.fly_points: has no effect without probe\.fly"),
     ({"refine": {"fly": True}}, r"refine\.fly: begins at the line that probe\.fly says, found none"),
     ({"refine": {"probe_weights": "free"}}, r"refine\.probe_weights: has no effect without probe_variation"),
     ({"refine": {"probe_variation": 2}, "pixels": {"solver": "lsqml"}}, r"refine\.probe_variation: solver"),
@@ -76,9 +74,12 @@ def test_what_can_be_passes(settings):
     check_config(config)
 
 
-def test_a_stage_has_no_source_size_of_its_own():
-    stages = [{"method": "pixels", "epochs": 1, "probe": {"source_size": 0.4}, "modes": 3}]
-    with pytest.raises(ConfigError, match=r"stages\.1\.probe\.source_size: has no effect in a stage"):
+@pytest.mark.parametrize(("key", "value"), [
+    ("source_size", 0.4), ("focal_spread", 20.0), ("focal_points", 7), ("fly", [0.0, 0.5]), ("fly_points", 7),
+])  # fmt: skip
+def test_a_stage_has_no_beam_of_its_own(key, value):
+    stages = [{"method": "pixels", "epochs": 1, "probe": {key: value}, "modes": 3}]
+    with pytest.raises(ConfigError, match=rf"stages\.1\.probe\.{key}: has no effect in a stage"):
         check_stages(parse_config({"data": {"file": "scan.h5"}, "stages": stages}))
 
 

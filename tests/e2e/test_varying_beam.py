@@ -62,6 +62,21 @@ def test_all_of_them_go_through_a_run_and_back_from_its_file(scan, method, tmp_p
         estimate_from_result(other, back)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["gradient", "lsqml", "epie"])
+def test_gaps_that_are_given_go_through_a_run_and_equal_ones_are_one_distance(scan, solver):
+    def losses(**thing):
+        settings = {"epochs": 2, "half_sets": False, "solver": solver}
+        result = jptycho.reconstruct(
+            scan, object={"slices": 3, "kind": "complex", **thing}, pixels=settings, validation={"fraction": 0.0}
+        )
+        return result.history["loss"]
+
+    one = losses(slice_thickness=60.0)
+    np.testing.assert_allclose(losses(slice_gaps=[60.0, 60.0]), one, rtol=3e-5)
+    assert abs(losses(slice_gaps=[20.0, 100.0])[-1] / one[-1] - 1) > 3e-4
+
+
 def test_what_is_known_of_the_beam_is_held_and_turned_with_the_scan(scan):
     config = with_changes(None, {"probe": {"fly": [0.3, 0.6], "focal_spread": 12.0}})
     problem = begun(config, prepare(scan), model_of(config, jptycho.Extension()))
@@ -110,10 +125,14 @@ def run(scan, **settings):
 
 @pytest.mark.slow
 def test_a_spread_of_focus_is_found():
-    blurred = made(focal_spread=60.0)
-    result = run(blurred, probe=LENS, refine={"focal_spread": True})
-    assert float(result.shared["focal_spread"]) == pytest.approx(60, rel=0.15)
-    assert last_loss(result) < 0.85 * last_loss(run(blurred, probe=LENS))
+    """Within 3 % by as many points as it needs (0.8 % is measured); by those of 40 Å, 5 % too small, which is said."""
+    blurred, said = made(focal_spread=60.0), []
+    few = run(blurred, probe=LENS, refine={"focal_spread": True}, log=said.append)
+    assert float(few.shared["focal_spread"]) < 58
+    assert any("its sum has 6 points where 9 are needed: set probe.focal_points = 9" in line for line in said)
+    result = run(blurred, probe=LENS | {"focal_points": 10}, refine={"focal_spread": True})
+    assert float(result.shared["focal_spread"]) == pytest.approx(60, rel=0.03)
+    assert last_loss(result) < 0.8 * last_loss(run(blurred, probe=LENS))
 
 
 @pytest.mark.slow
@@ -131,5 +150,6 @@ def test_a_defocus_that_drifts_is_found_as_the_first_mode():
     drifting = made(defocus_drift=60.0)
     result = run(drifting, refine={"probe_variation": 1})
     weights = result.extra["probe_weights"][:, 0]
+    assert weights.std() == pytest.approx(0.313, rel=0.1)  # of the phase that it adds over the aperture, rad
     assert abs(np.corrcoef(weights, np.arange(len(weights)))[0, 1]) > 0.95
     assert last_loss(result) < 0.9 * last_loss(run(drifting))

@@ -46,7 +46,7 @@ OPTIONS = {
     "background": [None, Background(), Background("smooth"), Background("pixels")],
     "probe_variation": [None, 0, 3],
     "focal_spread": [None, PositiveNumber("focal_spread", 30.0)],
-    "fly": [None, FreeVector("fly", (0.2, 0.7))],
+    "fly": [None, FreeVector("fly")],
     "point_spread": [None, PositiveNumber("point_spread", 0.6)],
     "object_states": [None, ObjectStates(2)],
     "slice_gaps": [False, True],
@@ -89,7 +89,8 @@ def built(chosen):
         effects=tuple(effect for name, effect in EFFECTS.items() if name in on),
         beam=tuple(effect for name, effect in BEAM.items() if name in on),
     )  # fmt: skip
-    return spec, scene(chosen["slices"], chosen["kind"]), setup
+    estimate = scene(chosen["slices"], chosen["kind"])
+    return spec, dataclasses.replace(estimate, shared={"fly": jnp.array([0.2, 0.7])} if "fly" in on else {}), setup
 
 
 def plain_setup():

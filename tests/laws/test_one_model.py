@@ -85,6 +85,25 @@ def test_at_the_truth_no_solver_finds_an_error(name):
 
 
 @pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", ["pie, batches", "lsqml"])
+def test_equal_gaps_between_slices_are_one_distance_to_a_classical_solver(name):
+    """A stack of propagators, one for each gap, gives the steps that one gives; of unequal gaps others."""
+    _, setup, estimate, patterns = scene(3)
+    mesh = make_mesh(jax.devices()[:1])
+
+    def stepped(**shared):
+        begun = dataclasses.replace(estimate, object=0.9 * estimate.object, shared=shared)
+        params, constants = initialise(MODEL, jax.random.key(0), begun)
+        state = init_state(SOLVERS[name], mesh, params, replicate(mesh, constants), jax.random.key(1))
+        after, _ = epoch(SOLVERS[name], mesh, state, constants, distribute(patterns, setup, mesh))
+        return np.asarray(SOLVERS[name].estimate(after.params, constants).object)
+
+    one = stepped()
+    np.testing.assert_allclose(stepped(slice_gaps=jnp.ones(2)), one, atol=EXACT)
+    assert np.abs(stepped(slice_gaps=jnp.array([0.4, 1.6])) - one).max() > 1e-3
+
+
+@pytest.mark.usefixtures("x64")
 def test_the_validation_sees_the_blur_and_the_mask():
     fields, setup, _, patterns = scene(3)
     spoiled = np.where(np.asarray(setup.mask) > 0, patterns, 7.0)

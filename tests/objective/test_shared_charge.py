@@ -35,16 +35,32 @@ def test_half_a_unit_for_each_pixel_where_a_plain_loss_sees_less_than_there_is()
 
 
 def test_noise_is_white_after_it_and_was_not_before():
-    seen, _ = recorded()
+    """Squares of white noise are white too: neighbours correlate by the square of what their residuals do."""
+    seen, electrons = recorded()
+    even, noise = jnp.full(SHAPE, 1 / seen.size), Noise(jnp.asarray(electrons), jnp.zeros(()))
 
-    def neighbours(values):
+    def neighbours(loss):
+        values = np.asarray(loss(even, jnp.asarray(seen), noise))
         values = values - values.mean()
-        return np.mean(values * np.roll(values, 1, axis=0)) / np.mean(values**2)
+        return [np.mean(values * np.roll(values, 1, axis)) / np.mean(values**2) for axis in (0, 1)]
 
-    spectrum = np.sqrt(np.asarray(transfer(SHAPE, jnp.asarray(WIDTH))) ** 2 + 0.01)
-    whitened = np.fft.irfft2(np.fft.rfft2(np.sqrt(seen)) / spectrum, s=SHAPE)
-    assert neighbours(np.sqrt(seen)) > 0.3
-    assert abs(neighbours(whitened)) < 0.1
+    assert min(neighbours(amplitude_loss)) > 0.1
+    assert np.abs(neighbours(SharedChargeLoss(WIDTH))).max() < 0.05
+    assert min(neighbours(SharedChargeLoss(0.3 * WIDTH))) > 0.1  # by too narrow a spread it is not
+
+
+def test_of_a_pixel_a_quarter_of_the_sum_of_squares_of_the_spread_is_lost():
+    """Where an even pattern fits electrons best, by the loss alone; means of 8 electrons a pixel."""
+    each, many = 8.0, (256, 240)
+    hits = np.random.default_rng(3).poisson(each, many)
+    share = np.asarray(transfer(many, jnp.asarray(WIDTH)))
+    seen = jnp.asarray(np.fft.irfft2(np.fft.rfft2(hits) * share, s=many) / hits.sum())
+    loss, noise = jax.jit(SharedChargeLoss(WIDTH)), Noise(jnp.asarray(1.0), jnp.zeros(()))
+    means = each * np.linspace(0.96, 1.02, 61)
+    best = means[np.argmin([float(jnp.sum(loss(jnp.full(many, mean / hits.sum()), seen, noise))) for mean in means])]
+    y, x = (np.exp(-2 * WIDTH**2 * (1 - np.cos(2 * np.pi * np.fft.fftfreq(n)))) for n in many)
+    lost = np.mean(y) * np.mean(x) / 4
+    assert hits.mean() - best == pytest.approx(lost, abs=0.015)
 
 
 def test_it_is_zero_at_a_perfect_model_and_its_gradient_is_that_of_finite_differences():

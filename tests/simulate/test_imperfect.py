@@ -61,3 +61,26 @@ def test_equal_layers_have_the_projection_of_the_specimen():
     made, _ = patterns(layers=3)
     plain, _ = patterns()
     np.testing.assert_allclose(made.dataset.truth.phase, plain.dataset.truth.phase, atol=1e-5)
+
+
+def test_a_focal_spread_is_the_mean_over_a_gaussian_of_defocus_however_wide():
+    """By ten steps a standard deviation, where the simulation takes two: the phase of the edge is 3.8 rad."""
+    places = np.linspace(-4.5, 4.5, 91)
+    weights = np.exp(-0.5 * places**2) / np.exp(-0.5 * places**2).sum()
+
+    def seen(defocus, **imperfect):
+        settings = GoldSettings(**(MADE | {"scan_shape": (1, 2), "defocus": defocus}))
+        return simulate_imperfect(settings, Imperfections(layers=1, **imperfect)).dataset.read()
+
+    found = seen(200.0, focal_spread=60.0)
+    expected = sum(weight * seen(200 + 60 * t) for t, weight in zip(places, weights, strict=True))
+    np.testing.assert_allclose(found, expected, atol=2e-4 * expected.max())
+
+
+def test_layers_may_be_unevenly_spaced():
+    thickness = GoldSettings(**MADE).slice_thickness
+    _, even = patterns(layers=3)
+    _, said = patterns(layers=3, gaps=(thickness, thickness))
+    _, uneven = patterns(layers=3, gaps=(0.2 * thickness, 1.8 * thickness))
+    np.testing.assert_array_equal(said, even)
+    assert np.abs(uneven - even).max() > 1e-3 * even.max()
