@@ -32,8 +32,9 @@ lint: $(VENV)/.dev
 doctest: $(VENV)/.dev
 	$(BIN)/python -m pytest -q --doctest-modules jptycho
 
-notebooks: $(VENV)/.dev
+notebooks: $(VENV)/.dev  ## the notebooks, and the examples of README.md
 	$(BIN)/python notebooks/execute.py
+	$(BIN)/python -m pytest -q tests/e2e/test_readme.py
 
 check: test lint doctest notebooks
 

@@ -73,6 +73,7 @@ cli.main()
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_is_one_line_and_the_same_command_goes_on(run_file):
     folder = run_file(5)
     arguments = ["reconstruct", str(folder / "run.toml")]
@@ -93,7 +94,7 @@ def test_ctrl_c_during_a_simulation_leaves_no_file(tmp_path):
     assert (code, said[-1], list(tmp_path.iterdir())) == (130, "interrupted: nothing was written", [])
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGUSR1", marks=pytest.mark.slow)])
 def test_the_notice_of_a_batch_system_ends_after_the_epoch_and_the_same_command_goes_on(run_file, name):
     folder = run_file(100_000)
     code, said = interrupt(["reconstruct", folder / "run.toml"], "epoch 1/", 1, 0.5, getattr(signal, name))

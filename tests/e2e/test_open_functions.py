@@ -162,6 +162,7 @@ def test_an_own_denoiser_shapes_the_result(small_scan, solver):
     assert contrast(result) < 0.9 * contrast(without)
 
 
+@pytest.mark.slow
 def test_half_sets_are_denoised_too(small_scan):
     settings = {"pixels": {"epochs": 4}}
     extension = jptycho.Extension(denoisers=(jptycho.objective.Denoising(jptycho.objective.TotalVariation(20), 0.05),))

@@ -87,6 +87,7 @@ def test_right_positions_stay(misplaced):
     assert off(found.positions, true) < 0.08
 
 
+@pytest.mark.slow
 def test_a_list_searches_between_half_sets_and_networks(misplaced, tmp_path):
     scan, true = misplaced
     nets = {"base_channels": 4, "levels": 1, "pretrain_steps": 3, "steps": 2, "probe": "pixels", "ensemble_size": 1}

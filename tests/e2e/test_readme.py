@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
 import jptycho
 from jptycho.assembly.checks import check_config
@@ -25,6 +26,7 @@ def with_small_networks(scan, **given):
     return reconstruct(scan, **{**given, "dgp": {**given.get("dgp", {}), **small}})
 
 
+@pytest.mark.slow
 def test_python_examples_run(tmp_path, monkeypatch, small_scan, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(jptycho, "simulate_gold", lambda **_: small_scan)

@@ -125,7 +125,7 @@ def test_start_from_a_result(tmp_path, small_scan):
         jptycho.reconstruct(small_scan, method="dgp", dgp=dgp, object=other)
 
 
-@pytest.mark.parametrize("method", ["pixels", "dgp"])
+@pytest.mark.parametrize("method", ["pixels", pytest.param("dgp", marks=pytest.mark.slow)])
 def test_a_fixed_probe_stays_as_it_is(small_scan, method):
     start = jptycho.prepare(small_scan).estimate.probe
     result = jptycho.reconstruct(
@@ -315,6 +315,7 @@ def test_result_does_not_depend_on_the_number_of_devices(small_scan):
     assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed", [True, False])
 def test_a_wedge_fits_as_well_as_a_flat_specimen(small_scan, fixed):
     """A phase ramp is measured where the probe is held, and a gauge where it is free: neither costs anything."""

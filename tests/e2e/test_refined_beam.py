@@ -73,6 +73,7 @@ def test_background_flux_and_descan_are_found_together(method, tmp_path):
     np.testing.assert_allclose(again.extra["descan"], result.extra["descan"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_wrong_defocus_is_found_and_said():
     _, scan = made(layers=1, defocus=180.0)
     settings = {"probe": {"model": "parametric", "aberrations": ["C10"]}}
@@ -110,6 +111,7 @@ def test_it_goes_on_from_a_checkpoint(kind, tmp_path):
         np.testing.assert_allclose(resumed.shared[name], values, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_stage_holds_what_the_one_before_found():
     _, scan = made(background=2.0)
     stages = [

@@ -82,11 +82,10 @@ SETTINGS: dict[str, Any] = {
     },
     "dgp": networks,
 }
+LONG = ("half sets", "constraints and refinement", "lsqml", "dgp")
 
 
-@pytest.mark.parametrize(
-    "name", [n if n not in ("dgp", "lsqml") else pytest.param(n, marks=pytest.mark.slow) for n in SETTINGS]
-)
+@pytest.mark.parametrize("name", [n if n not in LONG else pytest.param(n, marks=pytest.mark.slow) for n in SETTINGS])
 def test_a_second_scan_of_equal_shape_compiles_nothing(name: str):
     """Nor does another number in its settings."""
     first, second = scan(0), scan(1)

@@ -20,6 +20,7 @@ LISTED = (
 )
 
 
+@pytest.mark.slow
 def test_slices_modes_and_window_grow_from_stage_to_stage(small_scan):
     said = []
     result = jptycho.reconstruct(small_scan, object=THICK, stages=LISTED, log=said.append)
@@ -132,14 +133,15 @@ def few_electrons(per_pixel):
     return jptycho.simulate_gold(dose=dose, diameter=10.0, carbon_thickness=4.0, **seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("per_pixel", "second", "networks"),
     [
         # 2.8 are left where a tenth is held out: the scan's own number says how many networks
-        pytest.param(3.15, {}, 1, marks=pytest.mark.slow),
-        pytest.param(0.5, {}, 2, marks=pytest.mark.slow),
+        (3.15, {}, 1),
+        (0.5, {}, 2),
         (0.5, {"ema_decay": 0}, 1),
-        pytest.param(0.5, {"ensemble_size": 1}, 1, marks=pytest.mark.slow),
+        (0.5, {"ensemble_size": 1}, 1),
     ],
 )
 def test_networks_of_a_list_have_half_sets_where_electrons_are_few(per_pixel, second, networks):

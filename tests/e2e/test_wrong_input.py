@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+import tomllib
 
 import h5py
 import numpy as np
 import pytest
 
 import jptycho
+from tests.cli.calling import call
 
 GOOD = {
     "energy": 300e3,
@@ -45,23 +47,25 @@ def toml(value):
     return str(value).lower() if isinstance(value, bool) else repr(value).replace("(", "[").replace(")", "]")
 
 
-def run(folder, file="good.npy", text="", output="out.h5", **data):
-    table = {**GOOD, **data}
-    lines = [f"{k} = {toml(v)}" for k, v in table.items() if v is not None]
+def configure(folder, file="good.npy", text="", output="out.h5", **data):
+    """The TOML of a run; what stands before ``---`` in the text comes first."""
+    lines = [f"{k} = {toml(v)}" for k, v in {**GOOD, **data}.items() if v is not None]
     head, _, tail = text.partition("---")
-    (folder / "run.toml").write_text(
-        "\n".join(
-            [head, "[data]", f'file = "{file}"', *lines, "[output]", f'file = "{output}"', "report = false", tail]
-        )
-    )
+    table = [head, "[data]", f'file = "{file}"', *lines, "[output]", f'file = "{output}"', "report = false", tail]
+    (folder / "run.toml").write_text("\n".join(table))
+
+
+def call_in_a_process(folder, *words):
+    """The command line as a shell starts it."""
+    command = [sys.executable, "-m", "jptycho.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=folder)
+
+
+def run(folder, start=call, **given):
+    """How a run ends, and whether the folder is as it was."""
+    configure(folder, **given)
     before = sorted(p.name for p in folder.iterdir())
-    done = subprocess.run(
-        [sys.executable, "-m", "jptycho.cli", "reconstruct", str(folder / "run.toml")],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = start(folder, "reconstruct", "run.toml")
     return done, before == sorted(p.name for p in folder.iterdir())
 
 
@@ -108,8 +112,15 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_one_message_and_nothing_written(folder, name):
-    change, words = CASES[name]
-    done, untouched = run(folder, **change)
+    _refused(folder, *CASES[name])
+
+
+def test_a_process_of_its_own_says_the_same(folder):
+    _refused(folder, *CASES["missing file"], start=call_in_a_process)
+
+
+def _refused(folder, change, words, **how):
+    done, untouched = run(folder, **change, **how)
     assert done.returncode == 2, done.stderr + done.stdout
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1, done.stderr
@@ -127,24 +138,13 @@ def test_good_input_of_the_same_kind_passes(folder):
 
 
 def test_simulate_and_print_config(folder):
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "jptycho.cli", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=folder,
-        )
-
-    done = call("simulate", "sim.h5", "--dose", "-3")
+    done = call(folder, "simulate", "sim.h5", "--dose", "-3")
     assert done.returncode == 2
     assert "dose" in done.stderr
     assert not (folder / "sim.h5").exists()
-    run(folder)
-    shown = call("reconstruct", "run.toml", "--print-config", "--overwrite")
+    configure(folder)
+    shown = call(folder, "reconstruct", "run.toml", "--print-config", "--overwrite")
     assert shown.returncode == 0, shown.stderr
-    import tomllib  # noqa: PLC0415
-
     values = tomllib.loads(shown.stdout)
     assert values["loss"] == "poisson"
     assert isinstance(values["pixels"]["batch"], int)

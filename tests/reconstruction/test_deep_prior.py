@@ -293,12 +293,13 @@ def test_ensemble_end_to_end(small_scan, tmp_path):
     np.testing.assert_array_equal(jptycho.read_result(tmp_path / "r.h5").deviation, result.deviation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dgp",
     [
-        pytest.param({"object": "pixels", "probe": "network"}, marks=pytest.mark.slow),
-        pytest.param({"start": "random", "probe": "network"}, marks=pytest.mark.slow),
-        pytest.param({"start": "dpc"}, marks=pytest.mark.slow),
+        {"object": "pixels", "probe": "network"},
+        {"start": "random", "probe": "network"},
+        {"start": "dpc"},
         {"start": "parallax"},
     ],
 )

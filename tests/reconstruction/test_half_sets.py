@@ -201,6 +201,7 @@ def small_problem(electrons, dtype=np.float32):
     return fields, channels, setup, counts
 
 
+@pytest.mark.slow
 def test_the_bands_loss_is_that_of_finite_differences(x64, monkeypatch):
     electrons, step = 400.0, 1e-3
     fields, channels, setup, counts = small_problem(electrons, np.float64)
@@ -405,6 +406,7 @@ def test_electrons_bring_a_band_back_to_its_strength():
     np.testing.assert_allclose(best_gains(losses)[1:] * wrong[1:], 1.0, atol=0.02)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_ends_at_the_same_result(noisy_scan, tmp_path):
     settings = {"pixels": {"epochs": 12}, "output": {"checkpoint_minutes": 0.0}}  # the probe is held from the fifth
     whole = jptycho.reconstruct(noisy_scan, **settings)
@@ -468,6 +470,7 @@ def halves_of(scan, epochs, until=None, **settings):
     return jax.device_put((found.estimate, start.probe), jax.devices()[0])
 
 
+@pytest.mark.slow
 def test_a_probe_moves_only_as_far_as_both_half_sets_confirm(noisy_scan):
     """The guess is nearly the true probe: most of what moves is noise."""
     found, true = halves_of(noisy_scan, 12, object={"slices": 2, "slice_thickness": 26.0})

@@ -84,6 +84,7 @@ def check(small_scan, whole, tmp_path, number):
     assert ended <= 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_some_moments_of_every_stage(small_scan, whole, tmp_path):
     check(small_scan, whole, tmp_path, 5)
 
