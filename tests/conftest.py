@@ -1,21 +1,12 @@
 """Two CPU devices, annotations executed, double precision on request, data from outside where there are any.
 
-Most of the tests' time is compilation: what one test, worker or child process compiled, the others read, and XLA takes
-the quicker of its two ways to emit a fusion and optimises less (.6 of the CPU seconds of a small run of networks).
+Most of the tests' time is compilation: what one test, worker or child process compiled, the others read.
 """
 
 import gc
-import importlib.metadata
 import os
 from pathlib import Path
 
-# Not for versions of XLA that may not know a flag: it would end the process.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false"
-    if importlib.metadata.version("jaxlib").startswith("0.10.")
-    else "",
-)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
