@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 # Most of what is checked is compilation: XLA takes the quicker of its two ways to emit a fusion and optimises less.
 # A version that does not know a flag ends the process; constraints.txt says which it is.
-test test-slow doctest notebooks: export XLA_FLAGS ?= \
+test test-slow doctest: export XLA_FLAGS ?= \
 	--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false
 
 .PHONY: demo test test-slow lint doctest notebooks check clean
