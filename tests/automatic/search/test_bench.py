@@ -24,9 +24,10 @@ def bench_of(scan, ranges, **changes):
     return make_bench(pixels_of(with_changes(None, changes), 8), scan, ranges, TOLD)
 
 
-def test_all_trials_are_one_program_on_one_canvas(small_scan):
-    """What they are judged by is neither in the rest nor in a half of it, and equal in all."""
-    bench = bench_of(small_scan, RANGES, object={"slices": 2, "slice_thickness": 6.0}, pixels={"epochs": 1})
+@pytest.mark.parametrize("half_sets", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_all_trials_are_one_program_on_one_canvas(small_scan, half_sets):
+    object_ = {"slices": 2, "slice_thickness": 6.0}
+    bench = bench_of(small_scan, RANGES, object=object_, pixels={"epochs": 1, "half_sets": half_sets})
     first = bench.losses({"defocus": 60.0, "rotation": -5.0, "thickness": 4.0})
     with counted() as programs:
         second = bench.losses({"defocus": 190.0, "rotation": 2.5, "thickness": 17.0})
@@ -35,6 +36,10 @@ def test_all_trials_are_one_program_on_one_canvas(small_scan):
     assert first.shape == (256,)
     np.testing.assert_array_equal(first, third)
     assert np.abs(first - second).max() > 1e-3
+
+
+def test_what_judges_is_in_no_part_that_is_seen(small_scan):
+    bench = bench_of(small_scan, RANGES[:1], pixels={"epochs": 1})
     total = bench.rest.counts + bench.unseen.counts
     np.testing.assert_array_equal(np.fft.fftshift(total, axes=(-2, -1)), small_scan.read())
     ((one, other),) = bench.half_sets
