@@ -3,9 +3,9 @@
     python benchmarks/search.py [orientation thickness] [--seeds 0 1 2] [--trials 30] [--epochs 8]
 
 ``orientation``: the package's own particle, 16 x 16 patterns of 32 x 32 at 2e4 e/Å², its defocus stated 60 Å and its
-rotation 3 degrees off. ``thickness``: 24 x 24 patterns of 48 x 48 at 1e4 e/Å² of a particle of 80 Å, which is stated
-twice as thick and its defocus 40 Å off; modes are searched too, though the beam has one. Each seed is that of the noise
-and of the search.
+rotation 3 degrees off. ``thickness``: the same scan of a particle on its film of 40 Å together, as two slices, stated as
+80 Å thick and its defocus 40 Å off; modes are searched too, though the beam has one. Each seed is that of the noise and
+of the search.
 """
 
 from __future__ import annotations
@@ -18,22 +18,21 @@ from typing import Any
 from jptycho.parallel import use_cpu_cores
 from jptycho.preprocess.cpu_devices import choose_cpu_devices
 
-SMALL = {"diameter": 14.0, "carbon_thickness": 4.0, "scan_shape": (16, 16), "step": 1.2, "detector": (32, 32)}
-THICK = {"diameter": 70.0, "carbon_thickness": 10.0, "scan_shape": (24, 24), "detector": (48, 48)}
+SMALL = {"carbon_thickness": 4.0, "scan_shape": (16, 16), "step": 1.2, "detector": (32, 32), "dose": 2e4}
 CASES: dict[str, dict[str, Any]] = {
     "orientation": {
-        "scan": SMALL | {"dose": 2e4, "defocus": 100.0},
+        "scan": SMALL | {"diameter": 14.0, "defocus": 100.0},
         "stated": {"defocus": 160.0, "rotation": 3.0},
         "settings": {},
         "over": {"defocus": (40.0, 220.0), "rotation": (-6.0, 6.0)},
         "true": {"defocus": 100.0, "rotation": 0.0},
     },
     "thickness": {
-        "scan": THICK | {"dose": 1e4, "defocus": 120.0},
-        "stated": {"defocus": 160.0},
-        "settings": {"object": {"slices": 4, "slice_thickness": 40.0}},
-        "over": {"defocus": None, "thickness": None, "modes": (1.0, 3.0)},
-        "true": {"defocus": 120.0, "thickness": 80.0, "modes": 1.0},
+        "scan": SMALL | {"diameter": 36.0, "defocus": 100.0},
+        "stated": {"defocus": 140.0},
+        "settings": {"object": {"slices": 2, "slice_thickness": 40.0}},
+        "over": {"defocus": None, "thickness": (10.0, 160.0), "modes": (1.0, 3.0)},
+        "true": {"defocus": 100.0, "thickness": 40.0, "modes": 1.0},
     },
 }
 
