@@ -3,9 +3,9 @@
     python benchmarks/search.py [orientation thickness] [--seeds 0 1 2] [--trials 30] [--epochs 8]
 
 ``orientation``: the package's own particle, 16 x 16 patterns of 32 x 32 at 2e4 e/Å², its defocus stated 60 Å and its
-rotation 3 degrees off. ``thickness``: the same scan of a particle on its film of 40 Å together, as two slices, stated as
-80 Å thick and its defocus 40 Å off; modes are searched too, though the beam has one. Each seed is that of the noise and
-of the search.
+rotation 3 degrees off. ``thickness``: the same scan of a particle on its film of 40 Å together, as two slices, stated
+as 80 Å thick and its defocus 40 Å off; modes are searched too, though the beam has one. Each seed is that of the noise
+and of the search.
 """
 
 from __future__ import annotations

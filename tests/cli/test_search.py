@@ -1,12 +1,16 @@
 """``jptycho search`` as a user calls it; a cheap function stands in place of the runs."""
 
+import dataclasses
+import inspect
 import tomllib
 
 import numpy as np
 import pytest
 
 import jptycho
+from jptycho.automatic.search import Size
 from jptycho.automatic.search.bench import Bench
+from jptycho.cli.search import search as command
 from tests.cli.calling import call
 
 TOML = """# my scan
@@ -64,6 +68,11 @@ def test_what_is_found_is_printed_and_written_beside_the_comments(folder, script
     assert (folder / "deeper" / found["data"]["file"]).resolve() == (folder / "scan.h5").resolve()
     assert not list(folder.glob("**/*.search"))
     assert scripted.seen[0] == {"defocus": 160.0, "thickness": 12.0}
+
+
+def test_the_options_are_by_default_those_of_the_function():
+    options = inspect.signature(command).parameters
+    assert {name: options[name].default for name in ("trials", "minutes", "epochs")} == dataclasses.asdict(Size())
 
 
 def test_an_interrupted_search_writes_its_best_and_goes_on(folder, scripted):

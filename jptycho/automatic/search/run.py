@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jptycho.automatic.search.bench import Bench, Told, check_extremes, make_bench, opened, pixels_of
+from jptycho.automatic.search.bench import Bench, Told, make_bench, opened, pixels_of
 from jptycho.automatic.search.found import Found, Plan, best_of, conclude, in_words, vertex_of
 from jptycho.automatic.search.journal import Trial, Trials
 from jptycho.automatic.search.proposals import check_optuna, propose
@@ -19,6 +19,7 @@ from jptycho.automatic.search.ranges import Range, check_ranges, choose_ranges, 
 from jptycho.config.run import Config, with_changes
 from jptycho.data.dataset import Dataset4D
 from jptycho.errors import ConfigError, DivergenceError, OutOfMemoryError
+from jptycho.preprocess.calibrate import check_calibration
 from jptycho.reconstruction.context import Log
 from jptycho.settings import Table
 from jptycho.solvers.epochs import DONE, INTERRUPTED, Announce, interruptible
@@ -89,8 +90,8 @@ def search(
     check_optuna()
     started, wanted = time.perf_counter(), pixels_of(with_changes(config, {}), size.epochs)
     dataset = opened(wanted, dataset)
+    check_calibration(dataset)
     ranges, given = choose_ranges(over, wanted, dataset), given_values(wanted, dataset, list(over))
-    check_extremes(wanted, dataset, ranges)
     with interruptible() as stop:
         bench = make_bench(wanted, dataset, ranges, Told(log, announce or _unannounced, stop))
         log(_summary(bench, ranges))

@@ -127,6 +127,14 @@ def test_what_would_judge_itself_is_refused(changes, message):
         pixels_of(with_changes(None, changes), 8)
 
 
+def test_a_scan_whose_probe_is_not_known_is_refused(small_scan):
+    calibration = dataclasses.replace(small_scan.calibration, semiangle_cutoff=None, defocus=0.0)
+    with pytest.raises(ConfigError, match=r"data\.semiangle_cutoff: missing"):
+        jptycho.automatic.search.search(
+            dataclasses.replace(small_scan, calibration=calibration), None, {"defocus": None}
+        )
+
+
 def test_a_scan_that_is_not_there_is_refused():
     with pytest.raises(ConfigError, match=r"dataset: missing"):
         jptycho.automatic.search.search(None, None, {"defocus": None})
