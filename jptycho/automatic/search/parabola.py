@@ -12,6 +12,8 @@ from jptycho.types import Float
 
 SPARE = 3
 """Trials beyond the coefficients, so that what the parabola does not follow shows."""
+POWER = 2.0
+"""Of the weights, with which a trial as far behind the best as the median one counts a quarter."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +52,10 @@ def find_vertex(
 ) -> Vertex | None:
     """The minimum of a parabola through the best trials, all settings together.
 
-    q(x) = a + b·x + x·H x / 2 is fitted to the mean losses of the best 2 m + 3 trials, m its number of coefficients;
-    the minimum is at x₀ = -H⁻¹ b. Its error has two parts. The electrons that judge are noisy: the same fit to each
-    pattern gives gradients g_i = b_i + H_i x₀, and the mean's error moves x₀ by H⁻¹ std(g) / √N. And the scores are no
-    parabola: what it leaves of them, as if it were noise, moves x₀ too.
+    q(x) = a + b·x + x·H x / 2 is fitted to the mean losses of the best 2 m + 3 trials, m its number of coefficients,
+    the better ones with more weight. The minimum is at x₀ = -H⁻¹ b. Its error has two parts. The electrons that judge
+    are noisy: the same fit to each pattern gives gradients g_i = b_i + H_i x₀, and the mean's error moves x₀ by
+    H⁻¹ std(g) / √N. And the scores are no parabola: what it leaves of them, as if it were noise, moves x₀ too.
 
     Args:
         points: of the trials that ended, scaled so that each setting's range is about 1.
@@ -72,11 +74,12 @@ def find_vertex(
     if len(points) < number + SPARE:
         return None
     best = np.argsort(scores, kind="stable")[: 2 * number + SPARE]
-    points, losses = points[best], np.asarray(losses[best], np.float64)
+    points, losses, weight = points[best], np.asarray(losses[best], np.float64), _weights(scores[best])[:, None]
     middle, width = points.mean(axis=0), np.maximum(np.ptp(points, axis=0), 1e-12)
     design = _design((points - middle) / width)
     if np.linalg.matrix_rank(design) < number:
         return None
+    design, losses = weight * design, weight * losses
     each = np.linalg.lstsq(design, losses, rcond=None)[0]
     mean = each.mean(axis=1)
     slope, bend = _parts(mean, settings)
@@ -88,6 +91,12 @@ def find_vertex(
     if (found < points.min(axis=0)).any() or (found > points.max(axis=0)).any() or (spread > 0.5).any():
         return None
     return Vertex(found, width * spread, len(points))
+
+
+def _weights(scores: Float[np.ndarray, "trials"]) -> Float[np.ndarray, "trials"]:
+    """Less for a trial the worse it is: far from the minimum scores are no parabola."""
+    behind = scores - scores.min()
+    return (1 + behind / max(float(np.median(behind)), 1e-300)) ** -POWER
 
 
 def _design(points: Float[np.ndarray, "trials settings"]) -> Float[np.ndarray, "trials terms"]:
