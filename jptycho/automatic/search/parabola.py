@@ -12,6 +12,8 @@ from jptycho.types import Float
 
 SPARE = 3
 """Trials beyond the coefficients, so that what the parabola does not follow shows."""
+SURE = 3.0
+"""Standard errors on each side of the minimum, that must span less than the trials do."""
 POWER = 2.0
 """Of the weights, with which a trial as far behind the best as the median one counts a quarter."""
 
@@ -62,7 +64,7 @@ def find_vertex(
         losses: of each trial, on the patterns that judge.
 
     Returns:
-        the minimum; None where trials are too few, have no minimum among them, or leave its error as wide as they lie.
+        the minimum; None where trials are too few, have no minimum among them, or leave it anywhere among them.
 
     Example:
         >>> x = np.linspace(-0.5, 0.5, 9)[:, None]
@@ -88,7 +90,7 @@ def find_vertex(
     place = -np.linalg.solve(bend, slope)
     spread = np.sqrt(np.diag(_covariance(design, losses, each, place)))
     found = middle + width * place
-    if (found < points.min(axis=0)).any() or (found > points.max(axis=0)).any() or (spread > 0.5).any():
+    if (found < points.min(axis=0)).any() or (found > points.max(axis=0)).any() or (SURE * spread > 0.5).any():
         return None
     return Vertex(found, width * spread, len(points))
 
