@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import jptycho
+from jptycho.automatic import compare
 from jptycho.automatic.search.bench import Told
-from jptycho.automatic.search.found import Plan, at_an_end
-from jptycho.automatic.search.journal import FILE, Trials, remove_trials
+from jptycho.automatic.search.found import Plan, at_an_end, conclude
+from jptycho.automatic.search.journal import FILE, Trial, Trials, remove_trials
 from jptycho.automatic.search.ranges import Range
 from jptycho.automatic.search.run import Size, check_size, run_trials, search
 from jptycho.errors import ConfigError, DivergenceError, FormatError
@@ -45,16 +46,41 @@ def test_the_minimum_is_found_within_its_error_and_better_than_what_was_given():
         assert abs(found.values[name] - BEST[name]) < reach
         assert 0 < found.errors[name] < reach
     assert dict(found.trials[0].values) == GIVEN
-    assert found.score == min(trial.score for trial in found.trials)
+    lowest = min(found.trials, key=lambda trial: trial.score)
+    assert compare(lowest.losses, bowl(found.values)).significance > -1
     assert found.over_given is not None
     difference = bowl(GIVEN) - bowl(found.values)
     assert found.over_given.difference == pytest.approx(difference.mean())
     assert found.over_given.error == pytest.approx(difference.std(ddof=1) / 8)
     assert found.over_second is not None
-    assert 0 <= found.over_second.difference < found.over_given.difference
+    assert found.over_second.significance > -1
+    assert found.over_second.difference < found.over_given.difference
     assert len(said) == len(found.trials) == 30
     assert "trial 1/30: defocus 160 Å, rotation 3 degrees, modes 1: " in said[0]
     assert at_an_end(found) == ()
+
+
+def test_of_what_chance_may_have_ordered_the_nearest_to_the_parabola_is_taken():
+    """A trial off the minimum that roughness makes the lowest is not taken; one that is lower beyond chance is."""
+    odd, noise = {"defocus": 108.5, "rotation": -0.7, "modes": 2.0}, NOISE[2] - NOISE[2].mean()
+    losses = {tuple(values.values()): bowl(values) for values in around()}
+    lowest = min(each.mean() for each in losses.values())
+    for scatter, taken in ((0.2, False), (0.01, True)):
+        losses[tuple(odd.values())] = bowl(odd) - (bowl(odd).mean() - lowest + 0.003) + scatter * noise
+        done = [
+            Trial(dict(zip(odd, key, strict=True)), float(each.mean()), 0.0, "", each) for key, each in losses.items()
+        ]
+        found = conclude(plan(30), done, "done")
+        assert (found.values == odd) is taken
+        if not taken:
+            assert found.values == BEST | {"defocus": BEST["defocus"] + 1.0, "rotation": BEST["rotation"] + 0.1}
+
+
+def around():
+    """Values on a grid about the minimum."""
+    for x in (-40.0, -16.0, 1.0, 18.0, 42.0):
+        for y in (-1.6, 0.1, 1.4):
+            yield {"defocus": BEST["defocus"] + x, "rotation": BEST["rotation"] + y, "modes": 2.0}
 
 
 def test_equal_seeds_try_equal_values_and_others_do_not():
