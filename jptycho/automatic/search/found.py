@@ -149,7 +149,7 @@ def _nearest(done: Sequence[Trial], best: Trial, place: Mapping[str, float], err
 
     All trials say where that is, and one score alone where the best is: runs that differ by little scatter in theirs.
     In searches of three recordings the rotation of the lowest score was off by 0.1, 0.4 and 0.9°, that of the nearest
-    by at most 0.2°.
+    by at most 0.3°.
     """
     kept = [
         trial
