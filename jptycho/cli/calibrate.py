@@ -36,7 +36,7 @@ def calibrate(
     page = write.with_suffix(".html") if page is None and write is not None else page
     for target, ending in ((write, ".toml"), (page, ".html")):
         if target is not None:
-            _refuse(target, config, ending, overwrite)
+            refuse_target(target, config, ending, overwrite)
     text = read_text(config)
     if write is not None:
         text = text if lattice is None else with_values(text, "data", {"lattice": lattice})
@@ -154,13 +154,13 @@ def describe(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[str, str]
     said = [
         (
             "semiangle_cutoff",
-            f"{_with_error(*found.semiangle_cutoff)} mrad"
+            f"{with_error(*found.semiangle_cutoff)} mrad"
             + _against(dataset.calibration.semiangle_cutoff, found.semiangle_cutoff[0], "mrad"),
         ),
         (
             "bright disk",
-            f"centre at pixel ({_with_error(centre[0], disk.centre_error[0])}, "
-            f"{_with_error(centre[1], disk.centre_error[1])}), radius {_with_error(disk.radius, disk.radius_error)} "
+            f"centre at pixel ({with_error(centre[0], disk.centre_error[0])}, "
+            f"{with_error(centre[1], disk.centre_error[1])}), radius {with_error(disk.radius, disk.radius_error)} "
             f"pixels, axes 1 : {disk.axes_ratio:.3f}",
         ),
     ]
@@ -168,7 +168,7 @@ def describe(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[str, str]
         step = f"{found.reciprocal_sampling[0]:.5g} Å⁻¹ a pixel, from the semiangle given"
         said.append(("reciprocal_sampling", step))
     if found.step_scale is not None:
-        said.append(("step", f"{_with_error(*found.step_scale)} times the given, by the lattice"))
+        said.append(("step", f"{with_error(*found.step_scale)} times the given, by the lattice"))
     bad = new_bad_pixels(found, dataset)
     shown = ", ".join(map(str, bad[:8])) + (" ..." if len(bad) > 8 else "")
     said.append(("bad pixels", f"{len(bad)}{': ' + shown + '; data.bad_pixels leaves them out' if bad else ''}"))
@@ -181,16 +181,16 @@ def _orientation(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[str, 
     if fit is None or twin is None:
         return []
     said = [
-        ("rotation", f"{_with_error(fit.rotation, fit.errors['rotation'])} degrees"),
+        ("rotation", f"{with_error(fit.rotation, fit.errors['rotation'])} degrees"),
         ("transpose", f"{str(fit.transpose).lower()} (by {found.handed:.1f} standard errors)"),
         (
             "defocus",
-            f"{_with_error(fit.defocus, fit.errors['defocus'])} Å"
+            f"{with_error(fit.defocus, fit.errors['defocus'])} Å"
             + _against(dataset.calibration.defocus or None, fit.defocus, "Å"),
         ),
         (
             "astigmatism",
-            f"C12 {_with_error(fit.astigmatism, fit.errors['astigmatism'])} Å at phi12 {fit.azimuth:.2f} rad",
+            f"C12 {with_error(fit.astigmatism, fit.errors['astigmatism'])} Å at phi12 {fit.azimuth:.2f} rad",
         ),
         (
             "twin",
@@ -201,7 +201,7 @@ def _orientation(found: ScanCalibration, dataset: Dataset4D) -> list[tuple[str, 
     centres = found.centres
     if centres is not None:
         words = (
-            f"rotation {_with_error(centres.rotation, centres.rotation_error)} degrees or 180 more, "
+            f"rotation {with_error(centres.rotation, centres.rotation_error)} degrees or 180 more, "
             f"transpose {str(centres.transpose).lower()}; curl {centres.curl:.0%} of the field "
             f"({centres.curl_other:.0%} the other way, 50% is no gradient)"
         )
@@ -235,7 +235,18 @@ def _spacing(option: float | None, table: Table) -> float | None:
     return None if spacing is None else float(spacing)
 
 
-def _refuse(path: Path, source: Path, ending: str, overwrite: bool) -> None:
+def refuse_target(path: Path, source: Path, ending: str, overwrite: bool) -> None:
+    """Refuse to write to what is read, to a name of another ending, and over what is there.
+
+    Args:
+        path: to write to.
+        source: the configuration that is read.
+        ending: that the name must have.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        FormatError: why.
+    """
     name = "--write" if ending == ".toml" else "--page"
     if path.resolve() == source.resolve():
         raise FormatError(f"{name}: {str(path)!r} is what is read. Use another name.")
@@ -255,8 +266,20 @@ def _against(given: float | None, found: float, unit: str) -> str:
     return "" if given is None or math.isclose(given, found, rel_tol=0.01) else f" (given: {given:g} {unit})"
 
 
-def _with_error(value: float, error: float) -> str:
-    """A value and its error, to two digits of the error."""
+def with_error(value: float, error: float) -> str:
+    """A value and its error, to two digits of the error.
+
+    Args:
+        value: of anything.
+        error: its standard error.
+
+    Returns:
+        words.
+
+    Example:
+        >>> with_error(3.14159, 0.0123)
+        '3.142 ± 0.012'
+    """
     if not (math.isfinite(error) and error > 0):
         return f"{value:.5g}"
     digits = max(0, 1 - math.floor(math.log10(error)))

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -47,6 +48,27 @@ def say_nothing() -> None:
     """Let Ctrl-C end the process at once and without a word: all has been said."""
     for number in (signal.SIGINT, *NOTICES):
         signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def in_one_line(left: Callable[[], str]) -> Iterator[None]:
+    """While something may be half written Ctrl-C is an exception, so that it is removed; it ends with one line.
+
+    Args:
+        left: says what the command leaves, and what to do.
+
+    Yields:
+        nothing.
+    """
+    guarded = release()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not guarded:
+            raise
+        end(left())
+    if guarded:
+        say_nothing()
 
 
 def is_command() -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +16,10 @@ from jptycho.cli.compare import compare
 from jptycho.cli.devices import use_cores
 from jptycho.cli.export import export
 from jptycho.cli.inspect import inspect
-from jptycho.cli.interruption import NOTHING, end, guard, release, say_nothing
+from jptycho.cli.interruption import NOTHING, guard, in_one_line
 from jptycho.cli.plan import plan
 from jptycho.cli.progress import Progress
+from jptycho.cli.search import search
 from jptycho.config.run import Config, load_config, with_changes
 from jptycho.errors import ConfigError, DivergenceError, JptychoError
 from jptycho.settings import load_toml, parse, to_toml
@@ -52,7 +51,7 @@ def simulate(
     from jptycho.data.readers.jptycho_scan import write_scan  # noqa: PLC0415
 
     refuse_existing(output, overwrite)
-    with _interruption(lambda: NOTHING):
+    with in_one_line(lambda: NOTHING):
         scan = simulate_gold(settings)
         write_scan(output, scan, overwrite, extra={"simulation": to_toml(settings)})
     console.print(f"wrote {output}: {scan.shape[0]} x {scan.shape[1]} patterns of {scan.shape[2]} x {scan.shape[3]}")
@@ -103,7 +102,7 @@ def demo(
     from jptycho.cli.demo import run_demo  # noqa: PLC0415
 
     left = f"what was finished is in {output}"
-    with _interruption(lambda: left if output.exists() else NOTHING), Progress(console) as progress:
+    with in_one_line(lambda: left if output.exists() else NOTHING), Progress(console) as progress:
         use_cores(console.print)
         table, files = run_demo(output, dose, seed, console.print, progress, progress.announce)
     console.print(table.caption)
@@ -121,6 +120,7 @@ app.command()(calibrate)
 app.command()(compare)
 app.command()(export)
 app.command()(plan)
+app.command()(search)
 
 
 def _reconstruct(settings: Config, output: Path, page: Path) -> None:
@@ -132,7 +132,7 @@ def _reconstruct(settings: Config, output: Path, page: Path) -> None:
 
     checkpoint = output.with_name(output.name + ".checkpoint")
     written: list[Path] = []
-    with _interruption(lambda: _left(written, checkpoint)), Progress(console) as progress:
+    with in_one_line(lambda: _left(written, checkpoint)), Progress(console) as progress:
         use_cores(console.print)
         result = running(
             None,
@@ -168,20 +168,6 @@ def _left(written: list[Path], checkpoint: Path) -> str:
         return f"{written[0]} is written, its report is not"
     onward = f"run the same command again to go on from {checkpoint}"
     return f"no result was written; {onward}" if checkpoint.exists() else NOTHING
-
-
-@contextmanager
-def _interruption(left: Callable[[], str]) -> Iterator[None]:
-    """While something may be half written Ctrl-C is an exception, so that it is removed; it ends with one line."""
-    guarded = release()
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not guarded:
-            raise
-        end(left())
-    if guarded:
-        say_nothing()
 
 
 def main() -> None:

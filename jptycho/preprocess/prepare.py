@@ -178,16 +178,26 @@ def prepare(
         noise=Noise(jnp.asarray(electrons, jnp.float32), jnp.asarray(dataset.calibration.read_noise, jnp.float32)),
         centre=jnp.asarray(np.divide(centre, np.multiply(window, grid.sampling)), jnp.float32),
     )
-    estimate = _vacuum(spec, probe, pixels, canvas)
+    estimate = vacuum(spec, probe, pixels, canvas)
     origin = positions[0] - pixels[0] * np.asarray(grid.sampling)
     first = (float(origin[0]), float(origin[1]))
     return Problem(counts, setup, estimate, first, electrons, dataset, unit, undivided, margin=margin)
 
 
-def _vacuum(
+def vacuum(
     spec: ObjectSpec, probe: Complex[Array, "modes y x"], pixels: Float[np.ndarray, "scan 2"], canvas: tuple[int, int]
 ) -> Estimate:
-    """What every run begins with: no specimen, the nominal probe and positions."""
+    """What every run begins with: no specimen, the nominal probe and positions.
+
+    Args:
+        spec: what the object is to be.
+        probe: modes, centre at [0, 0].
+        pixels: positions on the canvas.
+        canvas: its shape.
+
+    Returns:
+        the estimate.
+    """
     return Estimate(
         object=jnp.zeros((spec.slices, channels_of(spec.kind), *canvas)),
         probe=probe,

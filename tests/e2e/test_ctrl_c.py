@@ -101,3 +101,18 @@ def test_the_notice_of_a_batch_system_ends_after_the_epoch_and_the_same_command_
     assert code == 0
     assert said[-1].startswith("interrupted: the result is that of the last epoch; run with --overwrite to go on from")
     assert (folder / "result.h5").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_search_leaves_the_best_so_far_and_it_goes_on(run_file):
+    folder = run_file(1)
+    words = ["search", folder / "run.toml", "--over", "defocus=60:160", "--trials", "5", "--write", folder / "new.toml"]
+    code, said = interrupt(words, "trial 2/5")
+    assert code == 0
+    assert said[-1].startswith("interrupted: that is the best of ")
+    assert "defocus" in (folder / "new.toml").read_text()
+    command = [sys.executable, "-m", "jptycho.cli", *map(str, words), "--overwrite"]
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "goes on behind " in again.stdout
+    assert not (folder / "new.toml.search").exists()
