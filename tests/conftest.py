@@ -5,6 +5,7 @@ Most of the tests' time is compilation: what one test, worker or child process c
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "compiled"))
@@ -22,6 +23,10 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 with install_import_hook("jptycho", "beartype.beartype"):
     import jptycho
 
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's job in the background ignores Ctrl-C, and so would the processes that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MOST_MAPPED = 30_000
 """Memory maps of a process, of which Linux allows 65,530: every compiled program has some, and without one more the
