@@ -62,10 +62,7 @@ def search(
         progress.close()
         console.print("\n".join(describe(found)))
         if write is not None:
-            write.parent.mkdir(parents=True, exist_ok=True)
-            text = with_paths(read_text(config), config, write)
-            write_text(write, _with_found(text, settings, found.values, _comments(found)))
-            console.print(f"wrote {write}")
+            _write_found(found, settings, config, write)
         if found.status == "done":
             remove_trials(folder)
         else:
@@ -111,6 +108,14 @@ def _comments(found: Found) -> dict[str, str]:
         words = [KEYS[name].unit, error, f"best of {len(found.trials)} trials"]
         comments[name] = ", ".join(filter(None, words))
     return comments
+
+
+def _write_found(found: Found, settings: Config, config: Path, write: Path) -> None:
+    """A configuration with what was found, its comments and paths kept."""
+    write.parent.mkdir(parents=True, exist_ok=True)
+    text = with_paths(read_text(config), config, write)
+    write_text(write, _with_found(text, settings, found.values, _comments(found)))
+    console.print(f"wrote {write}")
 
 
 def _with_found(text: str, settings: Config, values: dict[str, float], comments: dict[str, str]) -> str:
