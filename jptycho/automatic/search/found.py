@@ -31,7 +31,8 @@ class Found:
             wrong is not in it.
         score: mean loss of the best trial on unseen electrons.
         over_second: how much better it predicts them than the best of all others; None where there is none.
-        over_given: than the settings as given; None where these were not tried.
+        over_given: than the settings as given; None where these were not tried. The best was chosen by these electrons:
+            of n trials that are alike the best leads the first by some √(2 ln n) standard errors, 2.6 of 30.
         ranges: that were searched.
         given: values as settings and scan say.
         trials: every one, in its order.
