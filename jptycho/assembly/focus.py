@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jptycho.assembly.extension import Extension
 from jptycho.assembly.refinable import FIRST_SPREAD
 from jptycho.config.run import Config
-from jptycho.forward.beam import FOCAL_SPREAD, SpreadFocus, focal_nodes
+from jptycho.forward.beam import FOCAL_SPREAD, MOST_NODES, SpreadFocus, focal_nodes, largest_phase
 from jptycho.optics.frequencies import spatial_frequencies
 from jptycho.preprocess.prepare import Problem
 from jptycho.representations.estimate import Estimate
@@ -105,7 +105,14 @@ def doubts_of_points(problem: Problem, estimate: Estimate) -> tuple[str, ...]:
     if not nodes or FOCAL_SPREAD not in estimate.shared:
         return ()
     spread = float(estimate.shared[FOCAL_SPREAD])
-    wanted = focal_nodes(edge_phase(problem, spread))
+    phase = edge_phase(problem, spread)
+    if phase > largest_phase(MOST_NODES):
+        most = spread * largest_phase(MOST_NODES) / phase
+        return (
+            f"the focus spreads by {spread:.3g} Å, for which a sum of {MOST_NODES} points, the most there are, is too "
+            f"coarse at this aperture: it serves up to {most:.3g} Å. Check it and data.semiangle_cutoff",
+        )
+    wanted = focal_nodes(phase)
     if nodes[0] >= wanted:
         return ()
     return (

@@ -7,6 +7,7 @@ What does not differ from pattern to pattern is computed once for a batch.
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,8 @@ def focal_nodes(phase: float) -> int:
         phase: π α² σ / λ, of the aperture's edge over a standard deviation of defocus, in rad.
 
     Returns:
-        the least number that gives every coherence up to there within ``COHERENCE_ERROR``, at most ``MOST_NODES``.
+        the least number that gives every coherence up to there within ``COHERENCE_ERROR``; ``MOST_NODES`` where more
+        would be needed, which is beyond :func:`largest_phase`.
 
     Source:
         Abramowitz & Stegun, Handbook of Mathematical Functions (1964), 25.4.46.
@@ -74,12 +76,31 @@ def focal_nodes(phase: float) -> int:
         (3, 5, 10)
     """
     phases = np.linspace(0.0, phase, 100)
-    for nodes in range(2, MOST_NODES):
-        places, weights = np.polynomial.hermite_e.hermegauss(nodes)
-        found = np.cos(np.outer(phases, places)) @ weights / weights.sum()
-        if np.abs(found - np.exp(-0.5 * phases**2)).max() <= COHERENCE_ERROR:
-            return nodes
-    return MOST_NODES
+    wanted = (nodes for nodes in range(2, MOST_NODES) if _coherence_errors(nodes, phases).max() <= COHERENCE_ERROR)
+    return next(wanted, MOST_NODES)
+
+
+def largest_phase(nodes: int) -> float:
+    """Up to which phase of the aperture's edge so many nodes give every coherence within ``COHERENCE_ERROR``.
+
+    Args:
+        nodes: of the sum.
+
+    Returns:
+        π α² σ / λ in rad.
+
+    Example:
+        >>> round(largest_phase(5), 1), round(largest_phase(33), 1)
+        (2.2, 9.0)
+    """
+    phases = np.linspace(0.0, 2 * math.sqrt(nodes) + 2, 2000)
+    return float(phases[np.argmax(_coherence_errors(nodes, phases) > COHERENCE_ERROR) - 1])
+
+
+def _coherence_errors(nodes: int, phases: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    places, weights = np.polynomial.hermite_e.hermegauss(nodes)
+    found = np.cos(np.outer(phases, places)) @ weights / weights.sum()
+    return np.abs(found - np.exp(-0.5 * phases**2))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jptycho.assembly.refinable import held_copies
 from jptycho.assembly.unknowns import begun
 from jptycho.assembly.working import working_bytes
 from jptycho.config.run import with_changes
-from jptycho.forward.beam import COHERENCE_ERROR, focal_nodes
+from jptycho.forward.beam import COHERENCE_ERROR, MOST_NODES, focal_nodes, largest_phase
 from jptycho.preprocess.prepare import prepare
 
 EDGE = math.pi * 0.02**2 / 0.0196875
@@ -75,6 +75,24 @@ def test_too_few_points_are_said_of_the_spread_that_was_found(plain):
     (said,) = doubts_of_points(made, found)
     assert "spreads by 60 Å, and its sum has 6 points where 10 are needed: set probe.focal_points = 10" in said
     assert doubts_of_points(plain, found) == ()
+
+
+def test_a_spread_that_no_sum_serves_is_said(plain):
+    """33 points give 3 % up to 9 rad; at 10 rad the coherence of some rays comes back to .3."""
+    edge = largest_phase(MOST_NODES)
+    places, weights = np.polynomial.hermite_e.hermegauss(MOST_NODES)
+
+    def coherence(phase):
+        return np.cos(np.linspace(5.0, phase, 500)[:, None] * places) @ weights / weights.sum()
+
+    assert np.abs(coherence(edge)).max() <= COHERENCE_ERROR + 1e-3
+    assert np.abs(coherence(edge + 1.0)).max() > 0.2
+    for spread, count in ((0.95 * edge / EDGE, 0), (1.1 * edge / EDGE, 1)):
+        config = with_changes(None, {"probe": {"focal_spread": spread}})
+        made = begun(config, plain, model_of(config, jptycho.Extension()))
+        said = doubts_of_points(made, made.estimate)
+        assert len(said) == count
+        assert all("too coarse at this aperture" in line for line in said)
 
 
 def test_a_stage_that_keeps_the_sums_of_another_needs_the_memory_of_their_waves(plain):
