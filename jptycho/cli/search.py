@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jptycho.config.run import Config
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
+CHOSEN = 3.0
+"""Standard errors by which the best of some dozens of trials that are alike seldom leads the first of them."""
 
 
 def search(
@@ -93,6 +95,11 @@ def describe(found: Found) -> list[str]:
     for what, over in (("the settings as given", found.over_given), ("the second-best trial", found.over_second)):
         if over is not None:
             lines.append(f"unseen electrons are predicted better than by {what} by {over}")
+    if found.over_given is not None and found.over_given.significance < CHOSEN:
+        lines.append(
+            f"this is not shown to be better than the settings as given: the best of {len(found.trials)} trials "
+            "leads by chance too"
+        )
     lines += [f"{one.name} is at an end of {one}: search beyond it" for one in at_an_end(found)]
     failed = sum(not trial.ended for trial in found.trials)
     return lines + ([f"{failed} of {len(found.trials)} trials failed"] if failed else [])

@@ -42,7 +42,7 @@ def nominal_probe(
         cutoff, wavelength = float(calibration.semiangle_cutoff or 0), wavelength_of(calibration)
         first = _calibrated_probe(grid, wavelength, cutoff, aberrations, jnp.asarray(centre, jnp.float32))
     else:
-        given = _without_empty(np.fft.ifftshift(dataset.probe, axes=(-2, -1)))
+        given = without_empty(np.fft.ifftshift(dataset.probe, axes=(-2, -1)))
         first = jnp.asarray(given / np.linalg.norm(given), jnp.result_type(1j))
     if modes < first.shape[0]:
         raise ConfigError(f"probe.modes: {modes}, but data.probe has {first.shape[0]}. Ask for at least that many.")
@@ -61,8 +61,18 @@ def _calibrated_probe(
     return (probe * shift_ramp(grid.shape, -centre).astype(probe.dtype))[None]
 
 
-def _without_empty(modes: np.ndarray) -> np.ndarray:
-    """The modes that hold anything: an empty one has no gradient and would stay empty."""
+def without_empty(modes: Complex[np.ndarray, "modes y x"]) -> Complex[np.ndarray, "some y x"]:
+    """The modes that hold anything: an empty one has no gradient and would stay empty.
+
+    Args:
+        modes: of a given probe.
+
+    Returns:
+        those of them.
+
+    Raises:
+        FormatError: none does.
+    """
     power = np.sum(np.abs(modes) ** 2, axis=(1, 2))
     if not np.isfinite(power).all() or power.max(initial=0.0) <= 0:
         raise FormatError("data.probe: holds no finite number but zero. Name the array of the probe's amplitude.")

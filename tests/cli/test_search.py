@@ -10,6 +10,10 @@ import pytest
 import jptycho
 from jptycho.automatic.search import Size
 from jptycho.automatic.search.bench import Bench
+from jptycho.automatic.search.found import Plan, conclude
+from jptycho.automatic.search.journal import Trial
+from jptycho.automatic.search.ranges import Range
+from jptycho.cli.search import describe
 from jptycho.cli.search import search as command
 from tests.cli.calling import call
 
@@ -135,3 +139,17 @@ def test_scans_that_cannot_be_judged_are_one_line(folder, scripted, small_scan, 
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert scripted.seen == []
+
+
+def test_a_lead_that_chance_would_give_is_said_to_be_none():
+    """Scores without a slope: the best of many trials leads the first all the same."""
+    rng, ranges = np.random.default_rng(0), (Range("defocus", 50.0, 250.0),)
+    for slope, proved in ((0.0, False), (1.0, True)):
+        done = []
+        for number, value in enumerate(np.linspace(160.0, 60.0, 30)):
+            losses = 5.0 + slope * abs(value - 90.0) / 100 + rng.normal(0.0, 0.3, 64)
+            done.append(Trial({"defocus": value}, float(losses.mean()), float(number), "", losses))
+        found = conclude(Plan(ranges, {"defocus": 160.0}, 30), done, "done")
+        assert found.over_given is not None
+        assert found.over_given.significance > 0
+        assert any("not shown to be better" in line for line in describe(found)) is not proved

@@ -76,19 +76,19 @@ def find_vertex(
     if len(points) < number + SPARE:
         return None
     best = np.argsort(scores, kind="stable")[: 2 * number + SPARE]
-    points, losses, weight = points[best], np.asarray(losses[best], np.float64), _weights(scores[best])[:, None]
+    points, losses, weight = points[best], np.asarray(losses[best], np.float64), _weights(scores[best])
     middle, width = points.mean(axis=0), np.maximum(np.ptp(points, axis=0), 1e-12)
     design = _design((points - middle) / width)
     if np.linalg.matrix_rank(design) < number:
         return None
-    design, losses = weight * design, weight * losses
+    design, losses = weight[:, None] * design, weight[:, None] * losses
     each = np.linalg.lstsq(design, losses, rcond=None)[0]
     mean = each.mean(axis=1)
     slope, bend = _parts(mean, settings)
     if np.linalg.eigvalsh(bend)[0] <= 0:
         return None
     place = -np.linalg.solve(bend, slope)
-    spread = np.sqrt(np.diag(_covariance(design, losses, each, place)))
+    spread = np.sqrt(np.diag(_covariance(design, losses.mean(axis=1), weight, each, place)))
     found = middle + width * place
     if (found < points.min(axis=0)).any() or (found > points.max(axis=0)).any() or (SURE * spread > 0.5).any():
         return None
@@ -120,18 +120,23 @@ def _parts(values: Float[np.ndarray, "terms"], settings: int) -> tuple[np.ndarra
 
 def _covariance(
     design: Float[np.ndarray, "trials terms"],
-    losses: Float[np.ndarray, "trials scan"],
+    scores: Float[np.ndarray, "trials"],
+    weight: Float[np.ndarray, "trials"],
     each: Float[np.ndarray, "terms scan"],
     place: Float[np.ndarray, "settings"],
 ) -> Float[np.ndarray, "settings settings"]:
-    """Of the minimum: the noise of the patterns that judge, and what the parabola does not follow."""
-    settings, scores = len(place), losses.mean(axis=1)
+    """Of the minimum: the noise of the patterns that judge, and what the parabola does not follow.
+
+    That is as large at every trial, however little it weighs: with A the weighted design and r what is left, its
+    variance is r·r / (Σ w² - tr (AᵀA)⁻¹ Aᵀw²A), and the coefficients' (AᵀA)⁻¹ Aᵀw²A (AᵀA)⁻¹ times that.
+    """
+    settings, patterns, inverse = len(place), each.shape[1], np.linalg.inv(design.T @ design)
     # d(b + H x0) / d coefficients, and d x0 = -H⁻¹ of that.
     gradient = np.stack([_slope_at(place, column) for column in np.eye(design.shape[1])], axis=1)
     to_place = -np.linalg.solve(_parts(each.mean(axis=1), settings)[1], gradient)
-    left = scores - design @ each.mean(axis=1)
-    unexplained = float(left @ left) / max(1, len(scores) - design.shape[1]) * np.linalg.inv(design.T @ design)
-    patterns = losses.shape[1]
+    left, twice = scores - design @ each.mean(axis=1), design.T @ (weight[:, None] ** 2 * design)
+    freedom = float(np.sum(weight**2) - np.trace(inverse @ twice))
+    unexplained = float(left @ left) / max(freedom, 1e-12) * inverse @ twice @ inverse
     noise = np.cov(each) / patterns if patterns > 1 else np.full_like(unexplained, math.inf)
     return to_place @ (noise + unexplained) @ to_place.T
 

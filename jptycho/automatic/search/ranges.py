@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from jptycho.config.run import Config, with_changes
 from jptycho.data.dataset import Dataset4D, wavelength_of
 from jptycho.errors import ConfigError, nearest_name
+from jptycho.preprocess.nominal_probe import without_empty
 from jptycho.settings import Table
 
 FOCAL_DEPTHS = 2.0
@@ -201,7 +202,8 @@ def choose_ranges(
 def _chosen(name: str, given: float, dataset: Dataset4D) -> tuple[float, float]:
     """A range about what is known."""
     if name == "modes":
-        return 1.0 if given < MODES else given, max(float(MODES), given + 1.0)
+        least = float(_least_modes(dataset))
+        return least if given < MODES else given, max(float(MODES), given + 1.0, least + 1.0)
     if name == "thickness":
         return 0.5 * given, 2.0 * given
     reach = {"rotation": DEGREES, "semiangle_cutoff": CUTOFF * given}
@@ -211,7 +213,12 @@ def _chosen(name: str, given: float, dataset: Dataset4D) -> tuple[float, float]:
     return given - reach[name], given + reach[name]
 
 
-def _check_there(over: Mapping[str, object], config: Config, dataset: Dataset4D) -> None:
+def _least_modes(dataset: Dataset4D) -> int:
+    """As many as the probe has that a scan brings."""
+    return 1 if dataset.probe is None else len(without_empty(dataset.probe))
+
+
+def _check_there(over: Mapping[str, tuple[float, float] | None], config: Config, dataset: Dataset4D) -> None:
     """Refuse to search over what nothing depends on."""
     if "thickness" in over:
         if config.object.slices == 1:
@@ -225,9 +232,20 @@ def _check_there(over: Mapping[str, object], config: Config, dataset: Dataset4D)
         raise ConfigError(
             f"{optics[0]}: has no effect, for data.probe is what a run begins with. Leave one of them out."
         )
+    least, asked = _least_modes(dataset), over.get("modes")
+    if asked is not None and asked[0] < least:
+        raise ConfigError(f"modes: from {asked[0]:g}, but data.probe has {least}. Begin with at least that many.")
+    if dataset.calibration.length_unit != "px":
+        return
     lengths = [name for name in ("defocus", "thickness") if name in over]
-    if lengths and dataset.calibration.length_unit == "px":
+    if lengths:
         raise ConfigError(f"{lengths[0]}: lengths are known in pixels only. Give the calibration in Å.")
+    if "rotation" in over and dataset.part[:2] != (0, 0):
+        # Pixels of another size along rows than along columns: positions were turned before they were scaled.
+        raise ConfigError(
+            "rotation: positions in pixels were turned already when a part of the detector was taken. Leave out "
+            "data.crop for the search, or give the positions in Å."
+        )
 
 
 def with_values(config: Config, dataset: Dataset4D, values: Mapping[str, float]) -> tuple[Config, Dataset4D]:

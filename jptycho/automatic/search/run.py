@@ -63,8 +63,9 @@ def search(
     """Search over a few settings of a run for those that predict unseen electrons best.
 
     Each trial is a short run of pixels with the settings of the run, by nine tenths of the electrons. The others judge
-    it: no epoch, filter or gain is chosen by them. Rates, batches and all else that is ``auto`` are chosen once, and
-    the canvas holds the scan at every rotation, so that trials differ in what is searched over alone.
+    it: no epoch, filter or strength of a band is chosen by them; only the beam's centre and the unit of the counts,
+    which all trials share, are found by all electrons. Rates, batches and all else that is ``auto`` are chosen once,
+    and the canvas holds the scan at every rotation, so that trials differ in what is searched over alone.
 
     Args:
         dataset: the scan; None for the one that ``config.data`` names.
@@ -124,13 +125,14 @@ def run_trials(plan: Plan, judge: Judge, done: Trials, told: Told) -> Found:
     while len(done.all) < plan.trials:
         begun = time.perf_counter()
         longest = max((trial.seconds for trial in done.all[1:]), default=0.0)
-        if begun - started + longest > plan.limit and done.all:
+        rest = plan.limit - (begun - started)
+        if longest > rest and done.all:
             told.log(f"the time is over after {len(done.all)} trials of {plan.trials}")
             break
         if told.stop():
             status = INTERRUPTED
             break
-        values = next_values(plan, done.all)
+        values = next_values(plan, done.all, _left(plan.trials - len(done.all), longest, rest))
         told.announce(f"trial {len(done.all) + 1}", len(done.all), plan.trials)
         try:
             losses, failed = judge(values), ""
@@ -153,12 +155,13 @@ def _trial(values: Mapping[str, float], losses: np.ndarray, failed: str, seconds
     return Trial(values, score, seconds, "", losses)
 
 
-def next_values(plan: Plan, done: Sequence[Trial]) -> dict[str, float]:
+def next_values(plan: Plan, done: Sequence[Trial], left: int) -> dict[str, float]:
     """What to try next: what is given, then what the sampler proposes, at last where a parabola is lowest.
 
     Args:
         plan: how the search goes.
         done: what was tried.
+        left: trials to come that there is time for, this one among them.
 
     Returns:
         values by name.
@@ -166,12 +169,17 @@ def next_values(plan: Plan, done: Sequence[Trial]) -> dict[str, float]:
     within = all(one.low <= plan.given[one.name] <= one.high for one in plan.ranges)
     if not done and within:
         return {one.name: plan.given[one.name] for one in plan.ranges}
-    if plan.trials - len(done) <= LAST and (best := best_of(done)) is not None:
+    if left <= LAST and (best := best_of(done)) is not None:
         vertex = vertex_of(plan.ranges, done, best)
         if vertex is not None:
             return dict(best.values) | vertex[0]
     tried = [(trial.values, trial.score if trial.ended else None) for trial in done]
     return propose(plan.ranges, tried, plan.seed, len(done))
+
+
+def _left(trials: int, longest: float, rest: float) -> int:
+    """How many of these trials there is time for, one at least: the last are not the sampler's."""
+    return trials if not longest or longest * trials <= rest else max(1, int(rest / longest))
 
 
 def _in_words(done: Sequence[Trial], trials: int) -> str:

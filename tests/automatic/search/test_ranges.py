@@ -9,6 +9,7 @@ import jptycho
 from jptycho.automatic.search.bench import check_extremes, pixels_of
 from jptycho.automatic.search.ranges import Range, check_ranges, choose_ranges, given_values, parse_ranges, with_values
 from jptycho.config.run import with_changes
+from jptycho.data.detector_window import use_detector_part
 from jptycho.errors import ConfigError
 
 THICK = with_changes(None, {"object": {"slices": 3, "slice_thickness": 8.0}, "probe": {"modes": 2}})
@@ -84,6 +85,27 @@ def test_what_nothing_depends_on_is_refused(small_scan):
     pixels = dataclasses.replace(small_scan, calibration=dataclasses.replace(small_scan.calibration, length_unit="px"))
     with pytest.raises(ConfigError, match=r"defocus: lengths are known in pixels only"):
         choose_ranges({"defocus": None}, thin, pixels)
+
+
+def test_modes_begin_with_those_of_the_probe_that_a_scan_brings(small_scan):
+    modes = np.ones((4, 32, 32), complex)
+    modes[3] = 0  # an empty one is none
+    probed, thin = dataclasses.replace(small_scan, probe=modes), with_changes(None, {"probe": {"modes": 3}})
+    (chosen,) = choose_ranges({"modes": None}, thin, probed)
+    assert (chosen.low, chosen.high) == (3.0, 4.0)
+    with pytest.raises(ConfigError, match=r"modes: from 1, but data\.probe has 3"):
+        choose_ranges({"modes": (1.0, 4.0)}, thin, probed)
+
+
+def test_a_rotation_of_pixels_that_were_turned_when_they_were_cropped_is_refused(small_scan):
+    calibration = dataclasses.replace(small_scan.calibration, rotation=30.0, transpose=True, length_unit="px")
+    pixels = dataclasses.replace(small_scan, calibration=calibration)
+    part = use_detector_part(pixels, crop=(16, 24))
+    assert part.calibration.rotation == 0  # which a search would take for what is stated
+    with pytest.raises(ConfigError, match=r"rotation: positions in pixels were turned already"):
+        choose_ranges({"rotation": None}, with_changes(None, {}), part)
+    (whole,) = choose_ranges({"rotation": None}, with_changes(None, {}), pixels)
+    assert (whole.low, whole.high) == (25.0, 35.0)
 
 
 def test_ends_that_cannot_be_are_refused_before_the_first_trial(small_scan):

@@ -14,7 +14,7 @@ from jptycho.automatic.search.bench import Told
 from jptycho.automatic.search.found import Plan, at_an_end, conclude
 from jptycho.automatic.search.journal import FILE, Trial, Trials, remove_trials
 from jptycho.automatic.search.ranges import Range
-from jptycho.automatic.search.run import Size, check_size, run_trials, search
+from jptycho.automatic.search.run import Size, _left, check_size, next_values, run_trials, search
 from jptycho.errors import ConfigError, DivergenceError, FormatError
 
 RANGES = (Range("defocus", 50.0, 250.0), Range("rotation", -5.0, 5.0), Range("modes", 1.0, 3.0))
@@ -161,6 +161,16 @@ def test_the_time_ends_it_after_one_trial_at_least():
     assert (found.status, len(found.trials)) == ("done", 1)
     assert said[-1] == "the time is over after 1 trials of 30"
     assert found.over_second is None
+
+
+def test_where_the_time_ends_it_the_last_trials_are_at_the_minimum_of_the_parabola():
+    """As many as there is time for, and not as were asked for."""
+    done = [Trial(values, float(bowl(values).mean()), 1.0, "", bowl(values)) for values in around()]
+    assert (_left(15, 1.0, 40.0), _left(15, 1.0, 2.5), _left(15, 0.0, -1.0), _left(15, 9.0, 2.5)) == (15, 2, 15, 1)
+    near, far = next_values(plan(30), done, _left(15, 1.0, 2.5)), next_values(plan(30), done, _left(15, 1.0, 40.0))
+    for name, reach in (("defocus", 2.0), ("rotation", 0.1)):
+        assert abs(near[name] - BEST[name]) < reach
+    assert far != near
 
 
 def test_what_is_given_is_not_tried_where_it_lies_outside():
